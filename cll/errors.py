@@ -1,0 +1,37 @@
+"""The errors a user can meet: each says what was found, where, and the way out, in one line."""
+
+
+class CllError(Exception):
+    """Something the user can mend; `exit_code` is what the process ends with."""
+
+    exit_code = 1
+
+
+class ConfigError(CllError):
+    """A key, choice or value in conf/, params.yaml, world.yaml or on the command line is wrong."""
+
+    exit_code = 2
+
+
+class DataRefused(CllError):  # noqa: N818  the design's word for it
+    """The data can't be trusted, so nothing is learnt from it."""
+
+    exit_code = 3
+
+
+class SecurityRefusal(CllError):  # noqa: N818  the design's word for it
+    """A file or config would run code, leak a secret, or is not what its checksum says."""
+
+    exit_code = 4
+
+
+class Busy(CllError):  # noqa: N818  the design's word for it
+    """Another process is changing this project."""
+
+    exit_code = 5
+
+
+class Unavailable(CllError):  # noqa: N818  the design's word for it
+    """A source or remote is not there, or does not answer."""
+
+    exit_code = 6

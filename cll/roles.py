@@ -1,0 +1,106 @@
+"""What a component must be able to do; a class has a role by its shape, never by inheritance."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+
+from cll.values import Arrival, Chunk, Columns, Features, Floats, Matrix, Scored, Split
+
+
+class Source(Protocol):
+    """Hands over what was known at `as_of`; rows that became known later may come too."""
+
+    @property
+    def columns(self) -> Columns: ...
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The files it would read now, sorted; empty for a source that reads none."""
+        ...
+
+    def __call__(self, as_of: datetime, arrivals: Sequence[Arrival]) -> Iterator[Chunk]:
+        """Yield chunks in a stable order; `arrivals` has an entry for each file in `reads`."""
+        ...
+
+
+class FeatureSet(Protocol):
+    """Turns signals into features, row by row, from this partition and a bounded lookback."""
+
+    @property
+    def lookback(self) -> timedelta: ...
+
+    def __call__(
+        self, signals: pl.DataFrame, columns: Sequence[str], incidents: pl.DataFrame
+    ) -> pl.DataFrame:
+        """Return entity, time and Float32 features for each row of `signals`, in its order.
+
+        `signals` is sorted by entity and time. `columns` are its numeric columns.
+        """
+        ...
+
+
+class Label(Protocol):
+    """Says of each signal row what is to be predicted, as far as it is known at `as_of`."""
+
+    @property
+    def embargo(self) -> timedelta:
+        """How far a label looks ahead: training rows this close to the holdout are left out."""
+        ...
+
+    def __call__(
+        self, signals: pl.DataFrame, incidents: pl.DataFrame, as_of: datetime
+    ) -> pl.DataFrame:
+        """Return a frame of LABELS, a row for each row of `signals`, in its order."""
+        ...
+
+
+class Splitter(Protocol):
+    """Divides labelled rows into those that teach and those that judge."""
+
+    def __call__(self, rows: pl.DataFrame, embargo: timedelta, seed: int) -> Split:
+        """Split `rows` (entity, time, label: all mature), in their order."""
+        ...
+
+
+class Model(Protocol):
+    """A fitted estimator before calibration."""
+
+    @property
+    def rounds(self) -> int:
+        """Boosting rounds it keeps; 0 where there is no such thing."""
+        ...
+
+    @property
+    def importance(self) -> Mapping[str, float]:
+        """Share of each feature, summing to 1."""
+        ...
+
+    def margin(self, X: Features) -> Floats:
+        """Return log-odds."""
+        ...
+
+    def parts(self) -> tuple[Mapping[str, Any], Mapping[str, bytes]]:
+        """Return what model.json holds of it, and the files beside it, by name."""
+        ...
+
+
+class Estimator(Protocol):
+    """Settings that can be fitted.
+
+    Its module also has `load(parts, files) -> Model`, the inverse of `Model.parts`.
+    """
+
+    def __call__(
+        self, train: Matrix, seed: int, valid: Matrix | None = None, rounds: int | None = None
+    ) -> Model:
+        """Fit on `train`; stop early on `valid` if given, else run `rounds` if given."""
+        ...
+
+
+class Metric(Protocol):
+    """A figure of merit of weighted rows; NaN where it is not defined (one class only)."""
+
+    def __call__(self, rows: Scored, weight: Floats) -> float: ...

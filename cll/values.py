@@ -1,0 +1,238 @@
+"""The frozen values that flow between steps, and the columns of the frames that go with them."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, PlainSerializer
+
+from cll.errors import ConfigError
+
+Floats = NDArray[np.float64]
+Features = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+INSTANT = pl.Datetime("us", "UTC")
+
+# A signal is one row of telemetry, or one run with its outcome. Behind these come the numeric
+# columns (Float64), and of the optional ones those that the source has: OUTCOME, OUTCOME_KNOWN_AT,
+# GROUP, and truth columns.
+SIGNAL_KEYS = {"entity": pl.String, "time": INSTANT, "known_at": INSTANT}
+OUTCOME = "outcome"  # Float64: 1 failed, 0 did not, null not told
+OUTCOME_KNOWN_AT = "outcome_known_at"  # INSTANT: when the outcome could have been known
+GROUP = "group"  # String: the entity's group, for slices
+TRUTH_PREFIX = "truth_"  # Float64: a simulator's true probability, by label: truth_outcome, ...
+
+# end null: still failing; kind null: not told.
+INCIDENTS = {
+    "entity": pl.String,
+    "start": INSTANT,
+    "end": INSTANT,
+    "known_at": INSTANT,
+    "kind": pl.String,
+}
+
+# What is wrong with a record, and where it stands. `row` counts from 1 (a line in JSONL and CSV).
+REJECTS = {
+    "table": pl.String,
+    "file": pl.String,
+    "row": pl.Int64,
+    "field": pl.String,
+    "value": pl.String,
+    "reason": pl.String,
+}
+VALUE_WIDTH = 80  # characters of an offending value that are kept
+
+# What a label says of each signal row, in the rows' order. `incident` numbers the rows of the
+# incidents frame from 0, and names the one that a positive row belongs to.
+LABELS = {
+    "entity": pl.String,
+    "time": INSTANT,
+    "label": pl.Int8,  # null unless status is "mature"
+    "status": pl.String,  # mature | immature | running | uncovered | untold
+    "known_at": INSTANT,  # when this label is known
+    "incident": pl.Int32,
+    "kind": pl.String,
+    "chance": pl.Float64,  # the true probability, where a simulator knows it
+}
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def parse_duration(text: object) -> timedelta:
+    """Read `30m`, `1h30m`, `7d`, or a bare `0`; units are s, m, h, d, w.
+
+    >>> parse_duration("1h30m")
+    datetime.timedelta(seconds=5400)
+    """
+    if isinstance(text, timedelta):
+        return text
+    if text == 0 and not isinstance(text, bool):
+        return timedelta(0)
+    parts = re.findall(r"(\d+)([smhdw])", text) if isinstance(text, str) else []
+    if not parts or "".join(n + unit for n, unit in parts) != text:
+        if text in {"0"}:
+            return timedelta(0)
+        msg = f"{text!r} is not a duration; write 30m, 1h30m, 7d or 0."
+        raise ValueError(msg)
+    try:
+        return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in parts))
+    except OverflowError:
+        msg = f"{text!r} is longer than a duration can be."
+        raise ValueError(msg) from None
+
+
+def format_duration(span: timedelta) -> str:
+    """Write a duration as `parse_duration` reads it.
+
+    >>> format_duration(timedelta(minutes=90))
+    '1h30m'
+    """
+    left, text = int(span.total_seconds()), ""
+    for unit in "dhms":
+        count, left = divmod(left, _UNITS[unit])
+        text += f"{count}{unit}" if count else ""
+    return text or "0"
+
+
+def parse_instant(text: object) -> datetime:
+    """Read an ISO 8601 instant that names its zone; the result is in UTC.
+
+    >>> parse_instant("2026-01-31T00:00:00Z")
+    datetime.datetime(2026, 1, 31, 0, 0, tzinfo=datetime.timezone.utc)
+    """
+    if not isinstance(text, str | datetime):
+        msg = f"{text!r} is not an instant; write it quoted: \"2026-01-31T00:00:00Z\"."
+        raise ValueError(msg)  # noqa: TRY004  pydantic turns ValueError into its own
+    instant = text if isinstance(text, datetime) else datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        msg = f"{text} names no time zone; append Z for UTC."
+        raise ValueError(msg)
+    return instant.astimezone(UTC)
+
+
+def format_instant(instant: datetime) -> str:
+    """Write an instant as config and artifacts do.
+
+    >>> format_instant(datetime(2026, 1, 31, tzinfo=UTC))
+    '2026-01-31T00:00:00Z'
+    """
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+# The annotations of a component's fields, as a YAML file writes them.
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
+Instant = Annotated[datetime, BeforeValidator(parse_instant), PlainSerializer(format_instant)]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a source's signals hold beside SIGNAL_KEYS."""
+
+    numeric: tuple[str, ...]  # may become features
+    outcome: bool = False  # OUTCOME (and OUTCOME_KNOWN_AT) are there: never features
+    group: bool = False
+    truth: tuple[str, ...] = ()  # names with TRUTH_PREFIX: never features
+    refused: tuple[str, ...] = ()  # named as label columns by the config: never features
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Records of one table as a source hands them over: `records` = rows + rejects, always."""
+
+    table: Literal["signals", "incidents"]
+    rows: pl.DataFrame  # SIGNAL_KEYS + Columns, or INCIDENTS; plus `file` (String), `row` (Int64)
+    rejects: pl.DataFrame  # REJECTS, one row a record
+    records: int
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """When a file was first seen, by its content; `as_of` is the world's, never the clock's."""
+
+    file: str
+    sha256: str
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the records: `records_in` = kept + quarantined + duplicate + pending."""
+
+    records_in: int = 0
+    kept: int = 0
+    quarantined: int = 0
+    duplicate: int = 0
+    pending: int = 0
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which labelled rows a model may learn from, and which judge it; masks over the same rows."""
+
+    train: Flags
+    holdout: Flags
+    boundary: datetime | None  # the holdout starts here; None when not split in time
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Rows to learn from or to score: NaN is a missing value."""
+
+    X: Features  # (rows, features)
+    y: Floats  # 0 or 1
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Rows with one model's answers, sorted by `p` from high to low, ties by row."""
+
+    y: Floats  # 0 or 1
+    p: Floats  # probability of 1
+    alert: Flags  # p at or above the model's threshold
+    unchanged: Floats  # what no-change says (0 or 1), NaN where it knows nothing yet
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of the gate: `outcome` is whether `value` respects `bound`."""
+
+    name: str
+    value: float | str | None
+    bound: float | str | None
+    outcome: Literal["passed", "failed", "not enough evidence", "noted"]
+    says: str  # one sentence for a person
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's answer on one candidate."""
+
+    answer: Literal["promote", "reject", "not enough evidence"]
+    model_id: str
+    champion: str  # "none" when there is no model in force
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a model comes from, all of it reproducible: no clock, host or git revision."""
+
+    config: dict[str, Any]
+    data_sha256: str
+    train_from: str
+    train_until: str
+    rows: int
+    positives: int
+    libraries: dict[str, str]
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def config_error(key: str, found: object, way_out: str) -> ConfigError:
+    """Build the one-line error of a component that refuses its own settings."""
+    return ConfigError(f"{key}={found}: {way_out}")

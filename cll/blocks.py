@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def number(rows: pl.DataFrame, span: timedelta) -> NDArray[np.int64]:
-    """Number the (entity, `span` of time) blocks of `rows` from 0, in order of entity and time.
+    """Return each row's block of entity and `span` of time, numbered from 0 in that order.
 
     >>> from datetime import UTC, datetime
     >>> times = [datetime(2026, 1, 1, h, tzinfo=UTC) for h in (0, 1, 5)]

@@ -75,7 +75,7 @@ def parse_duration(text: object) -> timedelta:
         return timedelta(0)
     parts = re.findall(r"(\d+)([smhdw])", text) if isinstance(text, str) else []
     if not parts or "".join(n + unit for n, unit in parts) != text:
-        if text in {"0"}:
+        if text == "0":
             return timedelta(0)
         msg = f"{text!r} is not a duration; write 30m, 1h30m, 7d or 0."
         raise ValueError(msg)
@@ -106,7 +106,7 @@ def parse_instant(text: object) -> datetime:
     datetime.datetime(2026, 1, 31, 0, 0, tzinfo=datetime.timezone.utc)
     """
     if not isinstance(text, str | datetime):
-        msg = f"{text!r} is not an instant; write it quoted: \"2026-01-31T00:00:00Z\"."
+        msg = f'{text!r} is not an instant; write it quoted: "2026-01-31T00:00:00Z".'
         raise ValueError(msg)  # noqa: TRY004  pydantic turns ValueError into its own
     instant = text if isinstance(text, datetime) else datetime.fromisoformat(text)
     if instant.tzinfo is None:
@@ -168,6 +168,12 @@ class Counts:
     quarantined: int = 0
     duplicate: int = 0
     pending: int = 0
+
+
+RECORDS = (
+    "{in:,} in = {kept:,} kept + {quarantined:,} quarantined + {duplicate:,} duplicate"
+    " + {pending:,} pending"
+)
 
 
 @dataclass(frozen=True)

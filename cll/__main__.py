@@ -1,0 +1,159 @@
+"""The command line: each command is a few lines around a function that lives elsewhere."""
+
+import json
+import os
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from cll.errors import CllError
+from cll.progress import QUIET_VARIABLE
+
+app = typer.Typer(
+    name="cll",
+    help="Keep a failure predictor fresh: experiments from config, releases from evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+verify = typer.Typer(help="Prove a promise on this project's own data.", no_args_is_help=True)
+app.add_typer(verify, name="verify")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+ROOT = Path()
+
+
+@app.callback()
+def options(
+    *,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no notes.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Take the options that every command has."""
+    if quiet:
+        os.environ[QUIET_VARIABLE] = "1"
+    if debug:
+        os.environ["CLL_DEBUG"] = "1"
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def run(context: typer.Context) -> None:
+    """Run one experiment in one process: cll run [KEY=VALUE ...] [-m] [--cfg job]."""
+    from cll import run as running  # noqa: PLC0415  each command imports what it uses
+
+    raise typer.Exit(running.main(ROOT, context.args))
+
+
+@app.command()
+def compose(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 2 when it is stale.")
+    ] = False,
+) -> None:
+    """Compose conf/ and params.yaml into resolved.yaml."""
+    from cll import stages, workspace  # noqa: PLC0415  each command imports what it uses
+
+    stages.compose(workspace.Workspace(ROOT), check=check)
+
+
+@app.command()
+def ingest(*, as_json: Json = False) -> None:
+    """Bring the ingested data up to date; print records in, kept, quarantined, duplicate, pending."""
+    from cll import table  # noqa: PLC0415  each command imports what it uses
+
+    _repro("ingest", silent=as_json)
+    typer.echo(table.counts(ROOT, as_json=as_json))
+
+
+@app.command()
+def show(folder: Annotated[Path, typer.Argument(help="A run's folder.")] = ROOT) -> None:
+    """Show the metrics, the verdict, and where the model and the report lie."""
+    from cll import table  # noqa: PLC0415  each command imports what it uses
+
+    table.show(folder)
+
+
+@app.command()
+def gate() -> None:
+    """Say the verdict on the candidate; exit 0 promote, 10 reject, 11 not enough evidence."""
+    from cll import table  # noqa: PLC0415  each command imports what it uses
+
+    raise typer.Exit(table.verdict(ROOT))
+
+
+@app.command()
+def predict(
+    data: Annotated[Path, typer.Argument(help="A file or folder like the source's.")],
+    out: Annotated[Path, typer.Option(help="Where to write: .parquet or .csv.")],
+    model: Annotated[
+        str, typer.Option(help="candidate, champion, or a model's folder.")
+    ] = "candidate",
+) -> None:
+    """Score files with a model: the same reading and the same features as in training."""
+    from cll import score, workspace  # noqa: PLC0415  each command imports what it uses
+
+    counts = score.score(workspace.Workspace(ROOT), data, out, model)
+    typer.echo(f"{out}: {counts.records_in:,} records in, {counts.quarantined:,} quarantined.")
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option("--onnx", help="Where to write the ONNX model.")],
+    model: Annotated[
+        str, typer.Option(help="candidate, champion, or a model's folder.")
+    ] = "candidate",
+) -> None:
+    """Write a model in another form (needs the extra: pip install 'cll[onnx]')."""
+    from cll import score, workspace  # noqa: PLC0415  each command imports what it uses
+
+    score.export_onnx(workspace.Workspace(ROOT), out, model)
+    typer.echo(f"{out}: written.")
+
+
+@verify.command("run")
+def verify_run() -> None:
+    """Train again in an empty folder, with 1 and 2 threads, and compare byte for byte."""
+    from cll import verify as proof  # noqa: PLC0415  each command imports what it uses
+
+    raise typer.Exit(proof.rerun(ROOT))
+
+
+def _repro(stage: str, *, silent: bool) -> None:
+    """Let DVC bring one stage up to date; its own lines go to stderr, so that stdout is ours."""
+    command = [sys.executable, "-m", "dvc", "repro", *(["-q"] if silent else []), stage]
+    done = subprocess.run(command, stdout=sys.stderr, check=False)  # noqa: S603  our own arguments
+    if done.returncode:
+        raise typer.Exit(stages_exit_code())
+
+
+def stages_exit_code() -> int:
+    """Return the exit code of the stage that failed last: DVC flattens all to 255."""
+    path = ROOT / "reports" / "refusal.json"
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["exit_code"])
+    except (OSError, ValueError, KeyError):
+        return 1
+
+
+def main() -> NoReturn:
+    """Run the command line; a refusal is one line on stderr and an exit code of its own."""
+    try:
+        app()
+    except CllError as error:
+        if os.environ.get("CLL_DEBUG"):
+            traceback.print_exc()
+        typer.echo(f"cll: {error}", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

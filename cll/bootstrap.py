@@ -1,0 +1,95 @@
+"""How sure a figure is: redraw whole blocks of rows and look how far the figure moves.
+
+Blocks, not rows: neighbouring rows of an entity tell the same story, and drawn one by one they
+would make an interval far too narrow.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cll.roles import Metric
+from cll.values import Floats, Scored
+
+LEVEL = 95  # per cent of the replicates lie in an interval
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One model's rows, and of each row its block, from 0."""
+
+    rows: Scored
+    block: NDArray[np.int64]
+
+
+def draws(blocks: int, replicates: int, seed: int) -> Iterator[Floats]:
+    """Yield how often each block is drawn, with replacement: the same for the same seed.
+
+    >>> [draw.tolist() for draw in draws(blocks=4, replicates=2, seed=0)]
+    [[0.0, 1.0, 2.0, 1.0], [3.0, 1.0, 0.0, 0.0]]
+    """
+    rng = np.random.default_rng(seed)
+    for _ in range(replicates):
+        drawn = rng.integers(0, blocks, blocks)
+        yield np.bincount(drawn, minlength=blocks).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Metrics by name: on the rows as they are, and in each replicate."""
+
+    values: dict[str, float]
+    replicates: dict[str, Floats]
+
+    def __sub__(self, other: "Figures") -> "Figures":
+        """Subtract draw by draw, over the metrics that both have."""
+        names = [name for name in self.values if name in other.values]
+        return Figures(
+            {name: self.values[name] - other.values[name] for name in names},
+            {name: self.replicates[name] - other.replicates[name] for name in names},
+        )
+
+
+def figures(judged: Judged, metrics: Mapping[str, Metric], replicates: int, seed: int) -> Figures:
+    """Compute each metric, and again in each replicate; NaN where a draw leaves it undefined.
+
+    Models judged on the same rows, with as many replicates and the same seed, see the same draws,
+    so the difference of their figures is a paired one.
+    """
+    even = np.ones(len(judged.block))
+    values = {name: float(metric(judged.rows, even)) for name, metric in metrics.items()}
+    drawn = {name: np.empty(replicates) for name in metrics}
+    blocks = int(judged.block.max()) + 1
+    for index, draw in enumerate(draws(blocks, replicates, seed)):
+        weight = draw[judged.block]
+        for name, metric in metrics.items():
+            drawn[name][index] = metric(judged.rows, weight)
+    return Figures(values, drawn)
+
+
+def with_intervals(found: Figures) -> dict[str, dict[str, float]]:
+    """Return value, low and high of each metric that is defined."""
+    tree: dict[str, dict[str, float]] = {}
+    for name, value in found.values.items():
+        if math.isfinite(value):
+            tree[name] = {"value": value}
+            ends = interval(found.replicates[name])
+            tree[name] |= {} if ends is None else {"low": ends[0], "high": ends[1]}
+    return tree
+
+
+def interval(figures: Floats) -> tuple[float, float] | None:
+    """Return the percentile interval at `LEVEL`; replicates without a figure are left out.
+
+    >>> interval(np.arange(101.0))
+    (2.5, 97.5)
+    """
+    known = figures[np.isfinite(figures)]
+    if not len(known):
+        return None
+    tail = (100 - LEVEL) / 2
+    low, high = np.percentile(known, [tail, 100 - tail])
+    return float(low), float(high)

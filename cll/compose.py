@@ -1,0 +1,211 @@
+"""conf/ and params.yaml, composed by Hydra into the one tree that every stage reads.
+
+Precedence: conf/ < experiment < params.yaml < command line. What a person asked for is turned
+into Hydra overrides, so that `dvc repro`, `cll run` and a sweep compose in the same way.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cll import config
+from cll.errors import ConfigError
+
+HEADER = (
+    "# Composed from conf/ and params.yaml by the compose stage of dvc.yaml. Committed, so that a\n"
+    "# review shows what changed and each stage can depend on the part it reads. Never edited.\n"
+)
+_KEY = re.compile(r"[A-Za-z_][\w-]*")
+_EXPERIMENT = "experiment"
+
+
+def resolve(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Compose, check and return the tree of resolved.yaml: seed, choices, and a subtree a group."""
+    refuse_unsafe_folder(conf)
+    config.refuse_unsafe(params, "params.yaml")
+    for override in overrides:
+        config.refuse_unsafe_string(override.split("=", 1)[0], override)
+    tree, choices = _compose(conf, baseline(conf, params, overrides) + list(overrides))
+    return checked(conf, tree, choices)
+
+
+def checked(conf: Path, tree: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
+    """Check a composed tree against the allow-list and each component's own annotations."""
+    config.refuse_unsafe(tree, "")
+    for key in sorted(set(tree) - {*config.GROUPS, "seed"}):
+        raise ConfigError(f"{key}: unknown key; {_hint(key, [*config.GROUPS, 'seed'])}")
+    if not isinstance(tree.get("seed"), int) or isinstance(tree["seed"], bool):
+        raise ConfigError(f"seed={tree.get('seed')}: write an integer.")
+    for group in config.GROUPS:
+        config.build(group, tree[group])
+    fallback = tree["source"].get("fallback", "none")
+    simulated = (
+        config.load_yaml(conf / "source" / f"{fallback}.yaml") if fallback != "none" else None
+    )
+    return {"choices": dict(choices), **tree, "fallback": simulated}
+
+
+def render(tree: Mapping[str, Any]) -> str:
+    """Write resolved.yaml: same tree, same text."""
+    return HEADER + yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True, width=100)
+
+
+def refuse_unsafe_folder(conf: Path) -> None:
+    """Refuse what is unsafe in any file under conf/, chosen or not, before Hydra sees it."""
+    for path in sorted(conf.rglob("*.y*ml")):
+        tree = config.load_yaml(path)
+        inner = path.relative_to(conf)
+        if inner.parts[0] == "hydra":
+            continue  # Hydra's own settings: they never reach a stage
+        group = inner.parts[0] if len(inner.parts) > 1 else None
+        config.refuse_unsafe(tree, str(inner), group)
+
+
+def baseline(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = ()) -> list[str]:
+    """Turn params.yaml into Hydra overrides, without those that `overrides` makes void."""
+    groups = choices_of(conf)
+    for key in params:
+        if key not in {*groups, "set"}:
+            raise ConfigError(f"params.yaml: {key}: unknown key; {_hint(key, [*groups, 'set'])}")
+    named = {key: value for key, value in params.items() if key != "set" and value is not None}
+    asked = _asked(overrides)
+    for key, value in {**named, **asked}.items():
+        for choice in value if isinstance(value, list) else [value]:
+            _refuse_unknown_choice(groups, key, choice)
+    if _EXPERIMENT in asked:
+        named = {}
+    chosen = [f"{key}={_quote(value)}" for key, value in named.items()]
+    values = params.get("set") or {}
+    if not values:
+        return chosen
+    _, in_force = _compose(conf, [*chosen, *(f"{k}={_quote(v)}" for k, v in asked.items())])
+    return chosen + _set_overrides(groups, values, in_force)
+
+
+def choices_of(conf: Path) -> dict[str, list[str]]:
+    """List each group's choices by its files; a folder below a group is Hydra's own affair."""
+    return {
+        folder.name: sorted(path.stem for path in folder.glob("*.yaml"))
+        for folder in sorted(conf.iterdir())
+        if folder.is_dir() and folder.name != "hydra"
+    }
+
+
+def _asked(overrides: Sequence[str]) -> dict[str, Any]:
+    """Read the group choices among command-line overrides (one choice, or a list of them)."""
+    asked: dict[str, Any] = {}
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if separator and key in {*config.GROUPS, _EXPERIMENT}:
+            try:
+                asked[key] = OverridesParser.create().parse_override(override).value()
+            except HydraException as error:
+                raise ConfigError(f"{override}: {_first_line(error)}") from None
+            if not isinstance(asked[key], str | list):
+                raise ConfigError(f"{key}={value}: name a choice.")
+    return asked
+
+
+def _refuse_unknown_choice(groups: Mapping[str, list[str]], key: str, choice: object) -> None:
+    if choice not in groups[key]:
+        listed = ", ".join(groups[key])
+        raise ConfigError(f"{key}={choice}: no such choice; there are: {listed}.")
+
+
+def _set_overrides(
+    groups: Mapping[str, list[str]], values: object, in_force: Mapping[str, str]
+) -> list[str]:
+    """Turn `set: {group: {choice: {key: value}}}` into overrides, for the choices in force."""
+    if not isinstance(values, Mapping):
+        raise ConfigError("params.yaml: set: write {group: {choice: {key: value}}}.")
+    overrides = []
+    for group, by_choice in values.items():
+        if group == "seed":
+            overrides.append(f"seed={_quote(by_choice)}")
+            continue
+        if group not in config.GROUPS:
+            hint = _hint(group, [*config.GROUPS, "seed"])
+            raise ConfigError(f"params.yaml: set.{group}: unknown key; {hint}")
+        for choice, settings in (by_choice or {}).items() if _is_map(by_choice) else [(None, None)]:
+            if choice is None or not _is_map(settings):
+                raise ConfigError(
+                    f"params.yaml: set.{group}: write {{choice: {{key: value}}}}, "
+                    f"with a choice of {', '.join(groups[group])}."
+                )
+            _refuse_unknown_choice(groups, group, choice)
+            if in_force.get(group) == choice:
+                overrides += _flatten(group, settings)
+    return overrides
+
+
+def _is_map(value: object) -> bool:
+    return value is None or isinstance(value, Mapping)
+
+
+def _flatten(key: str, value: object) -> list[str]:
+    if isinstance(value, Mapping) and value:
+        return [line for k, v in value.items() for line in _flatten(f"{key}.{_plain(k)}", v)]
+    return [] if value is None and "." not in key else [f"++{key}={_quote(value)}"]
+
+
+def _plain(key: object) -> str:
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        raise ConfigError(f"params.yaml: set: {key!r} is not a plain key (letters, digits, _).")
+    return key
+
+
+def _quote(value: object) -> str:
+    """Write a value in Hydra's override grammar."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{_plain(k)}:{_quote(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_quote, value)) + "]"
+    # In Hydra's quotes a backslash is itself, unless it stands before a quote.
+    text = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), str(value))
+    return f"'{text}'"
+
+
+def _compose(conf: Path, overrides: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    try:
+        with initialize_config_dir(str(conf.resolve()), version_base=None, job_name="cll"):
+            cfg = hydra_compose("config", overrides=overrides, return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_first_line(error)) from None
+    return split(cfg, cfg.hydra.runtime.choices)
+
+
+def split(cfg: DictConfig, chosen: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Take Hydra's own part off a composed config; what is left are plain values."""
+    plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    try:
+        tree: Any = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_first_line(error)) from None
+    known = {k: v for k, v in chosen.items() if k in {*config.GROUPS, _EXPERIMENT} and v}
+    return tree, known
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).strip().split("\n", 1)[0].rstrip(".")
+    return f"{line}."
+
+
+def _hint(key: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}."

@@ -1,0 +1,241 @@
+"""The boundary between YAML and code: what a config may name, hold and say.
+
+Nothing is imported, built or interpolated before the whole tree has passed `refuse_unsafe`.
+"""
+
+import ast
+import difflib
+import functools
+import importlib
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from cll.errors import ConfigError, SecurityRefusal
+from cll.values import Instant
+
+PACKAGE = Path(__file__).parent
+COMPONENTS = ("source", "features", "label", "split", "estimator", "metric")
+SETTINGS = {  # groups that set up a step; the other groups choose a component
+    "train": "cll.train.Settings",
+    "evaluate": "cll.evaluate.Settings",
+    "gate": "cll.gate.Settings",
+}
+GROUPS = (*COMPONENTS, *SETTINGS)
+
+_SECRET_KEY = re.compile(
+    r"(?i)(^|_)(password|passwd|secret|token|api_?key|private_key|credentials?)$"
+)
+_SECRET_VALUE = re.compile(
+    r"://[^/\s:@]+:[^/\s@]+@|-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b"
+)
+_RESOLVER = re.compile(r"\$\{\s*([\w.]+)\s*:")
+
+
+@dataclass(frozen=True)
+class World:
+    """What is known now: the one file that a tick edits."""
+
+    as_of: Instant
+    champion: str = "none"
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read one YAML file of the project; aliases and tags are refused before they are expanded."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; is this the project's folder?") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8.") from None
+    refuse_unsafe_text(path, text)
+    tree = yaml.load(text, Loader=_Loader) or {}  # noqa: S506  a SafeLoader, see _Loader
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: found a {type(tree).__name__}; write a mapping (key: value).")
+    return tree
+
+
+def refuse_unsafe_text(path: Path, text: str) -> None:
+    """Refuse YAML that could blow up or build objects, reading events only."""
+    try:
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            mark, tag = event.start_mark, getattr(event, "tag", None)
+            line = mark.line + 1 if mark else 1
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                raise SecurityRefusal(f"{path}:{line}: YAML aliases are refused; write it out.")
+            if tag:
+                raise SecurityRefusal(f"{path}:{line}: the tag {tag} is refused; remove it.")
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        problem = getattr(error, "problem", None) or str(error).split("\n", 1)[0]
+        raise ConfigError(f"{path}:{line}: not YAML: {problem}.") from None
+
+
+def refuse_unsafe(tree: object, where: str, group: str | None = None) -> None:
+    """Refuse secrets, resolvers and targets off the list, anywhere in `tree`, by name."""
+    for key, value in _leaves(tree, where):
+        name = key.rsplit(".", 1)[-1]
+        if name == "_target_":
+            _refuse_target(key, str(value), group)
+        if _SECRET_KEY.search(name) and value is not None:
+            raise SecurityRefusal(
+                f"{key}: a secret may not stand in a config; name an environment variable: {name}_env."
+            )
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{key}={value}: not a finite number; write one.")
+        if isinstance(value, str):
+            refuse_unsafe_string(key, value)
+
+
+def refuse_unsafe_string(where: str, text: str) -> None:
+    """Refuse a string that would read the environment or the clock, or that holds a secret."""
+    if found := _RESOLVER.search(text):
+        raise SecurityRefusal(
+            f"{where}: ${{{found[1]}:...}} is refused; only ${{key}} of the config may be named."
+        )
+    if _SECRET_VALUE.search(text):
+        raise SecurityRefusal(
+            f"{where}: the value holds credentials; name an environment variable instead."
+        )
+
+
+def _leaves(tree: object, where: str) -> Iterator[tuple[str, object]]:
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from _leaves(value, f"{where}.{key}" if where else str(key))
+    elif isinstance(tree, list | tuple):
+        for index, value in enumerate(tree):
+            yield from _leaves(value, f"{where}[{index}]")
+    else:
+        yield where, tree
+
+
+def _refuse_target(key: str, target: str, group: str | None) -> None:
+    group = group or key.split(".", 1)[0]
+    if SETTINGS.get(group) == target:
+        return
+    match = re.fullmatch(rf"cll\.{re.escape(group)}\.([a-z][a-z0-9_]*)\.([A-Za-z]\w*)", target)
+    if group in COMPONENTS and match and match[2] in _defined(group, match[1]):
+        return
+    listed = ", ".join(targets(group)) or "none"
+    raise SecurityRefusal(f"{key}={target}: not a component of {group}; there are: {listed}.")
+
+
+@functools.cache
+def _defined(group: str, module: str) -> tuple[str, ...]:
+    """List what a component's file defines itself, by reading it, not by importing it."""
+    path = PACKAGE / group / f"{module}.py"
+    if not path.is_file():
+        return ()
+    kinds = (ast.ClassDef, ast.FunctionDef)
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return tuple(n.name for n in body if isinstance(n, kinds) and not n.name.startswith("_"))
+
+
+def targets(group: str) -> list[str]:
+    """List what a `_target_` of this group may name."""
+    if group in SETTINGS:
+        return [SETTINGS[group]]
+    modules = sorted(p.stem for p in (PACKAGE / group).glob("[a-z]*.py"))
+    return [f"cll.{group}.{m}.{name}" for m in modules for name in _defined(group, m)]
+
+
+def component_module(group: str, name: str) -> ModuleType:
+    """Import the module of a component by its name, if its file is there."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or not (PACKAGE / group / f"{name}.py").is_file():
+        raise SecurityRefusal(f"{group}={name}: no such component in cll/{group}/.")
+    return importlib.import_module(f"cll.{group}.{name}")
+
+
+def build(group: str, node: Mapping[str, Any]) -> Any:
+    """Build what a group's subtree of resolved.yaml names, checked against its annotations."""
+    refuse_unsafe(node, group, group)
+    if group == "metric":
+        return {name: _build_one(f"metric.{name}", entry) for name, entry in node.items()}
+    return _build_one(group, node)
+
+
+def _build_one(where: str, node: Mapping[str, Any]) -> Any:
+    if "_target_" not in node:
+        raise ConfigError(f"{where}: names no component; give it a _target_.")
+    module, _, attribute = str(node["_target_"]).rpartition(".")
+    target = getattr(importlib.import_module(module), attribute)
+    settings = {key: value for key, value in node.items() if key != "_target_"}
+    if not isinstance(target, type):
+        if settings:
+            raise ConfigError(f"{where}.{next(iter(settings))}: {attribute} takes no settings.")
+        return target
+    return validate(target, settings, where)
+
+
+def validate(kind: type, settings: Mapping[str, Any], where: str) -> Any:
+    """Make a `kind` of settings: unknown keys, wrong types and ranges are one-line errors."""
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(settings), strict=True)
+    except ValidationError as error:
+        raise ConfigError(_one_line(error, kind, where)) from None
+
+
+def _one_line(error: ValidationError, kind: type, where: str) -> str:
+    first = min(error.errors(), key=lambda e: e["type"] != "unexpected_keyword_argument")
+    path = [str(part) for part in first["loc"]]
+    key = ".".join([where, *path])
+    if first["type"] == "unexpected_keyword_argument":
+        known = _known_keys(kind, path[:-1])
+        near = difflib.get_close_matches(path[-1], known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}."
+        return f"{key}: unknown key; {hint}"
+    if first["type"] in {"missing_argument", "missing"}:
+        return f"{key}: no value; give it one."
+    says = first["msg"].removeprefix("Value error, ").rstrip(".").replace("\n", " ")
+    return f"{key}={json.dumps(first['input'], default=str)}: {says[0].lower()}{says[1:]}."
+
+
+def _known_keys(kind: type, path: list[str]) -> list[str]:
+    """List the keys that a dataclass, or one nested in it along `path`, takes."""
+    schema = TypeAdapter(kind).json_schema(mode="validation")
+    node = schema
+    for part in path:
+        node = _deref(schema, node)
+        node = node.get("properties", {}).get(part, {})
+    return sorted(_deref(schema, node).get("properties", {}))
+
+
+def _deref(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    for option in node.get("anyOf", ()):
+        if "$ref" in option:
+            node = option
+    if "$ref" in node:
+        node = schema.get("$defs", {}).get(node["$ref"].rsplit("/", 1)[-1], {})
+    return node
+
+
+def load_world(path: Path) -> World:
+    """Read world.yaml."""
+    tree = load_yaml(path)
+    refuse_unsafe(tree, path.name)
+    return validate(World, tree, path.name)  # type: ignore[no-any-return]
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML 1.2's idea of a scalar where 1.1 surprises: dates stay text, 1e-5 is a number."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, rule) for tag, rule in rules if tag != "tag:yaml.org,2002:timestamp"]
+    for first, rules in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)

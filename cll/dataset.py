@@ -1,0 +1,87 @@
+"""The labelled rows that teach and judge, joined from what the stages before left on disk."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+from pydantic import TypeAdapter
+
+from cll import config, store
+from cll.errors import DataRefused
+from cll.values import GROUP, Columns, Features, Flags, Matrix, Split
+from cll.workspace import Tree, Workspace
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled rows, sorted by entity and time, with their features and their part."""
+
+    rows: pl.DataFrame  # LABELS, the numeric columns, GROUP where known, and `part`
+    X: Features
+    names: tuple[str, ...]
+    split: Split
+    embargo: timedelta
+    excluded: dict[str, int]  # rows without a label, by status
+
+    def matrix(self, mask: Flags) -> Matrix:
+        """Take the rows of `mask` as a design matrix."""
+        y = self.rows["label"].to_numpy()[mask].astype(np.float64)
+        return Matrix(self.X[mask], y, self.names)
+
+
+def load(ws: Workspace, tree: Tree, world: config.World) -> Dataset:
+    """Join signals, features and labels, and split them."""
+    has = columns(ws)
+    signals = store.read_partitions(ws.signals).sort("entity", "time")
+    features = store.read_partitions(ws.features).sort("entity", "time")
+    if not features.select("entity", "time").equals(signals.select("entity", "time")):
+        raise DataRefused(f"{ws.features}: not the features of {ws.signals}; run `dvc repro`.")
+    label = config.build("label", tree["label"])
+    labels = label(signals, incidents(ws), world.as_of)
+    mature = (labels["status"] == "mature").to_numpy()
+    counted = labels["status"].value_counts().rows()
+    kept = [*has.numeric, *([GROUP] if has.group else [])]
+    rows = pl.concat([labels, signals.select(kept)], how="horizontal").filter(mature)
+    splitter = config.build("split", tree["split"])
+    split = splitter(rows, label.embargo, tree["seed"])
+    part = np.where(split.train, "train", np.where(split.holdout, "holdout", "other"))
+    names = tuple(name for name in features.columns if name not in {"entity", "time"})
+    return Dataset(
+        rows=rows.with_columns(part=pl.Series(part)),
+        X=features.filter(mature).select(names).to_numpy(order="c"),
+        names=names,
+        split=split,
+        embargo=label.embargo,
+        excluded={status: count for status, count in sorted(counted) if status != "mature"},
+    )
+
+
+def incidents(ws: Workspace) -> pl.DataFrame:
+    """Read the incidents that were known."""
+    return store.read_frame(ws.signals / "incidents.parquet")
+
+
+def facts(ws: Workspace) -> dict[str, Any]:
+    """Read what ingest says of the signals (columns, counts), and check every file's digest."""
+    return dict(store.unseal(ws.signals)["facts"])
+
+
+def columns(ws: Workspace) -> Columns:
+    """Read what the signals hold."""
+    found = facts(ws)["columns"]
+    return TypeAdapter(Columns).validate_python(found)
+
+
+def aligned(rows: Matrix, names: tuple[str, ...]) -> Features:
+    """Pick a model's features out of rows that may have more, in the model's order."""
+    if rows.names == names:
+        return rows.X
+    lacking = [name for name in names if name not in rows.names]
+    if lacking:
+        raise DataRefused(
+            f"The champion reads {lacking[0]}, which these features lack; choose the features "
+            "it was trained with."
+        )
+    return rows.X[:, [rows.names.index(name) for name in names]]

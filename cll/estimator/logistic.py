@@ -1,0 +1,174 @@
+"""Logistic regression on imputed, scaled columns; a fitted one scores with NumPy alone."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Gt, Interval
+
+from cll.errors import DataRefused
+from cll.values import Features, Flags, Floats, Matrix
+
+# One Newton step costs rows * columns^2 and few are needed; from here on lbfgs, whose many steps
+# cost rows * columns each, is the cheaper way to the same coefficients.
+NEWTON_COLUMNS = 512
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one feature enters the log-odds: its scaled value, and whether it is missing."""
+
+    fill: float  # stands in for a missing value
+    center: float
+    scale: float
+    weight: float = 0.0  # of (value - center) / scale
+    missing_weight: float = 0.0  # of 1 where the value is missing; 0 if none was in training
+    missing_share: float = 0.0  # of the training rows
+
+
+@dataclass(frozen=True)
+class Model:
+    """Log-odds that are linear in the columns; a value that is not finite counts as missing."""
+
+    columns: Mapping[str, Column]
+    bias: float
+    solver: Mapping[str, Any]
+
+    @property
+    def rounds(self) -> int:
+        return 0
+
+    @property
+    def importance(self) -> dict[str, float]:
+        """Share of each feature in the spread of the log-odds; all 0 if none counts."""
+        shares = {
+            name: abs(c.weight)
+            + abs(c.missing_weight) * float(np.sqrt(c.missing_share * (1 - c.missing_share)))
+            for name, c in self.columns.items()
+        }
+        total = sum(shares.values()) or 1.0
+        return {name: share / total for name, share in shares.items()}
+
+    def margin(self, X: Features) -> Floats:
+        # Column by column: BLAS would let the last bit depend on threads and on the batch.
+        total = np.full(len(X), self.bias)
+        for values, column in zip(X.T, self.columns.values(), strict=True):
+            missing = ~np.isfinite(values)
+            total += column.weight * _scaled(values, missing, column)
+            total += column.missing_weight * missing
+        return total
+
+    def parts(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        columns = [{"name": name, **vars(column)} for name, column in self.columns.items()]
+        return {"bias": self.bias, "columns": columns, "solver": dict(self.solver)}, {}
+
+
+def load(parts: Mapping[str, Any], files: Mapping[str, bytes]) -> Model:
+    """Read back what `Model.parts` gave."""
+    del files  # the coefficients are all in model.json
+    columns = {c["name"]: Column(**{k: c[k] for k in c if k != "name"}) for c in parts["columns"]}
+    return Model(columns, parts["bias"], parts["solver"])
+
+
+@dataclass(frozen=True)
+class Logistic:
+    C: Annotated[float, Gt(0)] = 1.0
+    impute: Literal["median", "mean"] = "median"
+    missing_indicators: bool = True
+    class_weight: Literal["none", "balanced"] = "none"
+    solver: Literal["auto", "newton-cholesky", "lbfgs"] = "auto"
+    max_iter: Annotated[int, Interval(ge=1, le=100_000)] = 1000
+    tol: Annotated[float, Gt(0)] = 1e-8
+
+    def __call__(
+        self, train: Matrix, seed: int, valid: Matrix | None = None, rounds: int | None = None
+    ) -> Model:
+        """Fit on `train`; there is no chance in it and nothing to stop early."""
+        del seed, valid, rounds
+        _refuse_unteachable(train)
+        missing = ~np.isfinite(train.X)
+        columns = [
+            _column(values, gaps, self.impute)
+            for values, gaps in zip(train.X.T, missing.T, strict=True)
+        ]
+        # A column that never varies teaches nothing; one without a gap has no indicator.
+        told = [j for j, column in enumerate(columns) if np.isfinite(column.scale)]
+        gappy = [j for j, c in enumerate(columns) if 0 < c.missing_share < 1]
+        gappy = gappy if self.missing_indicators else []
+        design = np.empty((len(train.X), len(told) + len(gappy)))
+        for at, j in enumerate(told):
+            design[:, at] = _scaled(train.X[:, j], missing[:, j], columns[j])
+        design[:, len(told) :] = missing[:, gappy]
+        weights, bias, solver = self._solve(design, train.y)
+        weight = dict(zip(told, weights, strict=False))
+        indicator = dict(zip(gappy, weights[len(told) :], strict=True))
+        fitted = {
+            name: Column(
+                column.fill,
+                column.center,
+                column.scale if j in weight else 1.0,
+                float(weight.get(j, 0.0)),
+                float(indicator.get(j, 0.0)),
+                column.missing_share,
+            )
+            for j, (name, column) in enumerate(zip(train.names, columns, strict=True))
+        }
+        return Model(fitted, bias, solver)
+
+    def _solve(self, design: Floats, y: Floats) -> tuple[Floats, float, dict[str, Any]]:
+        """Return weights, bias, and how they were found."""
+        # scikit-learn and BLAS are slow to import, and scoring needs neither.
+        from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
+        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+        from threadpoolctl import threadpool_limits  # noqa: PLC0415
+
+        rows, width = design.shape
+        if width == 0:  # only the share of the positives is left to learn
+            odds = 1.0 if self.class_weight == "balanced" else y.mean() / (1 - y.mean())
+            return np.zeros(0), float(np.log(odds)), {"name": "none"}
+        name = self.solver
+        if name == "auto":
+            newton = width <= NEWTON_COLUMNS and rows > width
+            name = "newton-cholesky" if newton else "lbfgs"
+        weighting = None if self.class_weight == "none" else self.class_weight
+        regression = LogisticRegression(
+            C=self.C, class_weight=weighting, solver=name, max_iter=self.max_iter, tol=self.tol
+        )
+        # How far it came is written into the model, so a warning on top says nothing new.
+        with threadpool_limits(limits=1), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            regression.fit(design, y)
+        steps = int(regression.n_iter_[0])
+        found = {"name": name, "iterations": steps, "converged": steps < self.max_iter}
+        return regression.coef_[0], float(regression.intercept_[0]), found
+
+
+def _refuse_unteachable(train: Matrix) -> None:
+    """Refuse rows that do not show both outcomes."""
+    seen = np.unique(train.y).tolist()
+    if seen != [0.0, 1.0]:
+        raise DataRefused(
+            f"The {len(train.y)} training rows hold the labels {seen[:5]}, where both 0 and 1"
+            " are needed: widen the data's span or change the label."
+        )
+
+
+def _column(values: Features, missing: Flags, impute: str) -> Column:
+    """Measure one column in float64; the scale is NaN where it holds one value, or none."""
+    seen = values[~missing].astype(np.float64)
+    share = float(missing.mean())
+    if not len(seen):
+        return Column(0.0, 0.0, np.nan, missing_share=share)
+    fill = float(np.median(seen) if impute == "median" else seen.mean())
+    if seen.min() == seen.max():
+        return Column(fill, fill, np.nan, missing_share=share)
+    return Column(fill, float(seen.mean()), float(seen.std()), missing_share=share)
+
+
+def _scaled(values: Features, missing: Flags, column: Column) -> Floats:
+    """Impute and scale in float64: an epoch in float32 has no digits left to subtract from."""
+    whole = np.where(missing, column.fill, values.astype(np.float64))
+    scaled: Floats = (whole - column.center) / column.scale
+    return scaled

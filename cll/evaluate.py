@@ -1,0 +1,250 @@
+"""Step: judge the candidate, the champion and trivial baselines on the same held-out rows."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+import numpy as np
+import polars as pl
+from annotated_types import Ge
+from numpy.typing import NDArray
+
+from cll import baselines, blocks, curves, events, slices
+from cll.bootstrap import Figures, Judged, figures, with_intervals
+from cll.errors import DataRefused
+from cll.ranking import rank
+from cll.roles import Metric
+from cll.values import Duration, Flags, Floats, config_error, format_instant
+
+RANKING = ("roc_auc", "average_precision")
+USUAL = ("accuracy", "balanced_accuracy", *RANKING, "precision", "recall", "f1")
+BAYES_METRICS = ("roc_auc", "accuracy")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How figures are made sure of, and which go beside the main ones."""
+
+    block: Duration = timedelta(hours=6)
+    replicates: Annotated[int, Ge(20)] = 300
+    baseline_metrics: tuple[str, ...] = USUAL
+    paired: tuple[str, ...] = RANKING
+    slice_metrics: tuple[str, ...] = RANKING
+    max_slices: Annotated[int, Ge(0)] = 20
+    min_slice_positives: Annotated[int, Ge(1)] = 10
+    alert_gap: Duration = timedelta(minutes=30)
+    curve_points: Annotated[int, Ge(10)] = 500
+    score_points: Annotated[int, Ge(10)] = 4000
+
+    def __post_init__(self) -> None:
+        if self.block <= timedelta(0):
+            raise config_error("evaluate.block", "0", "a block spans some time; write 6h.")
+        if not set(self.paired) <= set(self.baseline_metrics):
+            found = ", ".join(self.paired)
+            raise config_error("evaluate.paired", found, "name them in baseline_metrics as well.")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What there is to judge on.
+
+    `rows`: all mature labelled rows, sorted by entity and time: entity, time, label, known_at,
+    incident, kind, chance, group (if there is one), the raw numeric `columns`, part ("train",
+    "holdout" or "other"), and p_candidate and (if there is one) p_champion on holdout rows.
+    """
+
+    rows: pl.DataFrame
+    incidents: pl.DataFrame  # values.INCIDENTS, which `rows.incident` numbers from 0
+    columns: Sequence[str]
+    horizon: timedelta  # how far the label looks ahead; 0 asks whether it is failing
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures for metrics.json (numbers and strings only) and the frames for the plots."""
+
+    metrics: dict[str, Any]
+    curves: dict[str, pl.DataFrame]
+    positive_blocks: int
+
+
+@dataclass(frozen=True)
+class _Court:
+    """The holdout in its own order, and how each model is judged on it."""
+
+    held: pl.DataFrame
+    y: Floats
+    unchanged: Floats
+    block: NDArray[np.int64]
+    metrics: Mapping[str, Metric]
+    settings: Settings
+    seed: int
+
+    def figures(self, p: Floats, alert: Flags, names: Sequence[str] | None = None) -> Figures:
+        rows, order = rank(self.y, p, alert, self.unchanged)
+        chosen = {name: self.metrics[name] for name in (self.metrics if names is None else names)}
+        judged = Judged(rows, self.block[order])
+        return figures(judged, chosen, self.settings.replicates, self.seed)
+
+    def values(
+        self, p: Floats, alert: Flags, names: Sequence[str], mask: Flags | None = None
+    ) -> dict[str, float]:
+        """Compute metrics once, without intervals, on all rows or those of `mask`."""
+        kept = np.ones(len(self.y), np.bool_) if mask is None else mask
+        rows, _ = rank(self.y[kept], p[kept], alert[kept], self.unchanged[kept])
+        even = np.ones(len(rows.p))
+        return {name: float(self.metrics[name](rows, even)) for name in names}
+
+
+def evaluate(
+    evidence: Evidence,
+    thresholds: Mapping[str, float],
+    metrics: Mapping[str, Metric],
+    settings: Settings,
+    seed: int,
+) -> Evaluation:
+    """Judge each model of `thresholds` ("candidate", perhaps "champion") and the baselines."""
+    _refuse_unknown(metrics, settings)
+    court = _open(evidence.rows, metrics, settings, seed)
+    train = evidence.rows.filter(pl.col("part") == "train")
+    answers = {name: _answer(court.held, name, bound) for name, bound in thresholds.items()}
+    models = {name: court.figures(*answer) for name, answer in answers.items()}
+    candidate, (p, alert) = models["candidate"], answers["candidate"]
+    tree: dict[str, Any] = {name: with_intervals(found) for name, found in models.items()}
+    if "champion" in models:
+        tree["difference"] = with_intervals(candidate - models["champion"])
+    tree |= _baselines(court, train, evidence.columns, candidate)
+    tree |= _bayes(court, candidate)
+    tree["events"] = _events(evidence, alert, settings)
+    tree["slices"] = _slices(court, p, alert)
+    tree["data"] = _data(evidence.rows, train, court)
+    tree["leakage"] = _leakage(train, court.held, evidence.columns)
+    return Evaluation(_tidy(tree), _curves(court, p, alert), tree["data"]["positive_blocks"])
+
+
+def _refuse_unknown(metrics: Mapping[str, Metric], settings: Settings) -> None:
+    for key in ("baseline_metrics", "slice_metrics"):
+        for name in getattr(settings, key):
+            if name not in metrics:
+                way_out = f"not a metric that is chosen; there are: {', '.join(metrics)}."
+                raise config_error(f"evaluate.{key}", name, way_out)
+
+
+def _open(
+    rows: pl.DataFrame, metrics: Mapping[str, Metric], settings: Settings, seed: int
+) -> _Court:
+    mask = (rows["part"] == "holdout").to_numpy()
+    if not mask.any():
+        raise DataRefused(
+            f"None of the {len(mask)} labelled rows is held out, so nothing can be judged; "
+            "see split, or wait until more labels are known."
+        )
+    held = rows.filter(mask)
+    y = held["label"].to_numpy().astype(np.float64)
+    unchanged, block = baselines.no_change(rows)[mask], blocks.number(held, settings.block)
+    return _Court(held, y, unchanged, block, metrics, settings, seed)
+
+
+def _answer(held: pl.DataFrame, name: str, threshold: float) -> tuple[Floats, Flags]:
+    p = held[f"p_{name}"].cast(pl.Float64).to_numpy()
+    bad = int((~((p >= 0) & (p <= 1))).sum())
+    if bad:
+        raise DataRefused(f"p_{name} is not within 0 and 1 on {bad} held-out rows; train it again.")
+    return p, p >= threshold
+
+
+def _baselines(
+    court: _Court, train: pl.DataFrame, columns: Sequence[str], candidate: Figures
+) -> dict[str, Any]:
+    """Score each baseline, and by how much the candidate is over it, draw by draw."""
+    values, over = {}, {}
+    answers = baselines.answers(train, court.held, court.unchanged, columns)
+    for name, said in answers.items():
+        values[name] = court.values(said.p, said.alert, court.settings.baseline_metrics)
+        found = court.figures(said.p, said.alert, court.settings.paired)
+        over[name] = with_intervals(candidate - found)
+    return {"baseline": values, "over": over}
+
+
+def _bayes(court: _Court, candidate: Figures) -> dict[str, Any]:
+    """Score the true probability, where a simulator tells it of every held-out row."""
+    if court.held["chance"].null_count():
+        return {}
+    chance = court.held["chance"].to_numpy()
+    names = [name for name in BAYES_METRICS if name in court.metrics]
+    best = court.values(chance, chance >= baselines.EVEN, names)
+    return {"bayes": best, "gap": {n: best[n] - candidate.values[n] for n in names}}
+
+
+def _events(evidence: Evidence, alert: Flags, settings: Settings) -> dict[str, float]:
+    held = (evidence.rows["part"] == "holdout").to_numpy()
+    alerts = np.zeros(len(held), np.bool_)
+    alerts[held] = alert
+    rows = evidence.rows.select(
+        "entity", "time", "label", "incident", held=pl.Series(held), alert=pl.Series(alerts)
+    )
+    return events.figures(rows, evidence.incidents, evidence.horizon, settings.alert_gap)
+
+
+def _slices(court: _Court, p: Floats, alert: Flags) -> dict[str, Any]:
+    settings = court.settings
+    found = slices.parts(court.held, settings.max_slices, settings.min_slice_positives)
+    return {name: court.values(p, alert, settings.slice_metrics, mask) for name, mask in found}
+
+
+def _data(rows: pl.DataFrame, train: pl.DataFrame, court: _Court) -> dict[str, Any]:
+    counts: dict[str, Any] = {"entities": rows["entity"].n_unique()}
+    for prefix, part in (("", rows), ("train_", train), ("holdout_", court.held)):
+        counts[f"{prefix}rows"] = part.height
+        counts[f"{prefix}positives"] = int((part["label"] == 1).sum())
+        if part.height and prefix:
+            span = part.select(first=pl.col("time").min(), last=pl.col("time").max()).row(0)
+            counts[f"{prefix}from"] = format_instant(span[0])
+            counts[f"{prefix}until"] = format_instant(span[1])
+    counts["blocks"] = int(court.block.max()) + 1
+    counts["positive_blocks"] = len(np.unique(court.block[court.y > 0]))
+    return counts
+
+
+def _leakage(train: pl.DataFrame, held: pl.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
+    """Gather what the gate takes for signs that an answer leaked into the training."""
+    keys = ["entity", "time"]
+    facts: dict[str, Any] = {
+        "shared_rows": held.join(train, on=keys, how="semi").height,
+        "late_train_rows": int((train["time"] >= held["time"].min()).sum()),
+    }
+    areas = baselines.column_areas(train, columns)
+    if areas:
+        column = max(areas, key=lambda name: areas[name])
+        facts |= {"best_column": column, "best_column_auc": areas[column]}
+    return facts
+
+
+def _curves(court: _Court, p: Floats, alert: Flags) -> dict[str, pl.DataFrame]:
+    rows, _ = rank(court.y, p, alert, court.unchanged)
+    probability = pl.Series("probability", p).round(curves.DIGITS)
+    scored = court.held.select("entity", "time", "label", "incident", "kind", probability)
+    points = court.settings.curve_points
+    return {
+        "roc": curves.roc(rows, points),
+        "pr": curves.precision_recall(rows, points),
+        "calibration": curves.calibration(rows),
+        "scores": curves.scores(scored, court.settings.score_points),
+    }
+
+
+def _tidy(tree: dict[str, Any]) -> dict[str, Any]:
+    """Round to six decimals, and leave out what is not defined, so that DVC can flatten it."""
+    tidy: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            if inner := _tidy(value):
+                tidy[key] = inner
+        elif isinstance(value, float):
+            if math.isfinite(value):
+                tidy[key] = round(value, curves.DIGITS) + 0.0  # no -0.0
+        else:
+            tidy[key] = value
+    return tidy

@@ -1,0 +1,74 @@
+"""Which files a path and its patterns name, and what was passed over there, and why."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from cll.reading import format_of
+
+_MAGIC = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Sorted by name."""
+
+    files: tuple[Path, ...]
+    skipped: tuple[str, ...]  # "runs/old.csv: a symlink"
+
+
+def exists(path: str) -> bool:
+    """Tell whether `path`, a folder, a file or a glob, names anything."""
+    return next(_bases(path), None) is not None
+
+
+def listed(path: str, patterns: Sequence[str]) -> Listed:
+    """List the files under `path` that fit one of `patterns` and have an ending that is read here.
+
+    Symlinks, pipes and devices are passed over, as are names that start with a dot.
+    """
+    files: set[Path] = set()
+    skipped: set[str] = set()
+    for found, inside in _candidates(path, patterns):
+        why = _unfit(found, inside)
+        if why is None:
+            files.add(found)
+        elif why:
+            skipped.add(f"{found.as_posix()}: {why}")
+    return Listed(tuple(sorted(files, key=Path.as_posix)), tuple(sorted(skipped)))
+
+
+def _bases(path: str) -> Iterator[Path]:
+    """Yield what a path or glob names; only the part before the first wildcard is taken as is."""
+    parts = Path(path).parts
+    fixed = next((i for i, part in enumerate(parts) if _MAGIC & set(part)), len(parts))
+    base = Path(*parts[:fixed])
+    if fixed == len(parts) or Path(path).exists():
+        yield from [Path(path)] if Path(path).exists() else []
+    else:
+        yield from base.glob(str(Path(*parts[fixed:])))
+
+
+def _candidates(path: str, patterns: Sequence[str]) -> Iterator[tuple[Path, Path]]:
+    """Yield each path with its part below the base."""
+    for base in _bases(path):
+        if base.is_dir():
+            found = (one for pattern in patterns for one in base.glob(pattern))
+            yield from ((one, one.relative_to(base)) for one in found)
+        elif any(fnmatch(base.name, Path(pattern).name) for pattern in patterns):
+            yield base, Path(base.name)
+
+
+def _unfit(path: Path, inside: Path) -> str | None:
+    """Return why a path is passed over: "" for what needs no word, None where it is not."""
+    within = [path, *list(path.parents)[: len(inside.parts) - 1]]
+    if any(part.startswith(".") for part in inside.parts):
+        return ""
+    if any(part.is_symlink() for part in within):
+        return "a symlink"
+    if path.is_dir():
+        return ""
+    if not path.is_file():
+        return "not a regular file"
+    return None if format_of(path.name) else "no format that is read here"

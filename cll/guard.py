@@ -1,0 +1,64 @@
+"""What keeps a stage honest while it runs: its inputs stay as they are, and it dies with DVC.
+
+DVC writes a stage's dependencies into dvc.lock after the command ran, so an edit made meanwhile
+would be recorded as if it had been used; and a killed DVC leaves its children running.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cll.errors import Busy
+
+_PR_SET_PDEATHSIG = 1
+Print = dict[str, tuple[int, int]]
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends (Linux; elsewhere nothing)."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it ended before we asked
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def inputs_unchanged(root: Path, stage: str) -> Iterator[None]:
+    """Raise Busy when a dependency of `stage` in dvc.yaml is not, at the end, what it was."""
+    paths = _inputs(root, stage)
+    before = _print(root, paths)
+    yield
+    after = _print(root, paths)
+    changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    if changed:
+        raise Busy(
+            f"{changed[0]} changed while stage {stage} ran, so its result is not recorded; "
+            "run `dvc repro` again."
+        )
+
+
+def _inputs(root: Path, stage: str) -> list[str]:
+    pipeline = yaml.load((root / "dvc.yaml").read_text("utf-8"), yaml.CSafeLoader)
+    entry: dict[str, Any] = pipeline["stages"][stage]
+    params = [p if isinstance(p, str) else next(iter(p)) for p in entry.get("params", [])]
+    return [*entry.get("deps", []), *params]
+
+
+def _print(root: Path, names: list[str]) -> Print:
+    """Size and time of change of each input: as cheap as DVC's own question whether to hash."""
+    found: Print = {}
+    for name in names:
+        path = root / name
+        for file in [path] if path.is_file() else sorted(path.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                stat = file.stat()
+                found[str(file.relative_to(root))] = (stat.st_size, stat.st_mtime_ns)
+    return found

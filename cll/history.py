@@ -1,0 +1,76 @@
+"""What an entity's own past tells at an instant: outcomes and incidents that were known by then."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from cll.rolling import HOUR, Integers, Rows
+from cll.values import INCIDENTS, Floats
+
+
+@dataclass(frozen=True)
+class Told:
+    """Outcomes in the order in which each entity's became known."""
+
+    rows: Rows  # those that ask
+    entity: Integers
+    at: Integers  # microseconds since 1970: when it became known
+    outcome: Floats
+
+    @cached_property
+    def _key(self) -> tuple[Integers, Integers]:
+        instants = np.unique(self.at)
+        return instants, self.entity * (len(instants) + 1) + np.searchsorted(instants, self.at)
+
+    def _before(self, ago: int) -> Integers:
+        """Count the outcomes told up to `ago` before each row's time, and of earlier entities."""
+        instants, key = self._key
+        bound = np.searchsorted(instants, self.rows.time - ago, side="right")
+        return np.searchsorted(key, self.rows.entity * (len(instants) + 1) + bound)
+
+    def lag(self, steps: int, reach: int) -> Floats:
+        """Return the outcome told `steps` ago, counting from 1, if that was within `reach`."""
+        row = self._before(0) - steps
+        there = row >= self._before(reach)
+        return np.where(there, np.append(self.outcome, np.nan)[np.where(there, row, -1)], np.nan)
+
+    def mean(self, width: int) -> Floats:
+        """Return the mean of the outcomes told in the `width` up to each row; exact for 0 and 1."""
+        low, stop = self._before(width), self._before(0)
+        total = np.append(0.0, np.cumsum(self.outcome))
+        count = stop - low
+        return np.where(count > 0, (total[stop] - total[low]) / np.maximum(count, 1), np.nan)
+
+
+def told(rows: Rows, outcome: Floats, known: Integers, delay: int, max_delay: int) -> Told:
+    """Order outcomes by when they are known: `delay` after `known`, and never at their own time.
+
+    Those told later than `max_delay` are left out, so that no feature reaches further back.
+    """
+    at = np.maximum(known + delay, rows.time + 1)
+    used = np.flatnonzero(np.isfinite(outcome) & (at - rows.time <= max_delay))
+    order = used[np.lexsort((rows.time[used], at[used], rows.entity[used]))]
+    return Told(rows, rows.entity[order], at[order], outcome[order])
+
+
+def hours_since_incident(signals: pl.DataFrame, incidents: pl.DataFrame) -> Floats:
+    """Return the hours since the entity's latest incident began, of those known by then."""
+    known = (
+        incidents.select(list(INCIDENTS))
+        .with_columns(pl.max_horizontal("known_at", "start").alias("at"))
+        .sort("entity", "at", "start")
+        .with_columns(pl.col("start").cum_max().over("entity"))
+        .select("entity", "at", "start")
+    )
+    asked = signals.select("entity", "time").with_row_index("row").sort("time", "row")
+    found = asked.join_asof(
+        known.sort("at", "start"),
+        left_on="time",
+        right_on="at",
+        by="entity",
+        check_sortedness=False,
+    ).sort("row")
+    since = (found["time"] - found["start"]).dt.total_microseconds()
+    return since.cast(pl.Float64).fill_null(float("nan")).to_numpy() / HOUR

@@ -1,0 +1,253 @@
+"""Step: tell a person what was found: one page that opens offline, and Markdown for a review."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from cll import page, timeline
+from cll.values import Verdict
+
+MARKDOWN_LIMIT = 60_000  # bytes; a comment on GitHub holds 65,536 characters
+_TOP_FEATURES, _TOP_SLICES, _TOP_REASONS, _EXAMPLES, _STRIPS = 20, 40, 20, 3, 6
+_FLOW = ("in", "kept", "quarantined", "duplicate", "pending")
+_LOWER = {"brier", "log_loss", "calibration_error"}  # the lower, the better
+_ORDER = (
+    "roc_auc", "average_precision", "precision", "recall", "f1", "balanced_accuracy", "accuracy",
+    "kappa_temporal", "brier", "log_loss", "calibration_error",
+)  # fmt: skip
+_BLANK_MODEL: dict[str, Any] = {
+    "model_id": "", "model_type": "", "created": "", "threshold": None, "calibration": None,
+    "features": [],
+}  # fmt: skip
+_SAYS = {
+    ("promote", False): "The candidate may take over from the champion.",
+    ("promote", True): "The candidate may become the first champion.",
+    ("reject", False): "The champion stays in force.",
+    ("reject", True): "No model comes into force.",
+    ("not enough evidence", False): "The champion stays in force until there is more evidence.",
+    ("not enough evidence", True): "No model comes into force until there is more evidence.",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """The same facts twice."""
+
+    html: str
+    markdown: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Figures by row and column; a cell is a scalar, `{value, low, high}` or None."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Any, ...]], ...]
+    left_out: int = 0
+
+
+def report(
+    metrics: Mapping[str, Any],
+    verdict: Verdict,
+    curves: Mapping[str, pl.DataFrame],
+    model: Mapping[str, Any],
+    quarantine: pl.DataFrame,
+    context: Mapping[str, Any],
+) -> Report:
+    """Tell the verdict first, then what it rests on, then where it all comes from.
+
+    `metrics` and `model` are metrics.json and model.json. `curves` may hold roc (fpr, tpr),
+    pr (recall, precision), calibration (mean_probability, observed, rows) and scores (entity, time,
+    probability, label, incident), each with a `model` column where it has both. `quarantine` is a
+    frame of REJECTS. `context` holds as_of, choices, and a title if there is one.
+    """
+    facts = _facts(metrics, model) | {
+        "context": {"title": "", "as_of": "", "choices": {}, **context},
+        "verdict": _told(verdict),
+        "quarantine": _reasons(quarantine),
+    }
+    html = page.render("report.html", facts | _charts(metrics, curves, model))
+    return Report(html, _fitting(facts))
+
+
+def _facts(metrics: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
+    data = metrics.get("data", {})
+    flows = _flows(data)
+    # model.json may list the features with their types.
+    named = [one["name"] if isinstance(one, Mapping) else one for one in model.get("features", [])]
+    return {
+        "headline": _headline(metrics),
+        "metrics": _compared(metrics),
+        "lower": _LOWER,
+        "events": _events(metrics.get("events", {})),
+        "slices": _sliced(metrics.get("slices", {})),
+        "flows": flows,
+        "data": {name: one for name, one in _flat(data).items() if not (flows and name in _FLOW)},
+        "model": {**_BLANK_MODEL, **model, "features": named},
+        "importance": _importance(model.get("importance") or {}),
+        "lineage": _lineage(model.get("lineage") or {}),
+    }
+
+
+def _fitting(facts: Mapping[str, Any]) -> str:
+    whole = page.render("report.md", {**facts, "details": True})
+    if len(whole.encode()) < MARKDOWN_LIMIT:
+        return whole
+    return page.render("report.md", {**facts, "details": False})
+
+
+def _told(verdict: Verdict) -> dict[str, Any]:
+    first = verdict.champion == "none"
+    outcomes = [rule.outcome for rule in verdict.rules]
+    tally = {name: outcomes.count(name) for name in dict.fromkeys(outcomes)}
+    return {**asdict(verdict), "first": first, "says": _SAYS[verdict.answer, first], "tally": tally}
+
+
+def _ordered(names: Sequence[str]) -> list[str]:
+    known = [name for name in _ORDER if name in names]
+    return known + [name for name in names if name not in _ORDER]
+
+
+def _table(columns: Mapping[str, Mapping[str, Any]], most: int | None = None) -> Table:
+    """Lay columns side by side; the empty ones are left out."""
+    filled = {name: column for name, column in columns.items() if column}
+    names = _ordered(list(dict.fromkeys(key for column in filled.values() for key in column)))
+    rows = [(name, tuple(column.get(name) for column in filled.values())) for name in names]
+    return Table(tuple(filled), tuple(rows[:most]), max(0, len(rows) - (most or len(rows))))
+
+
+def _compared(metrics: Mapping[str, Any]) -> Table:
+    sides = {name: metrics.get(name, {}) for name in ("candidate", "champion", "difference")}
+    baselines = {f"baseline.{name}": column for name, column in metrics.get("baseline", {}).items()}
+    truth = {name: metrics.get(name, {}) for name in ("bayes", "gap")}
+    return _table({**sides, **baselines, **truth})
+
+
+def _is_group(value: object) -> bool:
+    return isinstance(value, Mapping) and "value" not in value
+
+
+def _events(events: Mapping[str, Any]) -> Table:
+    """Take figures alone, or a group of them for each model."""
+    alone = {name: value for name, value in events.items() if not _is_group(value)}
+    groups = {name: value for name, value in events.items() if _is_group(value)}
+    return _table({"all" if groups else "candidate": alone, **groups})
+
+
+def _sliced(slices: Mapping[str, Mapping[str, Any]]) -> Table:
+    names = _ordered(list(dict.fromkeys(key for one in slices.values() for key in one)))
+    columns = {name: {key: one.get(name) for key, one in slices.items()} for name in names}
+    return _table(columns, _TOP_SLICES)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if _is_group(value):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _flows(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Tell what became of the records, over all or by table, and whether none got lost."""
+    groups = {"": data, **{name: value for name, value in data.items() if _is_group(value)}}
+    flows = []
+    for name, counts in groups.items():
+        if "in" in counts:
+            parts = {part: counts.get(part, 0) for part in _FLOW[1:]}
+            whole = counts["in"]
+            flows.append(
+                {"table": name, "in": whole, "parts": parts, "holds": whole == sum(parts.values())}
+            )
+    return flows
+
+
+def _headline(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Pick the figures that a person asks for first, beside the champion's."""
+    candidate, champion = metrics.get("candidate", {}), metrics.get("champion", {})
+    names = ("roc_auc", "average_precision", "precision", "recall")
+    return [
+        {"name": name, "cell": candidate[name], "champion": champion.get(name)}
+        for name in names
+        if name in candidate
+    ]
+
+
+def _importance(shares: Mapping[str, float]) -> dict[str, Any]:
+    ranked = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+    top = ranked[:_TOP_FEATURES]
+    widest = max((share for _, share in top), default=0.0) or 1.0
+    rows = [(name, share, round(100 * max(share, 0.0) / widest, 1)) for name, share in top]
+    return {"rows": rows, "of": len(ranked)}
+
+
+def _reasons(quarantine: pl.DataFrame) -> dict[str, Any]:
+    """Count the rejects by reason, the most frequent first, with the first few of each."""
+    counted = quarantine.group_by("table", "field", "reason").agg(
+        pl.len().alias("records"),
+        pl.struct("file", "row", "value").sort_by("file", "row").head(_EXAMPLES).alias("examples"),
+    )
+    ranked = counted.sort(
+        "records", "reason", "field", "table", descending=[True, False, False, False]
+    )
+    top = ranked.head(_TOP_REASONS).to_dicts()
+    return {"rows": top, "of": ranked.height, "records": quarantine.height}
+
+
+def _lineage(lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """Part what fits a line from what is folded."""
+    trees = {name: value for name, value in lineage.items() if isinstance(value, Mapping | list)}
+    return {
+        "lines": {name: value for name, value in lineage.items() if name not in trees},
+        "trees": {
+            name: json.dumps(value, indent=2, sort_keys=True, default=str).split("\n")
+            for name, value in trees.items()
+            if value
+        },
+    }
+
+
+def _charts(
+    metrics: Mapping[str, Any], curves: Mapping[str, pl.DataFrame], model: Mapping[str, Any]
+) -> dict[str, Any]:
+    from cll import charts  # noqa: PLC0415  Altair takes 0.4 s to import
+
+    has = {name: frame for name, frame in curves.items() if frame.height}
+    share, drawn, strips = _share(metrics), {}, {}
+    if "roc" in has:
+        drawn["roc"] = charts.roc(has["roc"])
+    if "pr" in has:
+        drawn["pr"] = charts.precision_recall(has["pr"], share, _point(metrics))
+    if "calibration" in has:
+        drawn["calibration"] = charts.calibration(has["calibration"])
+    if "scores" in has and (rows := timeline.scored(has["scores"])).height:
+        entities = timeline.busiest(rows, _STRIPS)
+        drawn["scores"] = charts.scores(rows, entities, model.get("threshold"))
+        minutes = timeline.step_us(rows) // 60_000_000
+        strips = {"shown": len(entities), "of": rows["entity"].n_unique(), "minutes": minutes}
+    models = {name for frame in has.values() if "model" in frame for name in frame["model"]}
+    return {
+        "charts": drawn,
+        "strips": strips,
+        "share": share,
+        "two_models": "champion" in models,
+        "palette": charts.PALETTE,
+    }
+
+
+def _share(metrics: Mapping[str, Any]) -> float | None:
+    """Return the share of positives in the holdout: what chance would be right about."""
+    rows, positives = (metrics.get("data", {}).get(f"holdout_{n}") for n in ("rows", "positives"))
+    return positives / rows if rows and positives is not None else None
+
+
+def _point(metrics: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Find where the threshold lies on the curve of precision and recall."""
+    cells = [metrics.get("candidate", {}).get(name) for name in ("recall", "precision")]
+    recall, precision = (cell.get("value") if isinstance(cell, Mapping) else cell for cell in cells)
+    return None if recall is None or precision is None else (float(recall), float(precision))

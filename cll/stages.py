@@ -1,0 +1,253 @@
+"""The order of the steps, and what wires them to the disk.
+
+`python -m cll.stages NAME` is what each stage of dvc.yaml calls; `cll run` calls the same
+functions in one process. A step is imported by the stage that needs it, and by no other.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from threadpoolctl import threadpool_limits
+
+from cll import config, dataset, guard, progress, store
+from cll.errors import CllError, ConfigError
+from cll.roles import Source
+from cll.values import RECORDS, Arrival, Lineage, Rule, Verdict, format_instant
+from cll.workspace import Tree, Workspace, environment, key, libraries, load_tree, load_world
+
+# What a model's lineage quotes of the config: all that it takes to make it again, or to score.
+LEARNT_FROM = ("source", "features", "label", "split", "estimator", "train")
+
+
+def compose(ws: Workspace, *, check: bool = False) -> None:
+    """Write resolved.yaml; with `check`, refuse one that is stale instead."""
+    from cll import compose as composing  # noqa: PLC0415  Hydra, for this stage alone
+
+    load_world(ws)
+    params = config.load_yaml(ws.root / "params.yaml")
+    text = composing.render(composing.resolve(ws.root / "conf", params))
+    if check:
+        there = ws.resolved.read_text(encoding="utf-8") if ws.resolved.is_file() else ""
+        if there != text:
+            raise ConfigError("resolved.yaml: stale; run `dvc repro` (or `cll compose`).")
+        return
+    store.write_bytes(ws.resolved, text.encode())
+
+
+def ingest(ws: Workspace, tree: Tree, world: config.World) -> None:
+    """Take what the source knew at `as_of`, cut it into days, and account for each record."""
+    from cll import ingest as step  # noqa: PLC0415  what this stage alone uses
+
+    source = source_of(tree)
+    arrivals = _arrive(ws, source.reads, world.as_of)
+    intake = step.Intake(source.columns, world.as_of)
+    for chunk in progress.track(source(world.as_of, arrivals), "ingest"):
+        intake.take(chunk)
+    folder = store.fresh(ws.signals)
+    for day, rows in intake.days():
+        store.write_frame(store.partition(folder, day), rows)
+    store.write_frame(folder / "incidents.parquet", intake.incidents())
+    store.write_frame(folder / "quarantine.parquet", intake.quarantine())
+    counts = _counted(intake.counts())
+    facts = {"columns": asdict(source.columns), "counts": counts}
+    made_of = {entry.file: entry.sha256 for entry in arrivals}
+    known = {"as_of": format_instant(world.as_of), "source": tree["source"], "files": made_of}
+    store.seal(folder, key(ws, "ingest", **known), facts)
+    store.write_json(ws.reports / "ingest.json", counts)
+    progress.note(f"ingest: {RECORDS.format(**counts)}")
+
+
+def source_of(tree: Tree) -> Source:
+    """Build the source; where its folder is missing, the fallback if one was chosen."""
+    source: Source = config.build("source", tree["source"])
+    missing = getattr(source, "missing", None)
+    if missing and tree["fallback"]:
+        progress.note(f"ingest: {missing} Simulating, since source.fallback says so.")
+        return config.build("source", tree["fallback"])  # type: ignore[no-any-return]
+    return source
+
+
+def _counted(counts: Any) -> dict[str, int]:
+    fields = asdict(counts)
+    return {"in": fields.pop("records_in"), **fields}
+
+
+def _arrive(ws: Workspace, reads: tuple[Path, ...], as_of: datetime) -> list[Arrival]:
+    """Note at which `as_of` each file's content was first seen; the log lies in git."""
+    name = Path("registry") / "arrivals.jsonl"
+    log = store.read_arrivals(ws.root / name)
+    seen = {(entry.file, entry.sha256): entry for entry in log}
+    now = []
+    for path in progress.track(reads, "hash"):
+        identity = (path.as_posix(), store.sha256(path))
+        if identity not in seen:
+            seen[identity] = Arrival(*identity, as_of)
+        now.append(seen[identity])
+    store.write_arrivals(ws.results / name, seen.values())
+    return now
+
+
+def featurize(ws: Workspace, tree: Tree, _world: config.World) -> None:
+    """Compute each day's features from that day and the lookback before it."""
+    from cll import featurize as step  # noqa: PLC0415  what this stage alone uses
+
+    feature_set = config.build("features", tree["features"])
+    columns, incidents = dataset.columns(ws), dataset.incidents(ws)
+    folder = store.fresh(ws.features)
+    days = store.dates(ws.signals)
+    for day in progress.track(days, "featurize"):
+        since = datetime.fromisoformat(day).replace(tzinfo=UTC)
+        first = (since - feature_set.lookback).date().isoformat()
+        signals = store.read_partitions(ws.signals, [d for d in days if first <= d <= day])
+        frame = step.featurize(signals, feature_set, columns, incidents, since)
+        store.write_frame(store.partition(folder, day), frame)
+    made_of = store.sha256(ws.signals / store.MANIFEST)
+    store.seal(folder, key(ws, "featurize", signals=made_of, features=tree["features"]), {})
+
+
+def train(ws: Workspace, tree: Tree, world: config.World) -> None:
+    """Fit the candidate, and write it in its one form."""
+    from cll import artifact  # noqa: PLC0415  what this stage alone uses
+    from cll import train as step  # noqa: PLC0415  what this stage alone uses
+
+    rows = dataset.load(ws, tree, world)
+    learnt, held = rows.matrix(rows.split.train), rows.matrix(rows.split.holdout)
+    taught = rows.rows.filter(pl.Series(rows.split.train))
+    estimator, settings = (
+        config.build("estimator", tree["estimator"]),
+        config.build("train", tree["train"]),
+    )
+    progress.note(
+        f"train: {len(learnt.y):,} rows, {int(learnt.y.sum()):,} positive, {len(rows.names)} features"
+    )
+    with threadpool_limits(1, user_api="blas"):
+        trained = step.train(learnt, taught, estimator, settings, rows.embargo, tree["seed"])
+    predictor = artifact.Predictor(
+        trained.model, rows.names, trained.slope, trained.intercept, trained.threshold
+    )
+    alert = predictor.alert(predictor.probability(held.X))
+    first, last = taught.select(first=pl.min("time"), last=pl.max("time")).row(0)
+    lineage = Lineage(
+        config={group: tree[group] for group in LEARNT_FROM},
+        data_sha256=store.sha256(ws.signals / store.MANIFEST),
+        train_from=format_instant(first),
+        train_until=format_instant(last),
+        rows=len(learnt.y),
+        positives=int(learnt.y.sum()),
+        libraries=libraries(),
+    )
+    accuracy = float(np.mean(alert == (held.y == 1)))
+    created = format_instant(world.as_of)
+    files = artifact.pack(predictor, created, accuracy, lineage, trained.notes)
+    folder = store.fresh(ws.candidate)
+    for name, data in files.items():
+        store.write_bytes(folder / name, data)
+    store.write_json(ws.reports / "environment.json", environment(ws))
+
+
+def evaluate(ws: Workspace, tree: Tree, world: config.World) -> None:
+    """Judge candidate and champion on the holdout; write metrics.json and the plots' data."""
+    from cll import artifact  # noqa: PLC0415  what this stage alone uses
+    from cll import evaluate as step  # noqa: PLC0415  what this stage alone uses
+
+    data = dataset.load(ws, tree, world)
+    held = data.matrix(data.split.holdout)
+    models = {"candidate": artifact.load(ws.candidate)}
+    if world.champion != "none":
+        models["champion"] = artifact.load(ws.model("champion"), world.champion)
+    rows = data.rows
+    for name, model in models.items():
+        scores = np.full(rows.height, np.nan)
+        scores[data.split.holdout] = model.probability(dataset.aligned(held, model.names))
+        rows = rows.with_columns(pl.Series(f"p_{name}", scores))
+    facts = dataset.facts(ws)
+    evidence = step.Evidence(rows, dataset.incidents(ws), facts["columns"]["numeric"], data.embargo)
+    found = step.evaluate(
+        evidence,
+        {name: model.threshold for name, model in models.items()},
+        config.build("metric", tree["metric"]),
+        config.build("evaluate", tree["evaluate"]),
+        tree["seed"],
+    )
+    found.metrics["data"] |= {**facts["counts"], "excluded": data.excluded}
+    store.write_json(ws.results / "metrics.json", found.metrics)
+    for name, curve in found.curves.items():
+        store.write_csv(ws.reports / "plots" / f"{name}.csv", curve)
+
+
+def gate(ws: Workspace, tree: Tree, world: config.World) -> None:
+    """Decide; a verdict is a result, so a rejected candidate fails no stage."""
+    from cll import gate as step  # noqa: PLC0415  what this stage alone uses
+
+    model = store.read_json(ws.candidate / "model.json")
+    notes = model["train"]
+    candidate = step.Candidate(
+        model["model_id"], notes["calibrated"], model["importance"], {"calibration": notes["says"]}
+    )
+    metrics = store.read_json(ws.results / "metrics.json")
+    settings = config.build("gate", tree["gate"])
+    verdict = step.decide(metrics, settings, candidate, world.champion)
+    store.write_json(ws.reports / "verdict.json", step.as_json(verdict))
+
+
+def report(ws: Workspace, tree: Tree, world: config.World) -> None:
+    """Write the page and the pull request's text."""
+    from cll import report as step  # noqa: PLC0415  what this stage alone uses
+
+    found = store.read_json(ws.reports / "verdict.json")
+    verdict = Verdict(
+        found["answer"],
+        found["model_id"],
+        found["champion"],
+        tuple(Rule(**rule) for rule in found["rules"]),
+    )
+    plots = sorted((ws.reports / "plots").glob("*.csv"))
+    written = step.report(
+        store.read_json(ws.results / "metrics.json"),
+        verdict,
+        {path.stem: store.read_csv(path) for path in plots},
+        store.read_json(ws.candidate / "model.json"),
+        store.read_frame(ws.signals / "quarantine.parquet"),
+        {"as_of": format_instant(world.as_of), "choices": tree["choices"]},
+    )
+    store.write_bytes(ws.reports / "report.html", written.html.encode())
+    store.write_bytes(ws.reports / "report.md", written.markdown.encode())
+
+
+STAGES: dict[str, Callable[[Workspace, Tree, config.World], None]] = {
+    "ingest": ingest,
+    "featurize": featurize,
+    "train": train,
+    "evaluate": evaluate,
+    "gate": gate,
+    "report": report,
+}
+
+
+def main(name: str) -> int:
+    """Run one stage as DVC's child: one line and an exit code where it refuses."""
+    guard.die_with_parent()
+    ws = Workspace(Path())
+    refusal = ws.reports / "refusal.json"
+    try:
+        with guard.inputs_unchanged(ws.root, name):
+            if name == "compose":
+                compose(ws)
+            else:
+                STAGES[name](ws, load_tree(ws), load_world(ws))
+    except CllError as error:
+        store.write_json(refusal, {"exit_code": error.exit_code, "says": str(error), "stage": name})
+        progress.say(f"cll: {error}")
+        return error.exit_code
+    refusal.unlink(missing_ok=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

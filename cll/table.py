@@ -1,0 +1,93 @@
+"""A run's result on the terminal: metrics, verdict, and where the model and the report lie."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from cll import store
+from cll.values import RECORDS
+from cll.workspace import Workspace
+
+ANSWER_STYLE = {"promote": "green", "reject": "red", "not enough evidence": "yellow"}
+EXIT_CODES = {"promote": 0, "reject": 10, "not enough evidence": 11}
+
+
+def show(folder: Path, console: Console | None = None) -> None:
+    """Print what the run in `folder` found."""
+    console = console or Console(highlight=False)
+    ws = Workspace(folder)
+    metrics = store.read_json(folder / "metrics.json")
+    console.print(_metrics(metrics))
+    for line in _facts(metrics):
+        console.print(line)
+    _print_verdict(console, store.read_json(ws.reports / "verdict.json"))
+    console.print(f"model    {ws.candidate}")
+    console.print(f"report   {ws.reports / 'report.html'}")
+    console.print(f"metrics  {folder / 'metrics.json'}")
+
+
+def counts(folder: Path, *, as_json: bool) -> str:
+    """Say what became of the records."""
+    found = store.read_json(Workspace(folder).reports / "ingest.json")
+    return json.dumps(found) if as_json else RECORDS.format(**found)
+
+
+def verdict(folder: Path, console: Console | None = None) -> int:
+    """Print the verdict; return the exit code that goes with its answer."""
+    found = store.read_json(Workspace(folder).reports / "verdict.json")
+    _print_verdict(console or Console(highlight=False), found)
+    return EXIT_CODES[found["answer"]]
+
+
+def _metrics(metrics: Mapping[str, Any]) -> Table:
+    baselines = metrics.get("baseline", {})
+    champion = metrics.get("champion", {})
+    table = Table("metric", "candidate", "95 %", box=None, pad_edge=False, header_style="bold")
+    for name in [*(["champion"] if champion else []), *baselines]:
+        table.add_column(name.replace("_", " "), justify="right")
+    for name, figure in metrics["candidate"].items():
+        row = [name.replace("_", " "), _number(figure.get("value")), _interval(figure)]
+        row += [_number(champion[name].get("value")) if name in champion else ""] * bool(champion)
+        row += [_number(values.get(name)) for values in baselines.values()]
+        table.add_row(*row)
+    return table
+
+
+def _facts(metrics: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if gap := metrics.get("gap"):
+        best = metrics.get("bayes", {})
+        lines += [
+            f"best possible {name.replace('_', ' ')} {_number(best.get(name))}: gap {_number(gap[name])}"
+            for name in gap
+        ]
+    if events := metrics.get("events"):
+        lines.append(
+            "events   "
+            + ", ".join(f"{k.replace('_', ' ')} {_number(v)}" for k, v in events.items())
+        )
+    return [*lines, f"records  {RECORDS.format(**metrics['data'])}"]
+
+
+def _print_verdict(console: Console, found: Mapping[str, Any]) -> None:
+    style = ANSWER_STYLE[found["answer"]]
+    console.print(f"verdict  [bold {style}]{found['answer']}[/]  {found['model_id']}")
+    for rule in found["rules"]:
+        if rule["outcome"] != "passed":
+            console.print(
+                f"         {rule['outcome']}: {rule['name']}: {rule['says']}", markup=False
+            )
+
+
+def _interval(figure: Mapping[str, float]) -> str:
+    return f"{_number(figure['low'])} .. {_number(figure['high'])}" if "low" in figure else ""
+
+
+def _number(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "" if value is None else str(value)

@@ -1,0 +1,221 @@
+"""Step: fit a model on the past, and learn from a forward-chained pass how far to trust it."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import polars as pl
+from annotated_types import Ge, Interval
+from numpy.typing import NDArray
+
+from cll import blocks, platt, threshold
+from cll.roles import Estimator, Model
+from cll.threshold import Threshold
+from cll.values import Duration, Flags, Floats, Matrix
+
+UNGUIDED_ROUNDS = 100  # of boosting, where no held-out time can say when to stop
+
+
+@dataclass(frozen=True)
+class Settings:
+    folds: Annotated[int, Interval(ge=1, le=50)] = 4
+    calibration: Literal["platt", "none"] = "platt"
+    min_positive_blocks: Annotated[int, Ge(1)] = 50
+    block: Duration = timedelta(hours=6)
+    threshold: Threshold = field(default_factory=Threshold)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model, and what was learnt of it on rows that it had not seen."""
+
+    model: Model
+    slope: float
+    intercept: float
+    threshold: float
+    notes: Mapping[str, Any]  # ready for JSON
+    out_of_fold: Floats  # calibrated probability of each training row, NaN where none was held out
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """The forward-chained pass: each row's margin by a model that ended before it."""
+
+    margin: Floats  # NaN where none was held out
+    fold_rounds: tuple[int, ...]
+    skipped: int  # folds in which an outcome was missing
+
+    @property
+    def rounds(self) -> int:
+        """Return the median over the folds: one odd stretch of time does not move it."""
+        return math.ceil(np.median(self.fold_rounds)) if self.fold_rounds else UNGUIDED_ROUNDS
+
+
+def train(
+    rows: Matrix,
+    keys: pl.DataFrame,
+    estimator: Estimator,
+    settings: Settings,
+    embargo: timedelta,
+    seed: int,
+) -> Trained:
+    """Fit `estimator` on all `rows`, with rounds, calibration and threshold from held-out time.
+
+    `keys` has entity and time of each row, in the rows' order. `embargo` is how far a label looks
+    ahead: so much is left out before each held-out stretch.
+    """
+    held = _forward(rows, keys, estimator, settings.folds, embargo, seed)
+    model = estimator(rows, seed, rounds=held.rounds or None)
+    held_out = bool(held.fold_rounds)
+    # Where nothing could be held out its own rows are better than a guess, and the notes say so.
+    margin = held.margin if held_out else model.margin(rows.X)
+    seen = np.isfinite(margin)
+    judged, y = keys.filter(pl.Series(seen)).select("entity", "time"), rows.y[seen]
+    blocks_seen = _positive_blocks(judged, y, settings.block)
+    enough = held_out and blocks_seen >= settings.min_positive_blocks
+    kind, slope, intercept = _calibrate(margin[seen], y, settings.calibration, enough=enough)
+    p = platt.probability(margin[seen], slope, intercept)
+    cut = threshold.choose(settings.threshold, p, y, judged)
+    out_of_fold = np.full(len(rows.y), np.nan)
+    out_of_fold[seen] = p if held_out else np.nan
+    notes = {
+        "rounds": model.rounds,
+        "fold_rounds": list(held.fold_rounds),
+        "folds_skipped": held.skipped,
+        "positive_blocks": blocks_seen,
+        "calibration": kind,
+        "calibrated": kind == "platt",
+        "says": _says(kind, blocks_seen, settings, held_out=held_out),
+        "threshold_rule": settings.threshold.rule,
+        "out_of_fold": _figures(p, y, cut) if held_out else {},
+    }
+    return Trained(model, slope, intercept, cut, notes, out_of_fold)
+
+
+def _forward(
+    rows: Matrix,
+    keys: pl.DataFrame,
+    estimator: Estimator,
+    folds: int,
+    embargo: timedelta,
+    seed: int,
+) -> _Pass:
+    margin, rounds, skipped = np.full(len(rows.y), np.nan), [], 0
+    for past, held_out in _stretches(rows.y, keys, folds, embargo):
+        if min(len(np.unique(rows.y[part])) for part in (past, held_out)) < 2:  # noqa: PLR2004  classes
+            skipped += 1
+            continue
+        fold = estimator(_rows(rows, past), seed, valid=_rows(rows, held_out))
+        margin[held_out] = fold.margin(rows.X[held_out])
+        rounds.append(fold.rounds)
+    return _Pass(margin, tuple(rounds), skipped)
+
+
+def _stretches(
+    y: Floats, keys: pl.DataFrame, folds: int, embargo: timedelta
+) -> Iterator[tuple[Flags, Flags]]:
+    """Yield (past, held out) masks; the rarer outcome is spread evenly over the stretches.
+
+    Stretches of equal rows would leave many without a failure, and to skip those would teach the
+    calibration too high a share of failures.
+    """
+    times = _clock(keys)
+    margin_us = embargo // timedelta(microseconds=1) if _told_apart(keys) else 0
+    order = np.argsort(times, kind="stable")
+    rare = 1.0 if y.mean() <= 0.5 else 0.0  # noqa: PLR2004  half of the rows
+    so_far = np.cumsum(y[order] == rare)
+    wanted = so_far[-1] * np.arange(1, folds + 1) / (folds + 1)
+    reached = times[order][np.searchsorted(so_far, wanted)]
+    instants = np.unique(times)  # rows of one instant stay together, whatever their order
+    after = np.searchsorted(instants, reached, side="right")
+    starts = instants[np.minimum(after, len(instants) - 1)]
+    ends = [*starts[1:], times.max() + 1]
+    for start, end in zip(starts, ends, strict=True):
+        held_out = (times >= start) & (times < end)
+        # A label at s looks ahead to s + embargo, which has to be over when the stretch starts.
+        yield times < start - margin_us, held_out
+
+
+def _told_apart(keys: pl.DataFrame) -> bool:
+    return keys["time"].n_unique() > 1
+
+
+def _clock(keys: pl.DataFrame) -> NDArray[np.int64]:
+    """Return microseconds, or the rows' order where all have one time: independent rows."""
+    if not _told_apart(keys):
+        return np.arange(keys.height)
+    return keys["time"].dt.epoch("us").to_numpy().astype(np.int64)
+
+
+def _rows(rows: Matrix, part: Flags) -> Matrix:
+    return Matrix(rows.X[part], rows.y[part], rows.names)
+
+
+def _positive_blocks(keys: pl.DataFrame, y: Floats, block: timedelta) -> int:
+    """Count the blocks that hold a positive; independent rows are each a block."""
+    if not _told_apart(keys):
+        return int(y.sum())
+    return len(np.unique(blocks.number(keys, block)[y == 1]))
+
+
+def _calibrate(
+    margin: Floats, y: Floats, calibration: str, *, enough: bool
+) -> tuple[str, float, float]:
+    """Return what was done, slope and intercept.
+
+    Too few positives can't tell a slope, but the level they can: without it the weight an
+    estimator gives to positives would stand in every probability.
+    """
+    if calibration == "none":
+        return "none", 1.0, 0.0
+    if enough:
+        slope, intercept = platt.fit(margin, y)
+        if slope > 0:
+            return "platt", slope, intercept
+    return "level", 1.0, platt.fit_intercept(margin, y)
+
+
+def _says(kind: str, positive_blocks: int, settings: Settings, *, held_out: bool) -> str:
+    """Say in a sentence how far the probabilities can be trusted."""
+    if kind == "platt":
+        return (
+            f"Probabilities are calibrated on {positive_blocks} positive blocks of held-out time."
+        )
+    if kind == "none":
+        return "Probabilities are not calibrated: train.calibration=none."
+    if not held_out:
+        return (
+            "Probabilities are not calibrated and the threshold is optimistic: no stretch of time"
+            " with both outcomes could be held out."
+        )
+    if positive_blocks < settings.min_positive_blocks:
+        return (
+            f"Probabilities are not calibrated, only their level is set: {positive_blocks} positive"
+            f" blocks, where {settings.min_positive_blocks} are needed."
+        )
+    return (
+        "Probabilities are not calibrated, only their level is set: on held-out time a higher score"
+        " does not fail more often."
+    )
+
+
+def _figures(p: Floats, y: Floats, cut: float) -> dict[str, float]:
+    """Return what the pass measured, on the rows that set rounds, calibration and threshold."""
+    # scikit-learn takes a second to import.
+    from sklearn import metrics  # noqa: PLC0415
+
+    alert = p >= cut
+    caught = float(y[alert].sum())
+    figures = {
+        "rows": float(len(y)),
+        "positives": float(y.sum()),
+        "roc_auc": float(metrics.roc_auc_score(y, p)),
+        "average_precision": float(metrics.average_precision_score(y, p)),
+        "brier": float(((p - y) ** 2).mean()),
+        "precision": caught / max(float(alert.sum()), 1.0),
+        "recall": caught / float(y.sum()),
+    }
+    return {name: round(value, 6) for name, value in figures.items()}

@@ -1,0 +1,108 @@
+"""Proofs that a user can run on the project's own data."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cll import progress, stages, store
+from cll.errors import Unavailable
+from cll.workspace import Workspace, environment, load_tree, load_world
+
+TOLERANCE = 1e-6
+PARTS = (
+    "data/signals",
+    "data/features",
+    "models/candidate",
+    "metrics.json",
+    "reports/verdict.json",
+)
+THREADS = ("1", "2")
+
+
+def rerun(root: Path) -> int:
+    """Run all stages again in an empty folder, with 1 and with 2 threads, and compare.
+
+    Returns 0 when every byte is the same, or, where the processor or the lock file is another
+    than the one that made the project's results, when every figure agrees to 1e-6; else 1.
+    """
+    ws = Workspace(root)
+    if not (root / "metrics.json").is_file() or not ws.candidate.is_dir():
+        raise Unavailable("metrics.json, models/candidate: not there; run `dvc repro` first.")
+    made_by = store.read_json(ws.reports / "environment.json")
+    elsewhere = [name for name, value in environment(ws).items() if made_by.get(name) != value]
+    bad = 0
+    for threads in THREADS:
+        with tempfile.TemporaryDirectory(prefix="cll-verify-") as folder:
+            _run_all(root, Path(folder), threads)
+            different = sorted(_differences(root, Path(folder)))
+            bad += _tell(root, Path(folder), threads, different, elsewhere)
+    return 1 if bad else 0
+
+
+def _tell(
+    root: Path, folder: Path, threads: str, different: list[str], elsewhere: list[str]
+) -> int:
+    """Say how one run compares; return 1 where it does not hold."""
+    where = f"{threads} thread{'s' * (threads != '1')}"
+    if not different:
+        progress.say(f"{where}: the same bytes ({', '.join(PARTS)}).")
+        return 0
+    progress.say(f"{where}: {len(different)} files differ: {', '.join(different[:5])}.")
+    if not elsewhere:
+        return 1
+    most = _furthest(
+        store.read_json(root / "metrics.json"), store.read_json(folder / "metrics.json")
+    )
+    progress.say(
+        f"{where}: another {' and '.join(elsewhere)} than the one that made them, so only 1e-6 is "
+        f"a fair test: the metrics differ by {most:.2g} at most."
+    )
+    return 0 if most <= TOLERANCE else 1
+
+
+def _run_all(root: Path, folder: Path, threads: str) -> None:
+    numbers = dict.fromkeys(("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS"), threads)
+    command = [sys.executable, "-m", "cll.verify", str(folder)]
+    child = subprocess.run(command, cwd=root, env={**os.environ, **numbers}, check=False)  # noqa: S603  our own arguments
+    if child.returncode:
+        raise Unavailable(f"The run with {threads} threads failed; see the lines above.")
+
+
+def _differences(left: Path, right: Path) -> Iterator[str]:
+    for part in PARTS:
+        names = {str(f.relative_to(top)) for top in (left, right) for f in _files(top / part)}
+        for name in names:
+            both = [top / name for top in (left, right)]
+            if not all(p.is_file() for p in both) or store.sha256(both[0]) != store.sha256(both[1]):
+                yield name
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+
+
+def _furthest(left: object, right: object) -> float:
+    """Return the largest difference between two trees' numbers; infinite where keys differ."""
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        if set(left) != set(right):
+            return float("inf")
+        return max((_furthest(left[key], right[key]) for key in left), default=0.0)
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        return abs(left - right)
+    return 0.0 if left == right else float("inf")
+
+
+def main(folder: str) -> None:
+    """Run all stages into `folder`: the child of `rerun`, with its number of threads."""
+    ws = Workspace(Path(), Path(folder))
+    tree: Mapping[str, Any] = load_tree(Workspace(Path()))
+    for stage in stages.STAGES.values():
+        stage(ws, tree, load_world(ws))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,98 @@
+"""Where a run reads and writes, and what its results depend on."""
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cll import config, store
+from cll.errors import ConfigError
+
+Tree = Mapping[str, Any]
+_VECTOR_FLAGS = ("avx2", "fma", "avx512f")  # the kernels that NumPy and OpenBLAS choose by
+LIBRARIES = ("numpy", "polars", "pyarrow", "scikit-learn", "lightgbm")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a run reads and writes: the project's folder, or a folder of its own (`out`)."""
+
+    root: Path
+    out: Path | None = None
+    signals_folder: Path | None = None
+    features_folder: Path | None = None
+
+    @property
+    def results(self) -> Path:
+        return self.out or self.root
+
+    @property
+    def signals(self) -> Path:
+        return self.signals_folder or self.results / "data" / "signals"
+
+    @property
+    def features(self) -> Path:
+        return self.features_folder or self.results / "data" / "features"
+
+    @property
+    def candidate(self) -> Path:
+        return self.results / "models" / "candidate"
+
+    @property
+    def reports(self) -> Path:
+        return self.results / "reports"
+
+    @property
+    def resolved(self) -> Path:
+        return self.results / "resolved.yaml"
+
+    def model(self, name: str) -> Path:
+        """Find a model's folder: candidate, champion, or a path."""
+        if name == "candidate":
+            return self.candidate
+        if name == "champion":
+            name = load_world(self).champion
+            if name == "none":
+                raise ConfigError("world.yaml: champion=none: no model is in force yet.")
+            return self.root / "registry" / "models" / name
+        return Path(name)
+
+
+def load_world(ws: Workspace) -> config.World:
+    """Read what is known now."""
+    return config.load_world(ws.root / "world.yaml")
+
+
+def load_tree(ws: Workspace) -> Tree:
+    """Read what was composed."""
+    return config.load_yaml(ws.resolved)
+
+
+def key(ws: Workspace, stage: str, **inputs: Any) -> dict[str, Any]:
+    """Say what a stage's result depends on: believed again only where all of it is the same."""
+    pipeline = config.load_yaml(ws.root / "dvc.yaml")["stages"]
+    code = [Path(ws.root, dep) for dep in pipeline[stage]["deps"] if dep.startswith("cll")]
+    files = sorted(f for dep in code for f in ([dep] if dep.is_file() else dep.glob("*.py")))
+    return {
+        "code": {str(f.relative_to(ws.root)): store.sha256(f) for f in files},
+        "inputs": inputs,
+        "libraries": libraries(),
+    }
+
+
+def libraries() -> dict[str, str]:
+    """List the versions of the libraries that decide on bytes."""
+    return {name: importlib.metadata.version(name) for name in LIBRARIES}
+
+
+def environment(ws: Workspace) -> dict[str, str]:
+    """Say what decides on the last bits besides the inputs: lock file, and kind of processor."""
+    flags: set[str] = set()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+        flags = {flag for line in lines if line.startswith("flags") for flag in line.split()}
+    kind = [platform.machine(), *(flag for flag in _VECTOR_FLAGS if flag in flags)]
+    return {"cpu": " ".join(kind), "uv_lock_sha256": store.sha256(ws.root / "uv.lock")}

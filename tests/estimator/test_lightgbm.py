@@ -1,0 +1,100 @@
+import json
+
+import numpy as np
+import pytest
+
+from cll.errors import DataRefused
+from cll.estimator.lightgbm import FILE, LightGBM, load
+from cll.values import Matrix
+
+SEED = 3
+SMALL = LightGBM(max_rounds=40, patience=5, min_data_in_leaf=20)
+
+
+def noisy(rows=3000, seed=1, columns=6):
+    """Rows in which two columns decide together, some values missing."""
+    chance = np.random.default_rng(seed)
+    X = chance.normal(size=(rows, columns)).astype(np.float32)
+    odds = 3 * X[:, 0] * X[:, 1] - 2
+    X[chance.random(X.shape) < 0.05] = np.nan
+    y = (chance.random(rows) < 1 / (1 + np.exp(-odds))).astype(float)
+    return Matrix(X, y, tuple(f"f{i}" for i in range(columns)))
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0, np.nan])
+def test_rows_of_one_outcome_are_refused(label):
+    rows = Matrix(np.zeros((4, 1), np.float32), np.full(4, label), ("f",))
+    with pytest.raises(DataRefused, match=r"^The 4 training rows hold the labels \[.*widen"):
+        SMALL(rows, SEED)
+
+
+@pytest.mark.parametrize("weight", ["none", "sqrt", "balanced"])
+def test_one_and_two_threads_give_the_same_bytes(weight):
+    train, valid = noisy(20_000), noisy(4000, seed=2)
+    texts = {
+        LightGBM(max_rounds=30, patience=5, positive_weight=weight, num_threads=threads)(
+            train, SEED, valid
+        ).text
+        for threads in (1, 2)
+    }
+    assert len(texts) == 1
+    assert "num_threads" not in texts.pop()
+
+
+def test_another_seed_gives_another_model():
+    train = noisy()
+    assert SMALL(train, SEED).text != SMALL(train, SEED + 1).text
+    assert SMALL(train, SEED).text == SMALL(train, SEED).text
+
+
+def test_training_stops_where_held_out_rows_gain_no_more():
+    train, valid = noisy(400), noisy(400, seed=2)
+    eager = LightGBM(learning_rate=0.5, max_rounds=300, patience=5, min_data_in_leaf=5)
+    assert 1 <= eager(train, SEED, valid).rounds < 60
+
+
+def test_given_rounds_are_run_in_full():
+    assert SMALL(noisy(), SEED, rounds=7).rounds == 7
+
+
+def test_rows_that_teach_nothing_give_a_model_of_the_share_alone():
+    rows = Matrix(np.full((200, 2), np.nan, np.float32), np.array([0.0, 1.0] * 100), ("a", "b"))
+    model = SMALL(rows, SEED)
+    assert model.margin(rows.X) == pytest.approx(np.zeros(200), abs=1e-9)
+    assert model.importance == {"a": 0.0, "b": 0.0}
+
+
+def test_the_columns_that_decide_have_the_gain():
+    model = SMALL(noisy(), SEED)
+    assert sum(model.importance.values()) == pytest.approx(1.0, abs=1e-6)
+    assert model.importance["f0"] + model.importance["f1"] > 0.6
+
+
+def test_names_that_the_text_could_not_hold_are_kept():
+    rows = noisy()
+    odd = Matrix(rows.X, rows.y, ('a"b', "c:d", "[e]", "f, g", "h i", "ü"))
+    model = SMALL(odd, SEED)
+    assert tuple(model.importance) == odd.names
+
+
+def test_a_heavier_positive_raises_the_log_odds():
+    rows = noisy()
+    plain, raised = (
+        LightGBM(max_rounds=40, positive_weight=w)(rows, SEED).margin(rows.X).mean()
+        for w in ("none", "balanced")
+    )
+    assert raised > plain + 0.3
+
+
+def test_a_model_survives_its_parts():
+    rows = noisy()
+    model = SMALL(rows, SEED)
+    parts, files = model.parts()
+    assert set(files) == {FILE}
+    again = load(json.loads(json.dumps(parts, sort_keys=True)), files)
+    assert again == model
+    assert again.margin(rows.X).tolist() == model.margin(rows.X).tolist()
+
+
+def test_no_rows_score_to_no_margins():
+    assert SMALL(noisy(), SEED).margin(np.zeros((0, 6), np.float32)).shape == (0,)

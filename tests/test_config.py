@@ -1,0 +1,133 @@
+import sys
+
+import pytest
+
+from cll import config
+from cll.errors import ConfigError, SecurityRefusal
+
+LIGHTGBM = "cll.estimator.lightgbm.LightGBM"
+
+
+def write(folder, text):
+    path = folder / "some.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_an_alias_bomb_is_refused_before_it_is_expanded(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
+    with pytest.raises(SecurityRefusal, match=r"some.yaml:1: YAML aliases are refused"):
+        config.load_yaml(write(tmp_path, "\n".join(lines)))
+
+
+def test_a_tag_that_would_build_an_object_is_refused(tmp_path):
+    path = write(tmp_path, "x: !!python/object/apply:os.system [ls]\n")
+    with pytest.raises(SecurityRefusal, match=r"some.yaml:1: the tag .*os.system is refused"):
+        config.load_yaml(path)
+
+
+def test_a_yaml_error_names_file_and_line(tmp_path):
+    with pytest.raises(ConfigError, match=r"some.yaml:2: not YAML"):
+        config.load_yaml(write(tmp_path, "x: 1\ny: [1, 2\n"))
+
+
+def test_a_file_that_is_no_mapping_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="found a list; write a mapping"):
+        config.load_yaml(write(tmp_path, "- 1\n"))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"none.yaml: no such file"):
+        config.load_yaml(tmp_path / "none.yaml")
+
+
+def test_unquoted_dates_stay_text_and_short_exponents_are_numbers(tmp_path):
+    tree = config.load_yaml(write(tmp_path, "d: 2026-01-01\nx: 1e-5\n"))
+    assert tree == {"d": "2026-01-01", "x": 1e-5}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "builtins.open",
+        "joblib.load",
+        "cll.config.load_yaml",
+        "cll.estimator.lightgbm.os",
+        "cll.estimator.lightgbm._private",
+        "cll.estimator.nowhere.Thing",
+        "cll.source.files.Files",
+    ],
+)
+def test_a_target_off_the_list_is_refused(target):
+    with pytest.raises(SecurityRefusal, match="not a component of estimator"):
+        config.build("estimator", {"_target_": target})
+
+
+def test_a_target_deep_in_a_tree_is_refused_too():
+    node = {"_target_": LIGHTGBM, "num_leaves": {"_target_": "os.getenv"}}
+    with pytest.raises(SecurityRefusal, match=r"estimator.num_leaves._target_=os.getenv"):
+        config.build("estimator", node)
+
+
+def test_nothing_is_imported_for_a_refused_target():
+    sys.modules.pop("cll.source.classic", None)
+    with pytest.raises(SecurityRefusal):
+        config.build("source", {"_target_": "cll.source.classic.nothing"})
+    assert "cll.source.classic" not in sys.modules
+
+
+@pytest.mark.parametrize("key", ["password", "db_password", "api_key", "token", "client_secret"])
+def test_a_secret_in_a_config_is_refused(key):
+    with pytest.raises(SecurityRefusal, match=f"source.{key}: a secret .* {key}_env"):
+        config.refuse_unsafe({key: "hunter2"}, "source")
+
+
+def test_the_name_of_an_environment_variable_is_no_secret():
+    config.refuse_unsafe({"password_env": "PGPASSWORD"}, "source")
+
+
+def test_credentials_inside_a_value_are_refused():
+    with pytest.raises(SecurityRefusal, match=r"source.url: the value holds credentials"):
+        config.refuse_unsafe({"url": "postgresql://me:hunter2@db/x"}, "source")
+
+
+@pytest.mark.parametrize(
+    "text", ["${oc.env:HOME}", "${now:%Y}", "x${hydra:job.num}", "${ oc.env:A}"]
+)
+def test_a_resolver_is_refused(text):
+    with pytest.raises(SecurityRefusal, match=r"only \$\{key\} of the config"):
+        config.refuse_unsafe({"path": text}, "source")
+
+
+def test_an_unknown_key_comes_with_the_near_one():
+    with pytest.raises(
+        ConfigError, match=r"estimator.num_leavs: unknown key; did you mean num_leaves\?"
+    ):
+        config.build("estimator", {"_target_": LIGHTGBM, "num_leavs": 7})
+
+
+@pytest.mark.parametrize(
+    ("value", "says"), [("abc", "integer"), (1.5, "integer"), (True, "integer")]
+)
+def test_a_value_of_another_type_is_refused_in_one_line(value, says):
+    with pytest.raises(ConfigError, match=rf"estimator.num_leaves=.*{says}") as caught:
+        config.build("estimator", {"_target_": LIGHTGBM, "num_leaves": value})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_value_out_of_range_is_refused():
+    with pytest.raises(ConfigError, match=r"estimator.num_leaves=-3: .*greater"):
+        config.build("estimator", {"_target_": LIGHTGBM, "num_leaves": -3})
+
+
+def test_a_number_that_is_not_finite_is_refused():
+    with pytest.raises(ConfigError, match=r"gate.floor=nan: not a finite number"):
+        config.refuse_unsafe({"floor": float("nan")}, "gate")
+
+
+def test_the_world_needs_an_instant_with_a_zone(tmp_path):
+    path = write(tmp_path, 'as_of: "2026-01-31T00:00:00"\n')
+    with pytest.raises(ConfigError, match=r"as_of=.*names no time zone; append Z"):
+        config.load_world(path)

@@ -1,0 +1,47 @@
+import pytest
+
+from cll import guard
+from cll.errors import Busy
+
+PIPELINE = """
+stages:
+  train:
+    cmd: "true"
+    deps: [code]
+    params: [{resolved.yaml: [estimator]}]
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "dvc.yaml").write_text(PIPELINE)
+    (tmp_path / "code" / "__pycache__").mkdir(parents=True)
+    (tmp_path / "code" / "a.py").write_text("x = 1\n")
+    (tmp_path / "resolved.yaml").write_text("estimator: {}\n")
+    return tmp_path
+
+
+def test_an_edit_of_code_while_the_stage_runs_fails_it(root):
+    with (
+        pytest.raises(Busy, match=r"code/a.py changed while stage train ran"),
+        guard.inputs_unchanged(root, "train"),
+    ):
+        (root / "code" / "a.py").write_text("x = 22\n")
+
+
+def test_a_new_file_among_the_inputs_fails_it(root):
+    with (
+        pytest.raises(Busy, match=r"code/b.py changed while"),
+        guard.inputs_unchanged(root, "train"),
+    ):
+        (root / "code" / "b.py").write_text("")
+
+
+def test_an_edit_of_the_params_file_fails_it(root):
+    with pytest.raises(Busy, match=r"resolved.yaml changed"), guard.inputs_unchanged(root, "train"):
+        (root / "resolved.yaml").write_text("estimator: {C: 2}\n")
+
+
+def test_byte_code_written_meanwhile_is_no_change(root):
+    with guard.inputs_unchanged(root, "train"):
+        (root / "code" / "__pycache__" / "a.pyc").write_text("")

@@ -1,0 +1,108 @@
+import polars as pl
+import pytest
+
+from cll import store
+from cll.errors import DataRefused, SecurityRefusal, Unavailable
+from cll.values import Arrival, parse_instant
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "x.json"
+    store.write_json(path, {"a": 1})
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store.os, "fsync", full)
+    with pytest.raises(Unavailable, match=r"x.json: can't be written: No space left on device"):
+        store.write_json(path, {"a": 2})
+    assert store.read_json(path) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_the_same_value_is_the_same_bytes():
+    assert store.json_bytes({"b": 1, "a": 2.5}) == store.json_bytes({"a": 2.5, "b": 1})
+
+
+def test_a_number_that_json_does_not_have_is_a_bug_not_a_file(tmp_path):
+    with pytest.raises(ValueError, match="Out of range float"):
+        store.write_json(tmp_path / "x.json", {"a": float("nan")})
+
+
+def test_a_missing_result_says_how_to_make_it(tmp_path):
+    with pytest.raises(Unavailable, match="run `dvc repro` first"):
+        store.read_json(tmp_path / "none.json")
+
+
+def test_damaged_json_is_named(tmp_path):
+    (tmp_path / "x.json").write_text('{"a": ')
+    with pytest.raises(DataRefused, match=r"x.json: damaged JSON"):
+        store.read_json(tmp_path / "x.json")
+
+
+def test_damaged_parquet_is_named(tmp_path):
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 this is none PAR1")
+    with pytest.raises(DataRefused, match=r"x.parquet: damaged"):
+        store.read_frame(tmp_path / "x.parquet")
+
+
+def sealed(folder):
+    store.write_frame(store.partition(folder, "2026-01-01"), pl.DataFrame({"x": [1.0, 2.0]}))
+    store.write_frame(store.partition(folder, "2026-01-02"), pl.DataFrame({"x": [3.0]}))
+    store.seal(folder, {"source": "s"}, {"kept": 3})
+    return folder
+
+
+def test_a_sealed_folder_gives_its_facts_and_rows(tmp_path):
+    folder = sealed(tmp_path / "signals")
+    assert store.unseal(folder)["facts"] == {"kept": 3}
+    assert store.read_partitions(folder)["x"].to_list() == [1.0, 2.0, 3.0]
+    assert store.read_partitions(folder, ["2026-01-02"])["x"].to_list() == [3.0]
+
+
+def test_a_flipped_bit_is_found_with_the_files_name(tmp_path):
+    folder = sealed(tmp_path / "signals")
+    path = store.partition(folder, "2026-01-02")
+    data = bytearray(path.read_bytes())
+    data[10] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(SecurityRefusal, match=r"date=2026-01-02.part-0.parquet: its bytes"):
+        store.unseal(folder)
+
+
+def test_a_file_that_the_manifest_does_not_know_is_refused(tmp_path):
+    folder = sealed(tmp_path / "signals")
+    (folder / "more.parquet").write_bytes(b"")
+    with pytest.raises(DataRefused, match=r"more.parquet: is not in the manifest"):
+        store.unseal(folder)
+
+
+def test_a_vanished_partition_is_named(tmp_path):
+    folder = sealed(tmp_path / "signals")
+    store.partition(folder, "2026-01-01").unlink()
+    with pytest.raises(DataRefused, match=r"date=2026-01-01.part-0.parquet: is missing"):
+        store.unseal(folder)
+
+
+def test_an_empty_folder_has_no_partition_to_read(tmp_path):
+    with pytest.raises(DataRefused, match="no partition to read"):
+        store.read_partitions(tmp_path)
+
+
+def test_the_same_frame_is_the_same_parquet(tmp_path):
+    frame = pl.DataFrame({"x": [1.0, None], "e": ["a", "b"]})
+    store.write_frame(tmp_path / "a", frame)
+    store.write_frame(tmp_path / "b", frame)
+    assert store.sha256(tmp_path / "a") == store.sha256(tmp_path / "b")
+
+
+def test_the_arrival_log_comes_back_as_it_was_written(tmp_path):
+    entries = [Arrival("a.jsonl", "00ff", parse_instant("2026-01-31T00:00:00Z"))]
+    store.write_arrivals(tmp_path / "log", entries)
+    assert store.read_arrivals(tmp_path / "log") == entries
+
+
+def test_a_damaged_arrival_log_names_the_line(tmp_path):
+    (tmp_path / "log").write_text('{"file": "a"}\n')
+    with pytest.raises(DataRefused, match=r"log:1: not an arrival"):
+        store.read_arrivals(tmp_path / "log")

@@ -90,6 +90,25 @@ def test_a_missing_file_is_named(folder, name):
         artifact.load(folder)
 
 
+def test_a_folder_in_the_place_of_a_file_is_refused(folder):
+    (folder / CARD).unlink()
+    (folder / CARD).mkdir()
+    with pytest.raises(SecurityRefusal, match=r"MODEL_CARD\.md: not a file"):
+        artifact.load(folder)
+
+
+def test_a_manifest_of_other_files_is_refused(tmp_path):
+    (tmp_path / SUMS).write_bytes(b"")
+    with pytest.raises(SecurityRefusal, match=r"model\.json: not there"):
+        artifact.load(tmp_path)
+
+
+def test_a_card_needs_no_figures():
+    predictor, _ = packed()
+    files = artifact.pack(predictor, "2026-01-31T00:00:00Z", 0.9, LINEAGE, {})
+    assert "on the holdout | value" not in files[CARD].decode()
+
+
 def test_a_missing_manifest_is_refused(folder):
     (folder / SUMS).unlink()
     with pytest.raises(SecurityRefusal, match=r"SHA256SUMS: missing or too long"):

@@ -28,7 +28,7 @@ def test_a_tag_that_would_build_an_object_is_refused(tmp_path):
 
 
 def test_a_yaml_error_names_file_and_line(tmp_path):
-    with pytest.raises(ConfigError, match=r"some.yaml:2: not YAML"):
+    with pytest.raises(ConfigError, match=r"some.yaml:3: not YAML"):
         config.load_yaml(write(tmp_path, "x: 1\ny: [1, 2\n"))
 
 

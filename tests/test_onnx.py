@@ -1,4 +1,6 @@
 import gzip
+import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +82,19 @@ def test_a_model_without_an_onnx_form_is_refused():
 
     with pytest.raises(ConfigError, match=r"has no ONNX form; there are: lightgbm, logistic\.$"):
         to_onnx(Predictor(Stranger(), ()))
+
+
+def test_without_the_extra_the_way_to_get_it_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ConfigError, match=r"^onnx: not installed; `uv sync --extra onnx`"):
+        to_onnx(fitted(Logistic(), sized(100)))
+
+
+def test_a_split_that_sends_zero_with_the_missing_is_refused():
+    predictor = fitted(TREES, sized())
+    text = re.sub(r"decision_type=\d+", "decision_type=4", predictor.model.text)
+    with pytest.raises(ConfigError, match="by category or zero have no ONNX form"):
+        to_onnx(replace(predictor, model=replace(predictor.model, text=text)))
 
 
 def test_a_split_by_category_is_refused():

@@ -39,7 +39,7 @@ def uses(name, seen=()):
         if not isinstance(node, ast.Call):
             continue
         called = ast.unparse(node.func)
-        if called in {"config.build"}:
+        if called == "config.build":
             groups.add(ast.literal_eval(node.args[0]))
         inner = called if called in FUNCTIONS else f"{prefix}.{called}"
         if inner in FUNCTIONS and inner not in {name, *seen}:

@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from cll import reading
+from cll import objects, reading
 from cll.errors import DataRefused
 from cll.values import VALUE_WIDTH
 
@@ -202,3 +202,22 @@ def test_any_bytes_named_csv_lose_no_record():
         if b'"' not in body:
             lines = [line for line in body.replace(b"\r\n", b"\n").split(b"\n") if line]
             assert records.rows.height + records.faults.height == len(lines)
+
+
+def test_json_lines_read_alike_by_pattern_and_one_by_one():
+    dice = random.Random(2)  # noqa: S311  no secret
+    cells = ['"a"', '""', '"null"', "null", "7", "-0.10", "1E5", "01", "true", "NaN", "-Infinity"]
+    cells += ['"\\u0041"', '"\\ud800"', "[1]", "{}", '"a', "", '"\t"', "+1", "1.", '"é"', '" 7 "']
+    for _ in range(200):
+        lines = []
+        for _ in range(dice.randrange(1, 9)):
+            keys = dice.choice([["entity", "x"], ["x", "entity"], ["x", "u"], ["x", "x"], ["u"]])
+            space = dice.choice(["", " "])
+            pairs = [f'"{key}"{space}:{dice.choice(cells)}' for key in keys]
+            lines.append("{" + f",{space}".join(pairs) + dice.choice(["}"] * 5 + ["", "} }", ",}"]))
+        text = "\n".join(lines).encode()
+        one = objects.parse_lines(text, ["entity", "x"])
+        other = objects._one_by_one(list(enumerate(text.split(b"\n"), 1)), ["entity", "x"])
+        assert one.rows.equals(other.rows)
+        assert one.at.tolist() == other.at.tolist()
+        assert one.faults.equals(other.faults)

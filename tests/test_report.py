@@ -138,6 +138,7 @@ def told() -> Report:
     return report(METRICS, VERDICT, curves, MODEL, rejects(), CONTEXT)
 
 
+@functools.cache
 def hostile(name=EVIL) -> Report:
     curves = curves_of(scored([name, "other", f"x{name}"], 60))
     verdict = Verdict("reject", name, name, (Rule(name, name, name, "failed", name),))
@@ -159,7 +160,7 @@ def hostile(name=EVIL) -> Report:
 
 
 class Outline(html.parser.HTMLParser):
-    VOID = {"meta", "br", "link", "img", "input", "hr"}
+    VOID = frozenset({"meta", "br", "link", "img", "input", "hr"})
 
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
@@ -378,10 +379,10 @@ def test_the_same_values_give_the_same_bytes():
     assert again == told()
 
 
-def test_a_month_of_a_fleet_makes_a_page_under_a_megabyte_within_five_seconds():
+def test_a_month_of_a_fleet_makes_a_page_under_a_megabyte_in_five_seconds_of_cpu():
     scores = scored([f"host-{n}" for n in range(20)], 1000)
     curves = curves_of(scores)
-    start = time.perf_counter()
+    start = time.process_time()
     found = report(METRICS, VERDICT, curves, MODEL, rejects(), CONTEXT)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert len(found.html.encode()) < 1_000_000

@@ -1,0 +1,280 @@
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cll import ingest
+from cll.values import INCIDENTS, INSTANT, OUTCOME, OUTCOME_KNOWN_AT, REJECTS, Chunk, Columns
+
+AS_OF = datetime(2026, 1, 31, tzinfo=UTC)
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+COLUMNS = Columns(numeric=("x", "y"), outcome=True)
+PLACE = {"file": pl.String, "row": pl.Int64}
+SIGNALS = {
+    "entity": pl.String,
+    "time": INSTANT,
+    "known_at": INSTANT,
+    "x": pl.Float64,
+    "y": pl.Float64,
+    OUTCOME: pl.Float64,
+    OUTCOME_KNOWN_AT: INSTANT,
+    **PLACE,
+}
+
+
+def at(minutes):
+    return NOON + timedelta(minutes=minutes)
+
+
+def signal(entity="a", time=0, known=None, x=1.0, y=2.0, outcome=None, told=None, row=1):
+    known = time if known is None else known
+    told = known if told is None else told
+    return (
+        entity,
+        None if time is None else at(time),
+        None if known is None else at(known),
+        x,
+        y,
+        outcome,
+        None if outcome is None else at(told),
+        "f",
+        row,
+    )
+
+
+def incident(entity="a", start=0, end=10, known=None, kind="leak", row=1):
+    known = start if known is None else known
+    return (entity, at(start), None if end is None else at(end), at(known), kind, "f", row)
+
+
+def chunk(records, table="signals"):
+    schema = SIGNALS if table == "signals" else {**INCIDENTS, **PLACE}
+    rows = pl.DataFrame(records, schema=schema, orient="row")
+    return Chunk(table, rows, pl.DataFrame(schema=REJECTS), rows.height)
+
+
+def admit(*records, table="signals", as_of=AS_OF):
+    return ingest.admit(chunk(records, table), COLUMNS, as_of)
+
+
+def settle(*records):
+    return ingest.settle(chunk(records).rows, COLUMNS)
+
+
+def settle_incidents(*records):
+    return ingest.settle_incidents(chunk(records, "incidents").rows)
+
+
+def merged(*records):
+    return ingest.merge(settle_incidents(*records).kept).select("entity", "start", "end").rows()
+
+
+@pytest.mark.parametrize(
+    ("record", "field", "reason"),
+    [
+        (signal(entity=None), "entity", "missing"),
+        (signal(entity=""), "entity", "missing"),
+        (signal(time=None, known=0), "time", "missing"),
+        ((*signal()[:2], None, *signal()[3:]), "known_at", "missing"),
+        (signal(y=float("-inf")), "y", "infinite"),
+        (signal(outcome=0.5), "outcome", "an outcome is 0 or 1"),
+        ((*signal()[:5], 1.0, None, "f", 1), "outcome_known_at", "missing"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_quarantined_with_its_place(record, field, reason):
+    found = admit(record, signal(row=2))
+    told = found.quarantine.select("table", "file", "row", "field", "reason").rows()
+    assert told == [("signals", "f", 1, field, reason)]
+    assert found.rows["row"].to_list() == [2]
+
+
+def test_a_row_with_several_faults_is_quarantined_once():
+    found = admit(signal(entity="", x=float("inf"), y=float("inf")))
+    assert found.quarantine["field"].to_list() == ["entity"]
+
+
+def test_an_incident_that_ends_before_it_starts_is_quarantined():
+    found = admit(incident(end=-1), incident(end=0, row=2), table="incidents")
+    assert found.quarantine["reason"].to_list() == ["ends before it starts"]
+    assert found.rows["row"].to_list() == [2]
+
+
+def test_what_the_source_rejected_stays_rejected():
+    rejected = pl.DataFrame([("signals", "f", 3, "x", "?", "not a number")], REJECTS, orient="row")
+    given_ = Chunk("signals", chunk([signal()]).rows, rejected, 2)
+    assert ingest.admit(given_, COLUMNS, AS_OF).quarantine.equals(rejected)
+
+
+def test_a_row_is_pending_until_it_is_known_and_has_happened():
+    late, future = signal(time=0, known=10), signal(time=20, known=0)
+    found = [admit(late, future, as_of=at(minutes)) for minutes in (9, 10, 20)]
+    assert [(one.rows.height, one.pending) for one in found] == [(0, 2), (1, 1), (2, 0)]
+    assert found[-1].rows["known_at"].to_list() == [at(10), at(20)]
+
+
+def test_nan_is_a_missing_value_and_minus_zero_is_zero():
+    found = admit(signal(x=float("nan"), y=-0.0)).rows
+    assert found["x"].to_list() == [None]
+    assert str(found["y"][0]) == "0.0"
+
+
+def test_an_end_that_is_not_known_yet_leaves_the_incident_open():
+    rows = [admit(incident(), table="incidents", as_of=at(m)).rows for m in (9, 10)]
+    assert [one["end"].to_list() for one in rows] == [[None], [at(10)]]
+
+
+def test_the_same_record_again_is_a_duplicate_known_since_its_first():
+    found = settle(signal(known=5, row=1), signal(known=3, row=2), signal(time=1, row=3))
+    assert found.duplicate == 1
+    assert found.quarantine.height == 0
+    assert found.kept["known_at"].to_list() == [at(3), at(1)]
+    assert found.kept.columns == [name for name in SIGNALS if name not in PLACE]
+
+
+def test_of_two_records_of_an_instant_the_earlier_known_is_kept():
+    found = settle(signal(x=1.0, known=5, row=1), signal(x=9.0, known=3, row=2))
+    assert found.kept["x"].to_list() == [9.0]
+    assert found.quarantine.select("row", "field", "reason").rows() == [
+        (1, "time", "conflicts with f:2, known earlier")
+    ]
+
+
+def test_a_conflict_that_comes_twice_is_quarantined_once():
+    found = settle(signal(), signal(x=5.0, known=1, row=2), signal(x=5.0, known=1, row=3))
+    assert found.quarantine["row"].to_list() == [2]
+    assert (found.kept.height, found.duplicate) == (1, 1)
+
+
+def test_an_outcome_told_later_takes_the_place_of_none():
+    found = settle(signal(row=1), signal(outcome=1.0, told=60, known=60, row=2))
+    assert found.duplicate == 1
+    kept = found.kept.select("known_at", OUTCOME, OUTCOME_KNOWN_AT).rows()
+    assert kept == [(at(0), 1.0, at(60))]
+
+
+def test_of_two_outcomes_the_earlier_told_is_kept():
+    found = settle(signal(outcome=0.0, told=60), signal(outcome=1.0, told=30, row=2))
+    assert found.kept[OUTCOME].to_list() == [1.0]
+    assert found.quarantine["row"].to_list() == [1]
+
+
+def test_what_is_kept_is_sorted_by_entity_and_time():
+    found = settle(signal("b", 1), signal("a", 2), signal("b", 0), signal("a", 1))
+    assert found.kept.select("entity", "time").rows() == [
+        ("a", at(1)),
+        ("a", at(2)),
+        ("b", at(0)),
+        ("b", at(1)),
+    ]
+
+
+def test_a_record_with_an_end_closes_the_open_incident():
+    found = settle_incidents(incident(end=None, kind=None), incident(known=10, row=2))
+    assert (found.kept.height, found.duplicate) == (1, 1)
+    assert found.kept.select("end", "known_at", "kind").rows() == [(at(10), at(0), "leak")]
+
+
+def test_of_two_ends_of_an_incident_the_earlier_known_is_kept():
+    found = settle_incidents(incident(end=5, known=9), incident(end=7, known=8, row=2))
+    assert found.kept["end"].to_list() == [at(7)]
+    assert found.quarantine["reason"].to_list() == ["conflicts with f:2, known earlier"]
+
+
+def test_incidents_that_overlap_or_touch_become_one():
+    found = merged(
+        incident(start=0, end=10),
+        incident(start=2, end=4),
+        incident(start=10, end=12),
+        incident(start=13, end=14),
+        incident("b", start=11, end=20),
+    )
+    assert found == [
+        ("a", at(0), at(12)),
+        ("a", at(13), at(14)),
+        ("b", at(11), at(20)),
+    ]
+
+
+def test_an_open_end_wins_and_swallows_what_follows():
+    found = merged(incident(end=None), incident(start=5, end=6), incident(start=60, end=70))
+    assert found == [("a", at(0), None)]
+
+
+def test_merged_incidents_have_kind_and_known_at_of_the_earliest():
+    rows = [incident(known=3, kind=None), incident(start=5, end=20, kind="cpu")]
+    found = ingest.merge(settle_incidents(*rows).kept)
+    assert dict(found.schema) == INCIDENTS
+    assert found.select("known_at", "kind").rows() == [(at(3), None)]
+
+
+def test_no_incidents_merge_to_none():
+    empty = pl.DataFrame(schema=INCIDENTS)
+    assert ingest.merge(empty).equals(empty)
+
+
+def test_an_intake_of_nothing_counts_nothing():
+    intake = ingest.Intake(COLUMNS, AS_OF)
+    assert list(intake.days()) == []
+    assert intake.incidents().equals(pl.DataFrame(schema=INCIDENTS))
+    assert intake.counts() == ingest.Counts()
+
+
+def test_days_are_utc_and_in_order():
+    intake = ingest.Intake(COLUMNS, AS_OF)
+    intake.take(chunk([signal(time=13 * 60), signal(time=0), signal("0", time=12 * 60)]))
+    days = [(day, rows["entity"].to_list()) for day, rows in intake.days()]
+    assert days == [("2026-01-01", ["a"]), ("2026-01-02", ["0", "a"])]
+
+
+small = st.integers(0, 2)
+maybe = st.sampled_from([None, 0.0, 1.0])
+signals = st.builds(
+    signal,
+    entity=st.sampled_from(["a", "b", "", None]),
+    time=st.sampled_from([0, 1, 50]),
+    known=small,
+    x=st.sampled_from([None, 0.0, -0.0, 1.0, float("nan"), float("inf")]),
+    y=st.sampled_from([1.0, 2.0]),
+    outcome=maybe,
+    told=small,
+)
+incidents = st.builds(
+    incident,
+    entity=st.sampled_from(["a", "b", ""]),
+    start=small,
+    end=st.sampled_from([None, -1, 0, 1, 5, 40]),
+    known=st.sampled_from([0, 1, 2, 50]),
+    kind=st.sampled_from([None, "leak", "cpu"]),
+)
+
+
+def taken(chunks):
+    intake = ingest.Intake(COLUMNS, at(10))
+    for one in chunks:
+        intake.take(one)
+    days = [(day, rows) for day, rows in intake.days()]
+    return days, intake.incidents(), intake.quarantine(), intake.counts()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(signals, max_size=12), st.lists(incidents, max_size=8), st.data())
+def test_every_record_is_accounted_for_and_any_order_keeps_the_same(rows, intervals, data):
+    rows = [(*row[:-1], number) for number, row in enumerate(rows)]
+    intervals = [(*row[:-1], number) for number, row in enumerate(intervals)]
+    days, merged_, quarantine, counts = taken([chunk(rows), chunk(intervals, "incidents")])
+    parts = (counts.kept, counts.quarantined, counts.duplicate, counts.pending)
+    assert sum(parts) == counts.records_in == len(rows) + len(intervals)
+    assert counts.quarantined == quarantine.height
+
+    cut = data.draw(st.integers(0, len(rows)))
+    shuffled = data.draw(st.permutations(rows))
+    others = data.draw(st.permutations(intervals))
+    pieces = [chunk(others, "incidents"), chunk(shuffled[cut:]), chunk(shuffled[:cut])]
+    days2, merged2, quarantine2, counts2 = taken(pieces)
+    assert counts2 == counts
+    assert [day for day, _ in days] == [day for day, _ in days2]
+    assert all(a.equals(b) for (_, a), (_, b) in zip(days, days2, strict=True))
+    assert merged2.equals(merged_)
+    assert quarantine2.equals(quarantine)

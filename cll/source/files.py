@@ -94,10 +94,10 @@ class Signals:
         if (self.column("time") is None) == (self.clock is None):
             way = "name a column, or else set signals.clock."
             raise config_error(f"{key}.time", self.column("time"), way)
+        casting.check_units("source.signals", self.numeric, self.scale, self.unit)
         if not self.fields:
             raise config_error(key, self.columns, "names no column.")
         casting.check_times("source.signals", self.time_format, self.zone)
-        casting.check_units("source.signals", self.numeric, self.scale, self.unit)
 
     def column(self, name: str) -> str | None:
         return self.columns.get(name)

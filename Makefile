@@ -3,8 +3,9 @@
 UV := $(shell command -v uv 2>/dev/null || echo .venv/bootstrap/bin/uv)
 BIN := .venv/bin
 MADE := .venv/.made
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run check format lint types layers test slow proofs clean
+.PHONY: help setup run check format lint types layers test slow clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

@@ -129,7 +129,11 @@ def verify_run() -> None:
 def _repro(stage: str, *, silent: bool) -> None:
     """Let DVC bring one stage up to date; its own lines go to stderr, so that stdout is ours."""
     command = [sys.executable, "-m", "dvc", "repro", *(["-q"] if silent else []), stage]
-    done = subprocess.run(command, stdout=sys.stderr, check=False)  # noqa: S603  our own arguments
+    # The stages' commands say `python`: let it be this one.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    done = subprocess.run(  # noqa: S603  our own arguments
+        command, stdout=sys.stderr, env={**os.environ, "PATH": path}, check=False
+    )
     if done.returncode:
         raise typer.Exit(stages_exit_code())
 

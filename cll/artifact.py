@@ -88,10 +88,10 @@ def pack(
     notes: Mapping[str, Any],
     figures: Mapping[str, float] | None = None,
 ) -> dict[str, bytes]:
-    """Return the files of a model, by name.
+    """Return the files of a model.
 
-    `created` is the world's `as_of`; `accuracy` is on the holdout, at the threshold; `notes` are
-    what training says of itself; `figures` go into the model card.
+    `created` is the world's `as_of`; `accuracy` is the holdout's, at the threshold; `notes` are
+    training's on itself; `figures` go into the card.
     """
     parts, files = predictor.model.parts()
     form: dict[str, Any] = {
@@ -106,12 +106,16 @@ def pack(
         "lineage": vars(lineage),
         "train": dict(notes),
         "model": dict(parts),
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        "files": {name: _sha256(data) for name, data in files.items()},
     }
     form["model_id"] = model_id(form)
     packed = {**files, MODEL: store.json_bytes(form), CARD: card.render(form, figures).encode()}
-    sums = [f"{hashlib.sha256(packed[name]).hexdigest()}  {name}\n" for name in sorted(packed)]
+    sums = [f"{_sha256(packed[name])}  {name}\n" for name in sorted(packed)]
     return {**packed, SUMS: "".join(sums).encode()}
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def model_id(form: Mapping[str, Any]) -> str:
@@ -138,7 +142,7 @@ def load(folder: Path, wanted: str | None = None) -> Predictor:
         raise SecurityRefusal(f"{where}: model_id is {form.model_id}, where {wanted} is in force.")
     beside = {name: files.get(name, b"") for name in form.files}
     for name, data in beside.items():
-        if hashlib.sha256(data).hexdigest() != form.files[name]:
+        if _sha256(data) != form.files[name]:
             raise SecurityRefusal(f"{folder / name}: not the file that {MODEL} was made with.")
     return Predictor(
         model=_model(form, beside, where),
@@ -173,8 +177,6 @@ def _parse(data: bytes, where: Path) -> tuple[Form, dict[str, Any]]:
         first = error.errors()[0]
         key = ".".join(str(step) for step in first["loc"]) or "the file"
         raise SecurityRefusal(f"{where}: {key}: {first['msg']}; not a model of ours.") from None
-    except (ValueError, RecursionError):
-        raise SecurityRefusal(f"{where}: not JSON; make or fetch the model again.") from None
 
 
 def _verified(folder: Path) -> dict[str, bytes]:
@@ -193,7 +195,7 @@ def _verified(folder: Path) -> dict[str, bytes]:
         if not (folder / name).is_file():
             raise SecurityRefusal(f"{folder / name}: not a file; make or fetch the model again.")
         files[name] = (folder / name).read_bytes()
-        found = hashlib.sha256(files[name]).hexdigest()
+        found = _sha256(files[name])
         if found != digest:
             raise SecurityRefusal(
                 f"{folder / name}: sha256 is {found[:12]}…, {SUMS} says {digest[:12]}…;"

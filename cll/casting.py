@@ -183,7 +183,9 @@ def _number(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
     wrong.append((values.is_infinite(), "infinite"))
     values = values.fill_nan(None)
     values = values if field.factor == 1 else values * field.factor
-    values = values if field.divisor == 1 else values / field.divisor
+    if field.divisor != 1:
+        # By NumPy, since Polars multiplies by the reciprocal: 57 % would be 0.5700000000000001.
+        values = pl.Series(values.to_numpy() / field.divisor, nan_to_null=True)
     return values, wrong
 
 

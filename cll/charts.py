@@ -24,8 +24,9 @@ PALETTE = {
 }
 _DASHES = ([5, 3], [1, 0])
 _SIDE = 300  # pixels, of a square chart
-_WIDTH, _STRIP = 680, 54  # pixels, of the scores over time
+_WIDTH, _STRIP, _LONE_STRIP = 680, 54, 160  # pixels, of the scores over time
 _POINTS = 200  # of a curve
+_FEW_DAYS = 3  # up to which the hours are told
 _TITLE = 60  # characters of a strip's
 _ID = re.compile(r'\bid="([^"]*)"(?=[^<>]*>)')
 _ID_USED = re.compile(r'(\bid="|url\(#)([\w-]+)(?=[^<>]*>)')
@@ -58,7 +59,7 @@ def calibration(frame: pl.DataFrame) -> str:
     top = _top(max([point[axis] for point in rows for axis in ("x", "y")], default=1.0))
     dots = alt.Chart(_values(rows)).mark_circle(opacity=0.75, clip=True).encode(color=_color())
     if "rows" in frame.columns:
-        scale = alt.Scale(range=[12, 220], zero=False)
+        scale = alt.Scale(range=[0, 120], zero=True)
         dots = dots.encode(size=alt.Size("rows:Q", scale=scale, legend=None))
     layers = [_guide([(0.0, 0.0), (top, top)]), _lines(rows), dots]
     return _svg(_square(layers, _axes("Mean probability", "Observed share", top)), "calibration")
@@ -71,16 +72,26 @@ def scores(rows: pl.DataFrame, entities: Sequence[str], threshold: float | None 
     shades = timeline.shades(rows, entities, step).to_dicts()
     top = _top(max([threshold or 0.0, *(point["y"] for point in lines)]))
     time = alt.Scale(type="utc", domain=[first // 1000, (last + step) // 1000], nice=False)
+    height = max(_STRIP, _LONE_STRIP // len(entities))
     strips = []
     for number, entity in enumerate(entities):
         is_last = number == len(entities) - 1
-        axis = alt.Axis(title=None, labels=is_last, ticks=is_last)
+        axis = alt.Axis(title=None, labels=is_last, ticks=is_last, **_ticks(last - first))
         layers = _strip(number, alt.X("x:T", scale=time, axis=axis), (top, threshold))
         name = clean(entity)[:_TITLE] or "(no name)"
         head = alt.TitleParams(text=name, anchor="start", frame="group", offset=4)
-        strips.append(alt.layer(*layers).properties(width=_WIDTH, height=_STRIP, title=head))
+        strips.append(alt.layer(*layers).properties(width=_WIDTH, height=height, title=head))
     drawn = alt.vconcat(*strips, spacing=4)
     return _svg(drawn, "scores", {"lines": lines, "shades": shades})
+
+
+def _ticks(span_us: int) -> dict[str, Any]:
+    """Tell days by their date, and a day or two by the hour."""
+    days = span_us / 86_400_000_000
+    if days > _FEW_DAYS:
+        step = alt.TimeIntervalStep(interval="day", step=max(1, round(days / 8)))
+        return {"tickCount": step, "format": "%b %-d"}
+    return {"tickCount": 8, "format": "%H:%M" if days <= 1 else "%a %H:%M"}
 
 
 def _strip(number: int, x: Any, levels: tuple[float, float | None]) -> list[Any]:

@@ -179,44 +179,40 @@ def _build_one(where: str, node: Mapping[str, Any]) -> Any:
 
 def validate(kind: type, settings: Mapping[str, Any], where: str) -> Any:
     """Make a `kind` of settings: unknown keys, wrong types and ranges are one-line errors."""
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    schema = adapter.json_schema()
+    _refuse_unknown_keys(settings, schema, schema, where)
     try:
-        return TypeAdapter(kind).validate_json(json.dumps(settings), strict=True)
+        return adapter.validate_json(json.dumps(settings), strict=True)
     except ValidationError as error:
-        raise ConfigError(_one_line(error, kind, where)) from None
-
-
-def _one_line(error: ValidationError, kind: type, where: str) -> str:
-    first = min(error.errors(), key=lambda e: e["type"] != "unexpected_keyword_argument")
-    path = [str(part) for part in first["loc"]]
-    key = ".".join([where, *path])
-    if first["type"] == "unexpected_keyword_argument":
-        known = _known_keys(kind, path[:-1])
-        near = difflib.get_close_matches(path[-1], known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}."
-        return f"{key}: unknown key; {hint}"
+        first = error.errors()[0]
+    key = ".".join([where, *(str(part) for part in first["loc"])])
     if first["type"] in {"missing_argument", "missing"}:
-        return f"{key}: no value; give it one."
+        raise ConfigError(f"{key}: no value; give it one.")
     says = first["msg"].removeprefix("Value error, ").rstrip(".").replace("\n", " ")
-    return f"{key}={json.dumps(first['input'], default=str)}: {says[0].lower()}{says[1:]}."
+    value = json.dumps(first["input"], default=str)
+    raise ConfigError(f"{key}={value}: {says[0].lower()}{says[1:]}.")
 
 
-def _known_keys(kind: type, path: list[str]) -> list[str]:
-    """List the keys that a dataclass, or one nested in it along `path`, takes."""
-    schema = TypeAdapter(kind).json_schema(mode="validation")
-    node = schema
-    for part in path:
-        node = _deref(schema, node)
-        node = node.get("properties", {}).get(part, {})
-    return sorted(_deref(schema, node).get("properties", {}))
-
-
-def _deref(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    for option in node.get("anyOf", ()):
+def _refuse_unknown_keys(value: object, node: Any, schema: Any, where: str) -> None:
+    """Walk settings beside the schema of a dataclass and of those nested in it."""
+    for option in [*node.get("anyOf", ()), *node.get("allOf", ())]:
         if "$ref" in option:
             node = option
     if "$ref" in node:
-        node = schema.get("$defs", {}).get(node["$ref"].rsplit("/", 1)[-1], {})
-    return node
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            _refuse_unknown_keys(item, node.get("items", {}), schema, f"{where}[{index}]")
+    if not isinstance(value, Mapping) or "properties" not in node:
+        return
+    known = node["properties"]
+    for key, inner in value.items():
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}."
+            raise ConfigError(f"{where}.{key}: unknown key; {hint}")
+        _refuse_unknown_keys(inner, known[key], schema, f"{where}.{key}")
 
 
 def load_world(path: Path) -> World:

@@ -8,7 +8,7 @@ its own line and not the rest of the file.
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -65,37 +65,53 @@ def _cut(buffer: NDArray[np.uint8]) -> _Cuts:
     newlines = np.flatnonzero(buffer == _NEWLINE)
     commas = np.flatnonzero(buffer == _COMMA)
     quotes = np.flatnonzero(buffer == _QUOTE)
-    # Quotes before a place, so odd inside of a quoted field.
-    behind = np.searchsorted(quotes, newlines) % 2 == 0
-    cuts = _records(newlines[behind], newlines, commas, quotes, buffer)
-    if cuts.unpaired.any() and not behind.all():
-        return _records(newlines, newlines, commas, quotes, buffer)
-    return cuts
+    if not len(quotes):
+        return _records(newlines, newlines, commas, len(buffer))
+    # 1 behind an odd number of quotes, so inside of a quoted field.
+    inside = np.cumsum(buffer == _QUOTE, dtype=np.uint8) & 1
+    outer = newlines[inside[newlines] == 0]
+    cuts = _records(outer, newlines, commas[inside[commas] == 0], len(buffer))
+    stray = _stray(buffer, quotes, inside[quotes] == 1)
+    unpaired = _mark(cuts, stray)
+    unpaired[-1] |= inside[-1] == 1
+    if not unpaired.any() or len(outer) == len(newlines):
+        return replace(cuts, unpaired=unpaired)
+    # By lines: each starts outside of quotes, whatever stood before it.
+    offset = np.concatenate(([0], inside[newlines]))
+    cuts = _records(newlines, newlines, commas, len(buffer))
+    offset = offset[: len(cuts.starts)]
+    at_comma = inside[commas] ^ offset[np.searchsorted(cuts.ends, commas, side="right")]
+    at_quote = inside[quotes] ^ offset[np.searchsorted(cuts.ends, quotes, side="right")]
+    cuts = _records(newlines, newlines, commas[at_comma == 0], len(buffer))
+    unpaired = _mark(cuts, _stray(buffer, quotes, at_quote == 1))
+    return replace(cuts, unpaired=unpaired | (inside[cuts.ends - 1] != offset))
 
 
-def _records(
-    cuts: Numbers, newlines: Numbers, commas: Numbers, quotes: Numbers, buffer: NDArray[np.uint8]
-) -> _Cuts:
+def _stray(buffer: NDArray[np.uint8], quotes: Numbers, opens: Flags) -> Numbers:
+    """Return the quotes that open or close in mid-field."""
+    before = np.where(quotes > 0, buffer[quotes - 1], _NEWLINE)
+    behind = np.where(quotes < len(buffer) - 1, buffer[(quotes + 1) % len(buffer)], _NEWLINE)
+    beside = np.where(opens, before, behind)
+    fine = (beside == _NEWLINE) | (beside == _COMMA) | (beside == _QUOTE)
+    strays: Numbers = quotes[~fine]
+    return strays
+
+
+def _mark(cuts: _Cuts, places: Numbers) -> Flags:
+    marked = np.zeros(len(cuts.starts), dtype=np.bool_)
+    marked[np.searchsorted(cuts.ends, places, side="right")] = True
+    return marked
+
+
+def _records(cuts: Numbers, newlines: Numbers, commas: Numbers, size: int) -> _Cuts:
     edges = np.concatenate(([0], cuts + 1))
-    edges = edges if edges[-1] == len(buffer) else np.append(edges, len(buffer))
-    starts, ends = edges[:-1], edges[1:]
-    before = np.searchsorted(quotes, edges)  # quotes before each record
-    unpaired = np.diff(before) % 2 == 1
-    if len(quotes):
-        first = np.repeat(before[:-1], np.diff(before))
-        opens = (np.arange(len(quotes)) - first) % 2 == 0
-        around = np.concatenate(([_NEWLINE], buffer, [_NEWLINE]))
-        beside = np.where(opens, around[quotes], around[quotes + 2])
-        stray = quotes[~np.isin(beside, (_NEWLINE, _COMMA, _QUOTE))]
-        unpaired[np.searchsorted(ends, stray, side="right")] = True
-        owner = np.searchsorted(ends, commas, side="right")
-        commas = commas[(np.searchsorted(quotes, commas) - before[owner]) % 2 == 0]
+    edges = edges if edges[-1] == size else np.append(edges, size)
     return _Cuts(
-        starts=starts,
-        ends=ends,
-        lines=np.searchsorted(newlines, starts) + 1,
+        starts=edges[:-1],
+        ends=edges[1:],
+        lines=np.searchsorted(newlines, edges[:-1]) + 1,
         fields=np.diff(np.searchsorted(commas, edges)) + 1,
-        unpaired=unpaired,
+        unpaired=np.zeros(len(edges) - 1, dtype=np.bool_),
     )
 
 

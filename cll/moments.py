@@ -63,13 +63,29 @@ class Climb:
 
 
 @dataclass(frozen=True)
+class Seam:
+    """Where the two halves of each row's window meet: the same for columns with the same gaps."""
+
+    count: Integers
+    from_end: Integers  # place of the older half in the way down, -1 where it is empty
+    from_start: Integers  # place of the younger half in the way up
+    share: Floats  # of the younger half
+    weight: Floats  # of a squared difference between the halves
+    hours: Floats  # sum of squared deviations of the window's times
+    hours_gap: Floats  # between the halves' mean times
+
+
+@dataclass(frozen=True)
 class Window:
     """What is known of each row's window."""
 
-    count: Integers
+    seam: Seam
     values: Moments
-    hours: Moments
     cross: Floats
+
+    @property
+    def count(self) -> Integers:
+        return self.seam.count
 
 
 def climb(blocks: Blocks, column: Column, clock: Climb | None = None) -> Climb:
@@ -148,40 +164,33 @@ def _pile(rise: Floats, weight: Floats | None, table: slice, into: Floats) -> No
     into[table] = rise.ravel()
 
 
-def window(climb: Climb, stop: Integers) -> Window:
-    """Merge the window of each row, up to but not including row `stop`, which is in its block."""
-    blocks, column = climb.blocks, climb.column
-    left = column.before[blocks.head] - column.before[blocks.low]
-    right = column.before[stop] - column.before[blocks.head]
-    count = left + right
+def window(climb: Climb, stop: Integers, like: Window | None = None) -> Window:
+    """Merge the window of each row, up to but not including row `stop`, which is in its block.
+
+    A window of the same rows over a column with the same gaps lends its seam.
+    """
+    seam = like.seam if like else _seam(climb, stop)
+    down, up = climb.down.values, climb.up.values
+    left = down.mean[seam.from_end]
+    gap = up.mean[seam.from_start] - left
+    bend = gap * seam.weight
+    square = down.square[seam.from_end] + up.square[seam.from_start] + gap * bend
+    cross = climb.down.cross[seam.from_end] + climb.up.cross[seam.from_start]
+    return Window(seam, Moments(left + gap * seam.share, square), cross + bend * seam.hours_gap)
+
+
+def _seam(climb: Climb, stop: Integers) -> Seam:
+    blocks, before = climb.blocks, climb.column.before
+    left = before[blocks.head] - before[blocks.low]
+    right = before[stop] - before[blocks.head]
     from_end = np.where(left > 0, climb.down.place[np.minimum(blocks.low, len(stop) - 1)], -1)
     from_start = np.where(right > 0, climb.up.place[stop - 1], -1)
-    share = right / np.maximum(count, 1)
+    share = right / np.maximum(left + right, 1)
     weight = left * share
-    mean, gap = _merged(climb.down.values.mean[from_end], climb.up.values.mean[from_start], share)
-    a_width_ago = climb.down.hours.mean[from_end] - (left > 0) * (blocks.width / HOUR)
-    hours, hours_gap = _merged(a_width_ago, climb.up.hours.mean[from_start], share)
-    return Window(
-        count,
-        Moments(
-            mean,
-            climb.down.values.square[from_end]
-            + climb.up.values.square[from_start]
-            + gap * gap * weight,
-        ),
-        Moments(
-            hours,
-            climb.down.hours.square[from_end]
-            + climb.up.hours.square[from_start]
-            + hours_gap * hours_gap * weight,
-        ),
-        climb.down.cross[from_end] + climb.up.cross[from_start] + gap * hours_gap * weight,
-    )
-
-
-def _merged(left: Floats, right: Floats, share: Floats) -> tuple[Floats, Floats]:
-    gap = right - left
-    return left + gap * share, gap
+    down, up = climb.down.hours, climb.up.hours
+    gap = up.mean[from_start] - down.mean[from_end] + (left > 0) * (blocks.width / HOUR)
+    hours = down.square[from_end] + up.square[from_start] + gap * gap * weight
+    return Seam(left + right, from_end, from_start, share, weight, hours, gap)
 
 
 def mean(window: Window) -> Floats:
@@ -197,7 +206,7 @@ def std(window: Window) -> Floats:
 
 def slope(window: Window) -> Floats:
     """Return the least-squares slope per hour; NaN where all values are of one time."""
-    span = window.hours.square
+    span = window.seam.hours
     return np.where(span > 0, window.cross / np.where(span > 0, span, 1), np.nan)
 
 

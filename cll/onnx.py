@@ -132,23 +132,21 @@ def _trees(graph: _Graph, text: str) -> str:
         inner = len(splits) - len(values)
         leaves += [(number, inner + i, value) for i, value in enumerate(values.tolist())]
     trees, ids, weights = zip(*leaves, strict=True)
-    values = np.array(columns.pop("nodes_values"), dtype=np.float64)
-    return graph.double(
-        graph.add(
-            "TreeEnsembleRegressor",
-            _told_from_zero(graph),
-            domain="ai.onnx.ml",
-            n_targets=1,
-            aggregate_function="SUM",
-            post_transform="NONE",
-            **columns,
-            nodes_values_as_tensor=_tensor(graph, values),
-            target_ids=[0] * len(ids),
-            target_treeids=list(trees),
-            target_nodeids=list(ids),
-            target_weights_as_tensor=_tensor(graph, np.array(weights)),
-        )
+    columns["nodes_values_as_tensor"] = _tensor(graph, np.array(columns.pop("nodes_values")))
+    score = graph.add(
+        "TreeEnsembleRegressor",
+        _told_from_zero(graph),
+        domain="ai.onnx.ml",
+        n_targets=1,
+        aggregate_function="SUM",
+        post_transform="NONE",
+        **columns,
+        target_ids=[0] * len(ids),
+        target_treeids=list(trees),
+        target_nodeids=list(ids),
+        target_weights_as_tensor=_tensor(graph, np.array(weights)),
     )
+    return graph.double(score)
 
 
 _NODE = (

@@ -77,8 +77,8 @@ def _decimals(value: float) -> int:
 def interval(cell: object) -> str:
     """Write the 95 % interval of a figure that has one.
 
-    >>> interval({"value": 0.009, "low": 0.0085, "high": 0.0104})
-    '[0.00850, 0.01040]'
+    >>> print(interval({"value": 0.009, "low": 0.0085, "high": 0.0104}))
+    [0.00850, 0.01040]
     """
     if not isinstance(cell, Mapping) or cell.get("low") is None or cell.get("high") is None:
         return ""

@@ -18,10 +18,7 @@ _ORDER = (
     "roc_auc", "average_precision", "precision", "recall", "f1", "balanced_accuracy", "accuracy",
     "kappa_temporal", "brier", "log_loss", "calibration_error",
 )  # fmt: skip
-_BLANK_MODEL: dict[str, Any] = {
-    "model_id": "", "model_type": "", "created": "", "threshold": None, "calibration": None,
-    "features": [],
-}  # fmt: skip
+_BLANK_MODEL = dict.fromkeys(("model_id", "model_type", "created", "threshold", "calibration"))
 _SAYS = {
     ("promote", False): "The candidate may take over from the champion.",
     ("promote", True): "The candidate may become the first champion.",
@@ -170,11 +167,9 @@ def _flows(data: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _headline(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Pick the figures that a person asks for first, beside the champion's."""
     candidate, champion = metrics.get("candidate", {}), metrics.get("champion", {})
-    names = ("roc_auc", "average_precision", "precision", "recall")
+    names = [name for name in _ORDER[:4] if name in candidate]
     return [
-        {"name": name, "cell": candidate[name], "champion": champion.get(name)}
-        for name in names
-        if name in candidate
+        {"name": name, "cell": candidate[name], "champion": champion.get(name)} for name in names
     ]
 
 
@@ -229,7 +224,9 @@ def _charts(
         entities = timeline.busiest(rows, _STRIPS)
         drawn["scores"] = charts.scores(rows, entities, model.get("threshold"))
         minutes = timeline.step_us(rows) // 60_000_000
-        strips = {"shown": len(entities), "of": rows["entity"].n_unique(), "minutes": minutes}
+        # The curves may hold but some of the entities that the model was judged on.
+        of = max(rows["entity"].n_unique(), metrics.get("data", {}).get("entities", 0))
+        strips = {"shown": len(entities), "of": of, "minutes": minutes}
     models = {name for frame in has.values() if "model" in frame for name in frame["model"]}
     return {
         "charts": drawn,

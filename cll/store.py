@@ -18,6 +18,7 @@ from cll.values import Arrival, format_instant, parse_instant
 
 MANIFEST = "manifest.json"
 PART = "part-0.parquet"
+ARRIVALS = {"form": "arrivals", "version": 1}
 
 
 def sha256(path: Path) -> str:
@@ -98,7 +99,10 @@ def write_csv(path: Path, frame: pl.DataFrame) -> None:
 
 def read_csv(path: Path) -> pl.DataFrame:
     """Read back a small frame of ours."""
-    return pl.read_csv(path, infer_schema_length=None, try_parse_dates=True)
+    names = {"entity": pl.String, "kind": pl.String, "model": pl.String}
+    return pl.read_csv(
+        path, infer_schema_length=None, try_parse_dates=True, schema_overrides=names
+    )
 
 
 def read_frame(path: Path) -> pl.DataFrame:
@@ -166,15 +170,16 @@ def read_partitions(folder: Path, days: Iterable[str] | None = None) -> pl.DataF
 
 
 def read_arrivals(path: Path) -> list[Arrival]:
-    """Read the arrival log: one JSON object a line; an absent log is an empty one."""
+    """Read the arrival log: a first line that names its form, then one JSON object a file seen."""
     if not path.is_file():
         return []
     entries = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             entry = json.loads(line)
-            at = parse_instant(entry["as_of"])
-            entries.append(Arrival(entry["file"], entry["sha256"], at))
+            if entry != ARRIVALS:
+                at = parse_instant(entry["as_of"])
+                entries.append(Arrival(entry["file"], entry["sha256"], at))
         except (ValueError, KeyError, TypeError) as error:
             raise DataRefused(
                 f"{path}:{number}: not an arrival ({error}); restore the file from git."
@@ -184,8 +189,6 @@ def read_arrivals(path: Path) -> list[Arrival]:
 
 def write_arrivals(path: Path, entries: Iterable[Arrival]) -> None:
     """Write the arrival log."""
-    lines = [
-        json.dumps({"as_of": format_instant(e.as_of), "file": e.file, "sha256": e.sha256})
-        for e in entries
-    ]
+    told = [{"as_of": format_instant(e.as_of), "file": e.file, "sha256": e.sha256} for e in entries]
+    lines = [json.dumps(entry, ensure_ascii=False) for entry in (ARRIVALS, *told)]
     write_bytes(path, "".join(f"{line}\n" for line in lines).encode())

@@ -53,6 +53,24 @@ class _Pass:
         """Return the median over the folds: one odd stretch of time does not move it."""
         return math.ceil(np.median(self.fold_rounds)) if self.fold_rounds else UNGUIDED_ROUNDS
 
+    @property
+    def notes(self) -> dict[str, Any]:
+        return {"fold_rounds": list(self.fold_rounds), "folds_skipped": self.skipped}
+
+
+@dataclass(frozen=True)
+class _Trust:
+    """How far the model's own log-odds can be believed, and what mends them."""
+
+    kind: Literal["platt", "level", "none"]
+    slope: float
+    intercept: float
+    says: str
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        return {"calibration": self.kind, "calibrated": self.kind == "platt", "says": self.says}
+
 
 def train(
     rows: Matrix,
@@ -64,35 +82,30 @@ def train(
 ) -> Trained:
     """Fit `estimator` on all `rows`, with rounds, calibration and threshold from held-out time.
 
-    `keys` has entity and time of each row, in the rows' order. `embargo` is how far a label looks
-    ahead: so much is left out before each held-out stretch.
+    `keys` has each row's entity and time; `embargo` is how far a label looks ahead.
     """
     held = _forward(rows, keys, estimator, settings.folds, embargo, seed)
     model = estimator(rows, seed, rounds=held.rounds or None)
-    held_out = bool(held.fold_rounds)
     # Where nothing could be held out its own rows are better than a guess, and the notes say so.
-    margin = held.margin if held_out else model.margin(rows.X)
+    margin = held.margin if held.fold_rounds else model.margin(rows.X)
     seen = np.isfinite(margin)
     judged, y = keys.filter(pl.Series(seen)).select("entity", "time"), rows.y[seen]
     blocks_seen = _positive_blocks(judged, y, settings.block)
-    enough = held_out and blocks_seen >= settings.min_positive_blocks
-    kind, slope, intercept = _calibrate(margin[seen], y, settings.calibration, enough=enough)
-    p = platt.probability(margin[seen], slope, intercept)
+    trust = _trust(margin[seen], y, settings, blocks_seen, held_out=bool(held.fold_rounds))
+    p = platt.probability(margin[seen], trust.slope, trust.intercept)
     cut = threshold.choose(settings.threshold, p, y, judged)
     out_of_fold = np.full(len(rows.y), np.nan)
-    out_of_fold[seen] = p if held_out else np.nan
+    if held.fold_rounds:
+        out_of_fold[seen] = p
     notes = {
         "rounds": model.rounds,
-        "fold_rounds": list(held.fold_rounds),
-        "folds_skipped": held.skipped,
+        **held.notes,
+        **trust.notes,
         "positive_blocks": blocks_seen,
-        "calibration": kind,
-        "calibrated": kind == "platt",
-        "says": _says(kind, blocks_seen, settings, held_out=held_out),
         "threshold_rule": settings.threshold.rule,
-        "out_of_fold": _figures(p, y, cut) if held_out else {},
+        "out_of_fold": _figures(p, y, cut) if held.fold_rounds else {},
     }
-    return Trained(model, slope, intercept, cut, notes, out_of_fold)
+    return Trained(model, trust.slope, trust.intercept, cut, notes, out_of_fold)
 
 
 def _forward(
@@ -161,45 +174,31 @@ def _positive_blocks(keys: pl.DataFrame, y: Floats, block: timedelta) -> int:
     return len(np.unique(blocks.number(keys, block)[y == 1]))
 
 
-def _calibrate(
-    margin: Floats, y: Floats, calibration: str, *, enough: bool
-) -> tuple[str, float, float]:
-    """Return what was done, slope and intercept.
+def _trust(
+    margin: Floats, y: Floats, settings: Settings, positive_blocks: int, *, held_out: bool
+) -> _Trust:
+    """Calibrate as far as the evidence goes.
 
     Too few positives can't tell a slope, but the level they can: without it the weight an
     estimator gives to positives would stand in every probability.
     """
-    if calibration == "none":
-        return "none", 1.0, 0.0
-    if enough:
+    level = "Probabilities are not calibrated, only their level is set"
+    enough = positive_blocks >= settings.min_positive_blocks
+    if settings.calibration == "none":
+        return _Trust("none", 1.0, 0.0, "Probabilities are not calibrated: train.calibration=none.")
+    if held_out and enough:
         slope, intercept = platt.fit(margin, y)
         if slope > 0:
-            return "platt", slope, intercept
-    return "level", 1.0, platt.fit_intercept(margin, y)
-
-
-def _says(kind: str, positive_blocks: int, settings: Settings, *, held_out: bool) -> str:
-    """Say in a sentence how far the probabilities can be trusted."""
-    if kind == "platt":
-        return (
-            f"Probabilities are calibrated on {positive_blocks} positive blocks of held-out time."
+            says = f"Probabilities are calibrated on {positive_blocks} positive blocks held out."
+            return _Trust("platt", slope, intercept, says)
+        why = "where held out, a higher score does not fail more often."
+    elif held_out:
+        why = f"{positive_blocks} positive blocks, where {settings.min_positive_blocks} are needed."
+    else:
+        why = (
+            "no stretch of time with both outcomes could be held out; the threshold is optimistic."
         )
-    if kind == "none":
-        return "Probabilities are not calibrated: train.calibration=none."
-    if not held_out:
-        return (
-            "Probabilities are not calibrated and the threshold is optimistic: no stretch of time"
-            " with both outcomes could be held out."
-        )
-    if positive_blocks < settings.min_positive_blocks:
-        return (
-            f"Probabilities are not calibrated, only their level is set: {positive_blocks} positive"
-            f" blocks, where {settings.min_positive_blocks} are needed."
-        )
-    return (
-        "Probabilities are not calibrated, only their level is set: on held-out time a higher score"
-        " does not fail more often."
-    )
+    return _Trust("level", 1.0, platt.fit_intercept(margin, y), f"{level}: {why}")
 
 
 def _figures(p: Floats, y: Floats, cut: float) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -89,10 +89,8 @@ class Logistic:
         del seed, valid, rounds
         _refuse_unteachable(train)
         missing = ~np.isfinite(train.X)
-        columns = [
-            _column(values, gaps, self.impute)
-            for values, gaps in zip(train.X.T, missing.T, strict=True)
-        ]
+        pairs = zip(train.X.T, missing.T, strict=True)
+        columns = [_column(values, gaps, self.impute) for values, gaps in pairs]
         # A column that never varies teaches nothing; one without a gap has no indicator.
         told = [j for j, column in enumerate(columns) if np.isfinite(column.scale)]
         gappy = [j for j, c in enumerate(columns) if 0 < c.missing_share < 1]
@@ -102,16 +100,14 @@ class Logistic:
             design[:, at] = _scaled(train.X[:, j], missing[:, j], columns[j])
         design[:, len(told) :] = missing[:, gappy]
         weights, bias, solver = self._solve(design, train.y)
-        weight = dict(zip(told, weights, strict=False))
-        indicator = dict(zip(gappy, weights[len(told) :], strict=True))
+        weight = dict(zip(told, weights.tolist(), strict=False))
+        indicator = dict(zip(gappy, weights[len(told) :].tolist(), strict=True))
         fitted = {
-            name: Column(
-                column.fill,
-                column.center,
-                column.scale if j in weight else 1.0,
-                float(weight.get(j, 0.0)),
-                float(indicator.get(j, 0.0)),
-                column.missing_share,
+            name: replace(
+                column,
+                scale=column.scale if j in weight else 1.0,
+                weight=weight.get(j, 0.0),
+                missing_weight=indicator.get(j, 0.0),
             )
             for j, (name, column) in enumerate(zip(train.names, columns, strict=True))
         }

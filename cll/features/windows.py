@@ -129,15 +129,18 @@ class Windows:
             yield from self._in_windows(rows, values, width)
 
     def _in_windows(self, rows: Rows, values: dict[str, Floats], width: timedelta) -> Named:
-        blocks, clock, end = rolling.cut(rows, _us(width)), None, format_duration(width)
+        blocks, end = rolling.cut(rows, _us(width)), format_duration(width)
+        clock, twin, past_twin = None, None, None  # of a column without gaps
         for name, x in values.items():
             column = moments.column(x)
-            climb = moments.climb(blocks, column, clock if column.whole else None)
-            clock = climb if column.whole else clock
-            now = moments.window(climb, rows.stop)
+            whole = column.whole
+            climb = moments.climb(blocks, column, clock if whole else None)
+            now = moments.window(climb, rows.stop, twin if whole else None)
+            before = moments.window(climb, rows.first, past_twin if whole else None)
+            if whole:
+                clock, twin, past_twin = climb, now, before
             for statistic in self.rolling:
                 yield f"{name}_{statistic}_{end}", _ROLLING[statistic](now, column, blocks, rows)
-            before = moments.window(climb, rows.first) if self.past else now
             for against in self.past:
                 yield f"{name}_{against}_{end}", _PAST[against](x, before)
             if self.missing:

@@ -21,7 +21,7 @@ class Incident:
 
     horizon: Duration = timedelta(minutes=30)
     linger: Duration = timedelta(0)
-    report_delay: Duration = timedelta(0)
+    report_delay: Duration = timedelta(minutes=10)
     observed_after_last: Duration | None = None
     kinds: tuple[str, ...] | None = None
 
@@ -41,8 +41,7 @@ class Incident:
         seen = incidents.select(list(INCIDENTS)).with_row_index("incident")
         seen = seen.filter(pl.col("known_at") <= as_of).with_columns(pl.col("end").fill_null(_OPEN))
         wanted = seen if self.kinds is None else seen.filter(pl.col("kind").is_in(self.kinds))
-        seconds = self.horizon // timedelta(seconds=1)
-        chance = f"{TRUTH_PREFIX}incident_{seconds}s"
+        chance = f"{TRUTH_PREFIX}incident_{self.horizon // timedelta(seconds=1)}s"
         rows = signals.select(
             "entity",
             "time",

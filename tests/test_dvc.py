@@ -1,0 +1,151 @@
+"""The pipeline as its users drive it: real repositories, real DVC."""
+
+import json
+
+import pytest
+
+from tests.conftest import clone
+
+pytestmark = pytest.mark.slow
+
+SMALL = """\
+experiment: null
+source: classic
+features: kpi
+label: outcome
+estimator: logistic
+set: {}
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A small project that is reproduced and committed."""
+    project = clone(tmp_path_factory.mktemp("dvc") / "project")
+    project.write("params.yaml", SMALL)
+    project.run("dvc", "repro")
+    project.commit()
+    return project
+
+
+@pytest.fixture
+def project(made, tmp_path):
+    """A copy of it for one test, with DVC's cache."""
+    copy = tmp_path / "project"
+    made.run("cp", "-r", ".", str(copy))
+    return type(made)(copy)
+
+
+def stages_run(output):
+    lines = output.splitlines()
+    return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+
+
+def test_nothing_to_do_runs_nothing(project):
+    assert stages_run(project.run("dvc", "repro")) == []
+
+
+def test_another_estimator_runs_what_it_touches(project):
+    project.write("params.yaml", SMALL.replace("logistic", "lightgbm"))
+    ran = stages_run(project.run("dvc", "repro"))
+    assert ran == ["compose", "train", "evaluate", "gate", "report"]
+
+
+def test_a_comment_in_conf_runs_compose_alone(project):
+    path = "conf/estimator/logistic.yaml"
+    project.write(path, project.read(path) + "# a comment\n")
+    assert stages_run(project.run("dvc", "repro")) == ["compose"]
+
+
+def test_an_edit_of_a_feature_set_does_not_ingest_again(project):
+    project.write("params.yaml", SMALL.replace("kpi", "windows"))
+    assert "ingest" not in stages_run(project.run("dvc", "repro"))
+
+
+def test_an_edit_of_an_estimators_code_trains_again(project):
+    path = "cll/estimator/logistic.py"
+    project.write(path, project.read(path) + "\n# an edit\n")
+    ran = stages_run(project.run("dvc", "repro"))
+    assert ran[:2] == ["compose", "train"]
+    assert "ingest" not in ran
+    assert "featurize" not in ran
+
+
+def test_a_clone_computes_the_same_figures_to_the_last_digit(project, tmp_path):
+    project.run("git", "clone", "-q", str(project.folder), str(tmp_path / "clone"))
+    again = type(project)(tmp_path / "clone")
+    before, lock = again.read("metrics.json"), again.read("dvc.lock")
+    again.run("dvc", "repro", "--force")
+    assert again.read("metrics.json") == before
+    assert again.read("dvc.lock") == lock
+
+
+def test_a_wrong_choice_is_one_line_and_leaves_resolved_yaml_as_it_was(project):
+    before = project.read("resolved.yaml")
+    project.write("params.yaml", SMALL.replace("classic", "clasic"))
+    output = project.run("dvc", "repro", code=255)
+    assert "cll: source=clasic: no such choice; there are: " in output
+    assert "Traceback" not in output
+    assert project.read("resolved.yaml") == before
+
+
+def test_check_tells_when_resolved_yaml_is_stale(project):
+    project.run("cll", "compose", "--check")
+    project.write("params.yaml", SMALL.replace("logistic", "lightgbm"))
+    assert "resolved.yaml: stale" in project.run("cll", "compose", "--check", code=2)
+
+
+def test_an_experiment_changes_the_choice_and_is_applied(project):
+    project.run("dvc", "exp", "run", "-n", "trees", "-S", "estimator=lightgbm")
+    assert '"model_type": "lightgbm"' in project.read("models/candidate/model.json")
+    assert "params.yaml" in project.run("dvc", "params", "diff", "HEAD")
+    project.run("git", "checkout", "-q", ".")
+    project.run("dvc", "checkout", "-q")
+    project.run("dvc", "exp", "apply", "trees")
+    assert stages_run(project.run("dvc", "repro")) == []
+
+
+def test_a_value_is_set_from_the_command_line(project):
+    project.run("dvc", "exp", "run", "-S", "+set.estimator.logistic.C=0.01")
+    assert "C: 0.01" in project.read("resolved.yaml")
+    diff = project.run("dvc", "params", "diff", "HEAD", "--json")
+    changed = json.loads(diff)
+    assert changed["resolved.yaml"]["estimator.C"]["new"] == 0.01
+
+
+def test_metrics_diff_shows_the_figures_of_two_versions(project):
+    project.write("params.yaml", SMALL.replace("logistic", "lightgbm"))
+    project.run("dvc", "repro")
+    diff = json.loads(project.run("dvc", "metrics", "diff", "HEAD", "--json"))
+    assert "candidate.roc_auc.value" in diff["metrics.json"]
+
+
+def test_the_plots_of_two_versions_are_drawn(project):
+    project.write("params.yaml", SMALL.replace("logistic", "lightgbm"))
+    project.run("dvc", "repro")
+    project.run("dvc", "plots", "diff", "HEAD", "-o", "drawn")
+    assert "roc" in project.read("drawn/index.html").lower()
+
+
+def test_queued_experiments_all_succeed(project):
+    project.run("dvc", "exp", "run", "--queue", "-S", "estimator=logistic,lightgbm")
+    project.run("dvc", "queue", "start", "-j", "1")
+    for _ in range(120):
+        status = project.run("dvc", "queue", "status")
+        if "Queued" not in status and "Running" not in status:
+            break
+        project.run("sleep", "1")
+    assert status.count("Success") == 2
+
+
+def test_a_source_without_its_folder_says_so(project):
+    project.write("params.yaml", SMALL.replace("classic", "agent_runs"))
+    output = project.run("dvc", "repro", code=255)
+    assert "cll: source.path=runs: no such folder" in output
+    refusal = json.loads(project.read("reports/refusal.json"))
+    assert refusal["exit_code"] == 6
+
+
+def test_ingest_prints_five_numbers_that_add_up(project):
+    counts = json.loads(project.run("cll", "ingest", "--json"))
+    assert counts["in"] == sum(v for k, v in counts.items() if k != "in") == 1000

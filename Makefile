@@ -33,7 +33,7 @@ lint: setup
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check -q .
 	$(BIN)/vulture
-	$(BIN)/deptry -v . 2>&1 | tail -n 3
+	$(BIN)/deptry . 2>/dev/null || $(BIN)/deptry .
 	$(BIN)/codespell
 	$(BIN)/yamllint -s conf params.yaml world.yaml dvc.yaml
 

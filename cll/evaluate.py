@@ -36,7 +36,7 @@ class Settings:
     min_slice_positives: Annotated[int, Ge(1)] = 10
     alert_gap: Duration = timedelta(minutes=30)
     curve_points: Annotated[int, Ge(10)] = 500
-    score_points: Annotated[int, Ge(10)] = 4000
+    score_points: Annotated[int, Ge(10)] = 15_000
 
     def __post_init__(self) -> None:
         if self.block <= timedelta(0):

@@ -45,6 +45,10 @@ def ingest(ws: Workspace, tree: Tree, world: config.World) -> None:
     from cll import ingest as step  # noqa: PLC0415  what this stage alone uses
 
     source = source_of(tree)
+    for line in getattr(source, "skipped", ()):
+        progress.note(f"ingest: skipped {line}")
+    if getattr(source, "backfill", None) == "on_time":
+        progress.note("ingest: rows without known_at count as known in time (backfill: on_time).")
     arrivals = _arrive(ws, source.reads, world.as_of)
     intake = step.Intake(source.columns, world.as_of)
     for chunk in progress.track(source(world.as_of, arrivals), "ingest"):

@@ -100,9 +100,7 @@ def write_csv(path: Path, frame: pl.DataFrame) -> None:
 def read_csv(path: Path) -> pl.DataFrame:
     """Read back a small frame of ours."""
     names = {"entity": pl.String, "kind": pl.String, "model": pl.String}
-    return pl.read_csv(
-        path, infer_schema_length=None, try_parse_dates=True, schema_overrides=names
-    )
+    return pl.read_csv(path, infer_schema_length=None, try_parse_dates=True, schema_overrides=names)
 
 
 def read_frame(path: Path) -> pl.DataFrame:

@@ -82,9 +82,9 @@ def test_a_clone_computes_the_same_figures_to_the_last_digit(project, tmp_path):
 
 def test_a_wrong_choice_is_one_line_and_leaves_resolved_yaml_as_it_was(project):
     before = project.read("resolved.yaml")
-    project.write("params.yaml", SMALL.replace("classic", "clasic"))
+    project.write("params.yaml", SMALL.replace("classic", "klassic"))
     output = project.run("dvc", "repro", code=255)
-    assert "cll: source=clasic: no such choice; there are: " in output
+    assert "cll: source=klassic: no such choice; there are: " in output
     assert "Traceback" not in output
     assert project.read("resolved.yaml") == before
 

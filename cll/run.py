@@ -5,105 +5,79 @@ computed there comes from the same functions as in `dvc repro`. Signals and feat
 content under .cll/store, so that jobs share them.
 """
 
+import os
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from cll import compose, config, progress, stages, store, table
-from cll.errors import CllError
-from cll.workspace import Tree, Workspace, key, load_world
+from cll.errors import CllError, ConfigError, SecurityRefusal
+from cll.workspace import Tree, Workspace, arrivals, key, load_world
 
-_FLAGS_WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd"}
+_SWEEPS = {"-m", "--multirun"}
+_SHOWS = {"--cfg", "-c", "--info", "-i"}
+_ASIDE = {"--shell-completion", "-sc", "--hydra-help", "--version"}  # no experiment is asked for
+_SWITCHES = {*_SWEEPS, *_ASIDE, "--resolve"}
+_VALUED: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("--cfg", "-c"), ("job", "hydra", "all")),
+    **dict.fromkeys(("--info", "-i"), ("all", "config", "defaults", "defaults-tree", "plugins")),
+    **dict.fromkeys(("--package", "-p"), ()),
+}
+# Logging could call any function by its name, so nothing configures it; Hydra reports a refusal
+# by raising it.
+_QUIET_LOGGING = ["++hydra.job_logging.root=null", "++hydra.hydra_logging.root=null"]
+_FULL_ERROR = "HYDRA_FULL_ERROR"
+_PLUGINS = ("hydra_plugins.", "hydra._internal.core_plugins.", "optuna.samplers.")
+_KEPT = {"ingest": "signals", "featurize": "features"}
 
 
 def main(root: Path, arguments: Sequence[str]) -> int:
     """Run what the command line asks for; return the exit code."""
+    OmegaConf.register_new_resolver("pid", lambda: str(os.getpid()), replace=True)
     flags, overrides = _divide(arguments)
-    conf, params = root / "conf", config.load_yaml(root / "params.yaml")
-    if "-m" not in flags and "--multirun" not in flags:
-        compose.resolve(conf, params, overrides)  # one-line errors, before Hydra has its say
-    else:
-        compose.refuse_unsafe_folder(conf)
-    first = compose.baseline(conf, params, overrides)
-    failures: list[CllError] = []
+    conf = root / "conf"
+    if not conf.is_dir():
+        raise ConfigError(f"{conf}: no such folder; is this the project's folder?")
+    if _ASIDE & set(flags):
+        return _hydra(conf, [*flags, *overrides], [])
+    load_world(Workspace(root))
+    params = config.load_yaml(root / "params.yaml")
+    sweeping = bool(_SWEEPS & set(flags))
+    asked = [_parse(text, sweeping=sweeping) for text in overrides]
+    plain = [_forced(one, conf) for one in asked]
+    tree = None if sweeping else compose.resolve(conf, params, [t for t in plain if not _own(t)])
+    first = _before(conf, params, asked)
+    _refuse_foreign_code(conf, [*first, *(t for t, o in zip(plain, asked, strict=True) if _one(o))])
+    refused: list[CllError] = []
 
-    def job(cfg: DictConfig) -> None:
-        hydra_cfg = HydraConfig.get()
-        tree, choices = compose.split(cfg, hydra_cfg.runtime.choices)
+    def job(_cfg: DictConfig) -> None:
+        found = HydraConfig.get()
+        folder = Path(found.runtime.output_dir)
         try:
-            experiment(
-                root, Path(hydra_cfg.runtime.output_dir), compose.checked(conf, tree, choices)
-            )
+            task = [text for text in found.overrides.task if not _own(text)]
+            experiment(root, folder, tree or compose.resolve(conf, params, task))
         except CllError as error:
-            progress.note(f"cll: {error}")
-            failures.append(error)
+            refused.append(error)
+            if sweeping:  # the other jobs go on
+                store.write_json(folder / "reports" / "refusal.json", stages.refusal(error, "run"))
+                progress.say(f"cll: {table.near(folder)}: {error}")
 
-    argv, sys.argv = sys.argv, ["cll", *flags, *first, *overrides]
-    try:
-        wrap = hydra.main(version_base=None, config_path=str(conf.resolve()), config_name="config")
-        wrap(job)()
-    finally:
-        sys.argv = argv
-    return failures[0].exit_code if failures else 0
-
-
-def experiment(root: Path, folder: Path, tree: Tree) -> None:
-    """Run one composed experiment into `folder`, and show what came out."""
-    ws = Workspace(root, folder)
-    world = load_world(ws)
-    store.write_bytes(ws.resolved, compose.render(tree).encode())
-    ws = _shared(ws, "ingest", tree, world)
-    ws = _shared(ws, "featurize", tree, world)
-    for stage in ("train", "evaluate", "gate", "report"):
-        stages.STAGES[stage](ws, tree, world)
-    table.show(folder)
-
-
-def _divide(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Part Hydra's flags from overrides: argparse takes overrides in one piece only."""
-    flags: list[str] = []
-    overrides: list[str] = []
-    expects_value = False
-    for argument in arguments:
-        is_flag = argument.startswith("-") or expects_value
-        (flags if is_flag else overrides).append(argument)
-        expects_value = argument in _FLAGS_WITH_VALUE
-    return flags, overrides
-
-
-def _shared(ws: Workspace, stage: str, tree: Tree, world: config.World) -> Workspace:
-    """Make a stage's folder once for all jobs that would compute the same bytes."""
-    inputs: dict[str, Any] = {
-        group: tree.get(group) for group in ("source", "fallback", "features")
-    }
-    if stage == "ingest":
-        source = stages.source_of(tree)
-        del inputs["features"]
-        inputs["as_of"] = str(world.as_of)
-        inputs["files"] = {str(path): store.sha256(path) for path in source.reads}
-    else:
-        inputs["signals"] = store.sha256(ws.signals / store.MANIFEST)
-    kept = ws.root / ".cll" / "store"
-    folder = kept / f"{stage}-{store.digest(key(ws, stage, **inputs))[:16]}"
-    name = {"ingest": "signals", "featurize": "features"}[stage]
-    if not folder.is_dir():
-        kept.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=kept, prefix=".making-"))
-        making = Workspace(ws.root, scratch, signals_folder=ws.signals_folder)
-        stages.STAGES[stage](making, tree, world)
-        try:
-            (scratch / "data" / name).rename(folder)
-        except OSError:
-            if not folder.is_dir():  # another job was faster: its bytes are the same
-                raise
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    return replace(ws, **{f"{name}_folder": folder})
+    _hydra(conf, [*flags, *first, *plain, *_QUIET_LOGGING], [job])
+    if refused and not sweeping:
+        raise refused[0]
+    return refused[0].exit_code if refused else 0

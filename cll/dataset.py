@@ -34,9 +34,11 @@ class Dataset:
 def load(ws: Workspace, tree: Tree, world: config.World) -> Dataset:
     """Join signals, features and labels, and split them."""
     has = columns(ws)
+    made_of = store.unseal(ws.features)["key"]["inputs"].get("signals")
     signals = store.read_partitions(ws.signals).sort("entity", "time")
     features = store.read_partitions(ws.features).sort("entity", "time")
-    if not features.select("entity", "time").equals(signals.select("entity", "time")):
+    same_rows = features.select("entity", "time").equals(signals.select("entity", "time"))
+    if made_of != store.sha256(ws.signals / store.MANIFEST) or not same_rows:
         raise DataRefused(f"{ws.features}: not the features of {ws.signals}; run `dvc repro`.")
     label = config.build("label", tree["label"])
     labels = label(signals, incidents(ws), world.as_of)

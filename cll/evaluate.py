@@ -11,10 +11,11 @@ import polars as pl
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from cll import baselines, blocks, curves, events, slices
-from cll.bootstrap import Figures, Judged, figures, with_intervals
+from cll import blocks
 from cll.errors import DataRefused
-from cll.ranking import rank
+from cll.judging import baselines, curves, events, slices
+from cll.judging.bootstrap import Figures, Judged, figures, with_intervals
+from cll.judging.ranking import rank
 from cll.roles import Metric
 from cll.values import Duration, Flags, Floats, config_error, format_instant
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from cll import page, timeline
+from cll.page import rendering, timeline
 from cll.values import Verdict
 
 MARKDOWN_LIMIT = 60_000  # bytes; a comment on GitHub holds 65,536 characters
@@ -66,7 +66,7 @@ def report(
         "verdict": _told(verdict),
         "quarantine": _reasons(quarantine),
     }
-    html = page.render("report.html", facts | _charts(metrics, curves, model))
+    html = rendering.render("report.html", facts | _charts(metrics, curves, model))
     return Report(html, _fitting(facts))
 
 
@@ -90,10 +90,10 @@ def _facts(metrics: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, An
 
 
 def _fitting(facts: Mapping[str, Any]) -> str:
-    whole = page.render("report.md", {**facts, "details": True})
+    whole = rendering.render("report.md", {**facts, "details": True})
     if len(whole.encode()) < MARKDOWN_LIMIT:
         return whole
-    return page.render("report.md", {**facts, "details": False})
+    return rendering.render("report.md", {**facts, "details": False})
 
 
 def _told(verdict: Verdict) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def _lineage(lineage: Mapping[str, Any]) -> dict[str, Any]:
 def _charts(
     metrics: Mapping[str, Any], curves: Mapping[str, pl.DataFrame], model: Mapping[str, Any]
 ) -> dict[str, Any]:
-    from cll import charts  # noqa: PLC0415  Altair takes 0.4 s to import
+    from cll.page import charts  # noqa: PLC0415  Altair takes 0.4 s to import
 
     has = {name: frame for name, frame in curves.items() if frame.height}
     share, drawn, strips = _share(metrics), {}, {}

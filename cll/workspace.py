@@ -2,16 +2,19 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cll import config, store
 from cll.errors import ConfigError
+from cll.values import Arrival
 
 Tree = Mapping[str, Any]
 _VECTOR_FLAGS = ("avx2", "fma", "avx512f")  # the kernels that NumPy and OpenBLAS choose by
+ARRIVALS = Path("registry") / "arrivals.jsonl"
 LIBRARIES = ("numpy", "polars", "pyarrow", "scikit-learn", "lightgbm")
 
 
@@ -70,13 +73,23 @@ def load_tree(ws: Workspace) -> Tree:
     return config.load_yaml(ws.resolved)
 
 
+def arrivals(ws: Workspace, reads: Iterable[Path], as_of: datetime) -> list[Arrival]:
+    """Say of each file when its content was first seen: by the arrival log, else at `as_of`."""
+    log = store.read_arrivals(ws.root / ARRIVALS)
+    seen = {(entry.file, entry.sha256): entry for entry in log}
+    now = ((path.as_posix(), store.sha256(path)) for path in reads)
+    return [seen.get(identity) or Arrival(*identity, as_of) for identity in now]
+
+
 def key(ws: Workspace, stage: str, **inputs: Any) -> dict[str, Any]:
     """Say what a stage's result depends on: believed again only where all of it is the same."""
     pipeline = config.load_yaml(ws.root / "dvc.yaml")["stages"]
-    code = [Path(ws.root, dep) for dep in pipeline[stage]["deps"] if dep.startswith("cll")]
+    # The code that runs is the package's, wherever the project lies.
+    home = config.PACKAGE.parent
+    code = [home / dep for dep in pipeline[stage]["deps"] if dep.startswith("cll")]
     files = sorted(f for dep in code for f in ([dep] if dep.is_file() else dep.glob("*.py")))
     return {
-        "code": {str(f.relative_to(ws.root)): store.sha256(f) for f in files},
+        "code": {f.relative_to(home).as_posix(): store.sha256(f) for f in files},
         "inputs": inputs,
         "libraries": libraries(),
     }
@@ -95,4 +108,5 @@ def environment(ws: Workspace) -> dict[str, str]:
         lines = cpuinfo.read_text(encoding="utf-8").splitlines()
         flags = {flag for line in lines if line.startswith("flags") for flag in line.split()}
     kind = [platform.machine(), *(flag for flag in _VECTOR_FLAGS if flag in flags)]
-    return {"cpu": " ".join(kind), "uv_lock_sha256": store.sha256(ws.root / "uv.lock")}
+    lock = ws.root / "uv.lock"
+    return {"cpu": " ".join(kind), "uv.lock": store.sha256(lock) if lock.is_file() else "none"}

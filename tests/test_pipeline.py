@@ -68,11 +68,14 @@ def expected_code(stage):
     inside = {m for p in packages for m in GRAPH.find_descendants(f"cll.{p}")}
     needed = closure((modules | settings | eager) - {"stages"})
     needed |= {"cll.stages"}.union(*(GRAPH.find_upstream_modules(m) for m in inside))
-    flat = {m for m in needed if m.count(".") == 1 and m.split(".")[1] not in config.COMPONENTS}
-    files = {f"{m.replace('.', '/')}.py" for m in flat}
-    if "cll/report.py" in files:  # templates, which no import shows
-        files |= {f"cll/{path.name}" for path in (ROOT / "cll").glob("report.[hm]*")}
+    files = {_path(m) for m in needed if m.split(".")[1] not in config.COMPONENTS}
     return sorted(files | {f"cll/{p}" for p in packages})
+
+
+def _path(module):
+    """A package is one dependency: its files belong together."""
+    first = ROOT / "cll" / module.split(".")[1]
+    return f"cll/{first.name}" if first.is_dir() else f"cll/{first.name}.py"
 
 
 def expected_params(stage):

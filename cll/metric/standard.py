@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cll.ranking import equal_bins, precision_area, roc_area
+from cll.judging.ranking import equal_bins, precision_area, roc_area
 from cll.values import Floats, Scored
 
 BINS = 15

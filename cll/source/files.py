@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from cll import casting, folders, reading
-from cll.casting import Field, Kind
 from cll.errors import DataRefused, Unavailable
-from cll.records import Records, faults_frame
+from cll.reading.casting import Field, Kind
+from cll.reading import casting, folders, formats
+from cll.reading.records import Records, faults_frame
 from cll.values import (
     GROUP,
     INCIDENTS,
@@ -242,7 +242,7 @@ class Files:
         fields = fields or self.signals.fields
         wanted = list(dict.fromkeys(one.column for one in fields))
         try:
-            records = casting.cast(reading.read(file, path.read_bytes(), wanted), fields)
+            records = casting.cast(formats.read(file, path.read_bytes(), wanted), fields)
         except (DataRefused, OSError) as why:
             faults, rows = faults_frame([(None, None, None, _reason(why))]), pl.DataFrame()
         else:

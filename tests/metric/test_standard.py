@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cll.config import build, load_yaml
+from cll.judging.ranking import rank
 from cll.metric import standard
-from cll.ranking import rank
 
 NAMES = (
     "accuracy",

@@ -5,33 +5,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cll import page
+from cll.page import rendering
 
 
 @given(st.text())
 def test_a_name_in_markdown_holds_no_pipe_break_or_tag(name):
-    said = page.code(name)
+    said = rendering.code(name)
     assert not re.search(r"[|\n\r]|<(?!/?code>)", said)
 
 
 @given(st.text())
 def test_a_sentence_in_markdown_holds_no_sign_that_starts_markup(text):
-    said = re.sub(r"&#\d+;", "", page.prose(text))
+    said = re.sub(r"&#\d+;", "", rendering.prose(text))
     assert not re.search(r"[`*\[\]<>&|~#@$\\\n\r]", said)
 
 
 @given(st.text())
 def test_cleaned_text_can_be_written_and_reorders_nothing(text):
-    said = page.clean(text)
+    said = rendering.clean(text)
     assert said.encode().decode() == said
     assert not set(said) & set("\u202a\u202b\u202d\u202e\u2066\u2067\u2068\u2069\0\n\r")
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True) | st.integers())
 def test_every_number_can_be_written(number):
-    said = page.figure(number)
+    said = rendering.figure(number)
     finite = isinstance(number, int) or math.isfinite(number)
-    assert (said != page.NOTHING) is finite
+    assert (said != rendering.NOTHING) is finite
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,13 @@ def test_every_number_can_be_written(number):
     ],
 )  # fmt: skip
 def test_a_number_is_written_as_tables_do(number, said):
-    assert page.figure(number) == said
+    assert rendering.figure(number) == said
 
 
 def test_text_that_is_too_long_is_cut_with_a_mark():
-    assert page.clean("x" * 300) == "x" * page.CELL_WIDTH + "…"
+    assert rendering.clean("x" * 300) == "x" * rendering.CELL_WIDTH + "…"
 
 
 def test_an_interval_without_both_ends_is_not_shown():
-    assert page.interval({"value": 0.5, "low": 0.4}) == ""
-    assert page.interval(0.5) == ""
+    assert rendering.interval({"value": 0.5, "low": 0.4}) == ""
+    assert rendering.interval(0.5) == ""

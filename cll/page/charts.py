@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import vl_convert
 
-from cll import timeline
-from cll.page import clean
+from cll.page import timeline
+from cll.page.rendering import clean
 
 # What a colour stands for: in light, and what the page's CSS makes of it in dark.
 PALETTE = {

@@ -1,6 +1,6 @@
 import polars as pl
 
-from cll.slices import parts
+from cll.judging.slices import parts
 
 
 def rows(entity, label, kind=None, **more):

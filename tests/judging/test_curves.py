@@ -3,8 +3,8 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_curve
 
-from cll import curves
-from cll.ranking import rank
+from cll.judging import curves
+from cll.judging.ranking import rank
 
 
 def scored(y, p):

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cll.errors import DataRefused
-from cll.records import Fault, Numbers, Records, faults_frame, refuse_lacking
+from cll.reading.records import Fault, Numbers, Records, faults_frame, refuse_lacking
 from cll.values import VALUE_WIDTH, Flags
 
 _NEWLINE, _COMMA, _QUOTE = b'\n,"'

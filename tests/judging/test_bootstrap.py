@@ -1,8 +1,8 @@
 import numpy as np
 
-from cll.bootstrap import Judged, draws, figures, interval, with_intervals
+from cll.judging.bootstrap import Judged, draws, figures, interval, with_intervals
+from cll.judging.ranking import rank
 from cll.metric.standard import accuracy, roc_auc
-from cll.ranking import rank
 
 
 def judged(p, y, block, threshold=0.5):

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cll.ranking import equal_bins, rank, sweep, tie_ends
+from cll.judging.ranking import equal_bins, rank, sweep, tie_ends
 
 SCORES = st.lists(st.integers(0, 9), min_size=1, max_size=60)
 

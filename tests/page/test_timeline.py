@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from cll import timeline
+from cll.page import timeline
 
 START = datetime(2026, 1, 30, tzinfo=UTC)
 

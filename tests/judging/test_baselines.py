@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cll import baselines
+from cll.judging import baselines
 from cll.values import INSTANT
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -31,7 +31,7 @@ _NAMES = {
 
 def render(template: str, facts: Mapping[str, Any]) -> str:
     """Fill `template`, a file of this package: HTML if it is named so, else Markdown."""
-    text = files("cll").joinpath(template).read_text(encoding="utf-8")
+    text = files("cll.page").joinpath(template).read_text(encoding="utf-8")
     return _environment(html=template.endswith(".html")).from_string(text).render(facts)
 
 

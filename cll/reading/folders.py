@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from cll.reading import format_of
+from cll.reading.formats import format_of
 
 _MAGIC = frozenset("*?[")
 

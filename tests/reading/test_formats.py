@@ -6,13 +6,13 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from cll import objects, reading
 from cll.errors import DataRefused
+from cll.reading import formats, objects
 from cll.values import VALUE_WIDTH
 
 
 def found(name, data, wanted=("entity", "x")):
-    records = reading.read(name, data, wanted)
+    records = formats.read(name, data, wanted)
     assert records.rows.height == len(records.at)
     return records
 
@@ -160,7 +160,7 @@ def test_packed_text_reads_as_the_plain_text(suffix):
 
 
 def test_what_unpacks_to_too_much_is_refused(monkeypatch):
-    monkeypatch.setattr(reading, "MAX_BYTES", 1000)
+    monkeypatch.setattr(formats, "MAX_BYTES", 1000)
     with pytest.raises(DataRefused, match="more than 1000 bytes"):
         found("a.csv.gz", gzip.compress(b"a" * 2000))
 

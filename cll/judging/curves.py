@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cll.ranking import equal_bins, sweep
+from cll.judging.ranking import equal_bins, sweep
 from cll.values import Floats, Scored
 
 CALIBRATION_BINS = 15

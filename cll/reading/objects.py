@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from cll.errors import DataRefused
-from cll.records import Fault, Records, faults_frame
+from cll.reading.records import Fault, Records, faults_frame
 from cll.values import VALUE_WIDTH
 
 _SHAPES = 4  # patterns that are tried on one file

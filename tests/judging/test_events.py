@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from cll import events
+from cll.judging import events
 from cll.values import INCIDENTS, INSTANT
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from cll import charts, timeline
+from cll.page import charts, timeline
 
 START = datetime(2026, 1, 30, tzinfo=UTC)
 CANDIDATE, CHAMPION, INCIDENT, THRESHOLD = (
@@ -41,10 +41,10 @@ def test_a_chart_is_drawn_to_the_same_bytes_each_time():
 
 
 def test_a_chart_is_the_same_in_every_time_zone():
-    code = "import sys, test_charts as t; sys.stdout.write(t.charts.scores(t.rows(), ['a']))"
+    code = "import sys; from tests.page import test_charts as t; sys.stdout.write(t.charts.scores(t.rows(), ['a']))"
     tokyo = os.environ | {
         "TZ": "Asia/Tokyo",
-        "PYTHONPATH": os.fspath(pathlib.Path(__file__).parent),
+        "PYTHONPATH": os.fspath(pathlib.Path(__file__).parents[2]),
     }
     far = subprocess.run([sys.executable, "-c", code], env=tokyo, capture_output=True, check=True)
     assert far.stdout.decode() == charts.scores(rows(), ["a"])

@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from cll import delimited, objects
 from cll.errors import DataRefused
-from cll.records import Records, faults_frame, refuse_lacking
+from cll.reading import delimited, objects
+from cll.reading.records import Records, faults_frame, refuse_lacking
 
 MAX_BYTES = 2**31  # unpacked; more than that is a bomb, or a file to be cut up
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")

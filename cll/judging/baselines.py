@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from cll.ranking import precision_area, rank, roc_area, sweep, tie_ends
+from cll.judging.ranking import precision_area, rank, roc_area, sweep, tie_ends
 from cll.values import Flags, Floats, Scored
 
 EVEN = 0.5  # a constant or a repeated label raises an alert from here up

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from cll.errors import DataRefused
-from cll.records import FAULTS, Records
+from cll.reading.records import FAULTS, Records
 from cll.values import INSTANT, VALUE_WIDTH, Flags, config_error
 
 # Factor, divisor and what is kept: shares as ratios, spans in seconds, sizes in bytes.

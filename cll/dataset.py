@@ -22,6 +22,7 @@ class Dataset:
     X: Features
     names: tuple[str, ...]
     split: Split
+    horizon: timedelta  # of the label
     embargo: timedelta
     excluded: dict[str, int]  # rows without a label, by status
 
@@ -55,6 +56,7 @@ def load(ws: Workspace, tree: Tree, world: config.World) -> Dataset:
         X=features.filter(mature).select(names).to_numpy(order="c"),
         names=names,
         split=split,
+        horizon=label.horizon,
         embargo=label.embargo,
         excluded={status: count for status, count in sorted(counted) if status != "mature"},
     )

@@ -18,8 +18,9 @@ def boundary(rows: pl.DataFrame, share: float) -> datetime | None:
 
 
 def before(rows: pl.DataFrame, instant: datetime, embargo: timedelta) -> Flags:
-    """Tell which rows' labels were known by `instant`."""
-    ends = pl.col("time") + embargo
+    """Tell which rows' labels were known by `instant`, by the embargo and, if told, `known_at`."""
+    told = [name for name in ("known_at",) if name in rows.columns]
+    ends = pl.max_horizontal(pl.col("time") + embargo, *told)
     return rows.select((ends <= instant) & (pl.col("time") < instant)).to_series().to_numpy()
 
 

@@ -46,8 +46,13 @@ class Label(Protocol):
     """Says of each signal row what is to be predicted, as far as it is known at `as_of`."""
 
     @property
+    def horizon(self) -> timedelta:
+        """How far ahead it asks; 0 asks about the row's own instant."""
+        ...
+
+    @property
     def embargo(self) -> timedelta:
-        """How far a label looks ahead: training rows this close to the holdout are left out."""
+        """How long after a row its label is known: so much is left out before the holdout."""
         ...
 
     def __call__(
@@ -61,7 +66,7 @@ class Splitter(Protocol):
     """Divides labelled rows into those that teach and those that judge."""
 
     def __call__(self, rows: pl.DataFrame, embargo: timedelta, seed: int) -> Split:
-        """Split `rows` (entity, time, label: all mature), in their order."""
+        """Split `rows` (entity, time, label, known_at: all mature), in their order."""
         ...
 
 

@@ -171,7 +171,7 @@ def evaluate(ws: Workspace, tree: Tree, world: config.World) -> None:
         scores[data.split.holdout] = model.probability(dataset.aligned(held, model.names))
         rows = rows.with_columns(pl.Series(f"p_{name}", scores))
     facts = dataset.facts(ws)
-    evidence = step.Evidence(rows, dataset.incidents(ws), facts["columns"]["numeric"], data.embargo)
+    evidence = step.Evidence(rows, dataset.incidents(ws), facts["columns"]["numeric"], data.horizon)
     found = step.evaluate(
         evidence,
         {name: model.threshold for name, model in models.items()},

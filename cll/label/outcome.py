@@ -23,6 +23,10 @@ class Outcome:
     delay: Duration = timedelta(0)
 
     @property
+    def horizon(self) -> timedelta:
+        return timedelta(0)
+
+    @property
     def embargo(self) -> timedelta:
         return self.delay
 

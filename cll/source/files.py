@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from cll.errors import DataRefused, Unavailable
-from cll.reading.casting import Field, Kind
-from cll.reading import casting, folders, formats
+from cll.reading import casting, folders, formats, instants
+from cll.reading.fields import Field, Kind
 from cll.reading.records import Records, faults_frame
 from cll.values import (
     GROUP,
@@ -97,7 +97,7 @@ class Signals:
         casting.check_units("source.signals", self.numeric, self.scale, self.unit)
         if not self.fields:
             raise config_error(key, self.columns, "names no column.")
-        casting.check_times("source.signals", self.time_format, self.zone)
+        instants.check_times("source.signals", self.time_format, self.zone)
 
     def column(self, name: str) -> str | None:
         return self.columns.get(name)
@@ -134,7 +134,7 @@ class Incidents:
         lacking = [n for n in ("entity", "start", "end") if self.columns.get(n) is None]
         if lacking:
             raise config_error(f"{key}.{lacking[0]}", None, "name the published column.")
-        casting.check_times("source.incidents", self.time_format, self.zone)
+        instants.check_times("source.incidents", self.time_format, self.zone)
 
     @property
     def fields(self) -> list[Field]:

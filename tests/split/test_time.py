@@ -85,3 +85,11 @@ def test_no_training_label_was_known_after_the_holdout_began(table, embargo, sha
     assert train["time"].max() + embargo * HOUR <= split.boundary <= held["time"].min()
     assert train["time"].max() < split.boundary
     assert train["label"].n_unique() == held["label"].n_unique() == 2
+
+
+def test_a_row_whose_label_was_not_known_by_the_boundary_does_not_teach():
+    times = [datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 9)]
+    late = [datetime(2026, 1, 7, tzinfo=UTC), *times[1:]]  # the first row's outcome came on the 7th
+    frame = pl.DataFrame({"entity": "a", "time": times, "label": [0, 1] * 4, "known_at": late})
+    split = Time(boundary=datetime(2026, 1, 6, tzinfo=UTC))(frame, timedelta(0), 0)
+    assert split.train.tolist() == [False, True, True, True, True, False, False, False]

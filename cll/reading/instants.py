@@ -1,0 +1,101 @@
+"""Published times as instants in UTC: ISO text, epochs, formats of one's own, clocks with a zone."""
+
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from cll.reading.fields import Field, Wrong, refused, text_of
+from cll.values import INSTANT, config_error
+
+EPOCHS = {"s": 10**6, "ms": 10**3, "us": 1, "ns": 1}  # microseconds in one; ns are divided
+YEARS = (1980, 2200)  # an epoch in the wrong unit falls out of these
+
+_ISO = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
+_ISO_ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
+
+
+def check_times(key: str, time_format: str, zone: str | None) -> None:
+    """Refuse a time format or zone that there is not; `key` is where they stand in the config."""
+    if time_format != "iso" and time_format not in EPOCHS and "%" not in time_format:
+        way = "there are iso, the epochs s, ms, us and ns, and strptime's, like %d/%m/%Y %H:%M."
+        raise config_error(f"{key}.time_format", time_format, way)
+    try:
+        ZoneInfo(zone or "UTC")
+    except (ValueError, OSError, KeyError):
+        way = "no such time zone; write it like Europe/Berlin, or UTC."
+        raise config_error(f"{key}.zone", zone, way) from None
+
+
+def instant(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
+    if published.dtype in (pl.Datetime, pl.Date):
+        naive = published.cast(pl.Datetime("us", getattr(published.dtype, "time_zone", None)))
+        values, wrong = _in_utc(naive, field)
+    elif field.time_format in EPOCHS and (
+        published.dtype.is_numeric() or published.dtype in (pl.String, pl.Null)
+    ):
+        values, wrong = _from_epoch(published, field.time_format)
+    elif published.dtype in (pl.String, pl.Null):
+        values, wrong = _fromtext_of(text_of(published.cast(pl.String)), field)
+    else:
+        raise refused(published, "set time_format to its epoch: s, ms, us or ns")
+    years = values.dt.year()
+    outside = (years < YEARS[0]) | (years > YEARS[1])
+    return values, [*wrong, (outside, f"not between {YEARS[0]} and {YEARS[1]}: another unit?")]
+
+
+def _from_epoch(published: pl.Series, unit: str) -> tuple[pl.Series, Wrong]:
+    given = text_of(published) if published.dtype == pl.String else published
+    real = given.cast(pl.Float64, strict=False).fill_nan(None)
+    scaled = real / 1000 if unit == "ns" else real * EPOCHS[unit]
+    scaled = scaled.round().set(scaled.abs() >= 2.0**62, None)
+    whole = given.cast(pl.Int64, strict=False)
+    exact = whole // 1000 if unit == "ns" else whole * EPOCHS[unit]
+    # Whole numbers stay exact; 1661140279.5 and 1.6e9 go by floating point.
+    fits = ((real == whole.cast(pl.Float64)) & scaled.is_not_null()).fill_null(value=False)
+    micros = exact.zip_with(fits, scaled.cast(pl.Int64, strict=False))
+    wrong = given.is_not_null() & micros.is_null()
+    return micros.cast(INSTANT), [(wrong, f"not an epoch in {unit}")]
+
+
+def _fromtext_of(text: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
+    iso = field.time_format == "iso"
+    ready = text.str.replace(" ", "T", literal=True) if iso else text
+    if not iso and "%z" not in field.time_format:
+        naive, zoned = _parsed(ready, (field.time_format,)), None
+    elif not iso:
+        naive, zoned = None, _parsed(ready, (field.time_format,))
+    else:
+        zoned = _parsed(ready, _ISO_ZONED)
+        left = ready.zip_with(zoned.is_null(), pl.Series([None], dtype=pl.String))
+        naive = _parsed(left, _ISO) if zoned.null_count() else None
+    if naive is None:
+        naive = pl.Series([None], dtype=pl.Datetime("us")).new_from_index(0, len(text))
+    local, wrong = _in_utc(naive, field)
+    values = local if zoned is None else zoned.zip_with(zoned.is_not_null(), local)
+    lost = text.is_not_null() & values.is_null() & naive.is_null()
+    return values, [(lost, f"not a time as {field.time_format} writes it"), *wrong]
+
+
+def _parsed(text: pl.Series, formats: Sequence[str]) -> pl.Series:
+    """Return instants by the first of the formats that fits; the later ones see what is left."""
+    zone = "UTC" if "z" in formats[0] else None
+    found = pl.Series([None], dtype=pl.Datetime("us", zone)).new_from_index(0, len(text))
+    for form in formats:
+        open_ = found.is_null() & text.is_not_null()
+        if open_.any():
+            left = text.to_frame("t").select(pl.when(open_).then(pl.col("t"))).to_series()
+            found = found.zip_with(~open_, left.str.to_datetime(form, time_unit="us", strict=False))
+    return found
+
+
+def _in_utc(times: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
+    if getattr(times.dtype, "time_zone", None) is not None:
+        return times.dt.convert_time_zone("UTC"), []
+    if field.zone is None:
+        values = times.dt.replace_time_zone("UTC")
+        return values, [(times.is_not_null(), "names no time zone; set zone")]
+    local = times.dt.replace_time_zone(field.zone, ambiguous="null", non_existent="null")
+    values = local.dt.convert_time_zone("UTC")
+    wrong = times.is_not_null() & values.is_null()
+    return values, [(wrong, f"stands twice or never on the clock of {field.zone}")]

@@ -139,7 +139,7 @@ def train(ws: Workspace, tree: Tree, world: config.World) -> None:
     first, last = taught.select(first=pl.min("time"), last=pl.max("time")).row(0)
     lineage = Lineage(
         config={group: tree[group] for group in LEARNT_FROM},
-        data_sha256=store.sha256(ws.signals / store.MANIFEST),
+        data_sha256=store.digest(store.unseal(ws.signals)["files"]),
         train_from=format_instant(first),
         train_until=format_instant(last),
         rows=len(learnt.y),

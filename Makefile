@@ -44,7 +44,7 @@ layers: setup
 	$(BIN)/lint-imports --no-cache
 
 test: setup ## The fast tests
-	$(BIN)/pytest -q -n 2 -m "not slow"
+	$(BIN)/pytest -q -n 2
 
 slow: setup ## The tests that take minutes: real repositories, a clean clone, real data
 	$(BIN)/pytest -q -m slow

@@ -12,6 +12,7 @@ import typer
 
 from cll.errors import CllError
 from cll.progress import QUIET_VARIABLE
+from cll.progress import quiet as is_quiet
 
 app = typer.Typer(
     name="cll",
@@ -25,6 +26,7 @@ app.add_typer(verify, name="verify")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ROOT = Path()
+_STDERR = 2
 
 
 @app.callback()
@@ -40,12 +42,16 @@ def options(
         os.environ["CLL_DEBUG"] = "1"
 
 
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    add_help_option=False,
-)
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def run(context: typer.Context) -> None:
-    """Run one experiment in one process: cll run [KEY=VALUE ...] [-m] [--cfg job]."""
+    """Run one experiment in one process: cll run [KEY=VALUE ...].
+
+    GROUP=CHOICE takes a file of conf/, GROUP.KEY=VALUE sets a value.
+
+    -m runs each of KEY=A,B. --cfg job prints the config. --info defaults says where it is from.
+
+    eval "$(cll run -sc install=bash)" completes keys and choices.
+    """
     from cll import run as running  # noqa: PLC0415  each command imports what it uses
 
     raise typer.Exit(running.main(ROOT, context.args))
@@ -101,7 +107,7 @@ def predict(
     from cll import score, workspace  # noqa: PLC0415  each command imports what it uses
 
     counts = score.score(workspace.Workspace(ROOT), data, out, model)
-    typer.echo(f"{out}: {counts.records_in:,} records in, {counts.quarantined:,} quarantined.")
+    typer.echo(f"{out}: {score.told(counts)}")
 
 
 @app.command()
@@ -128,29 +134,47 @@ def verify_run() -> None:
 
 def _repro(stage: str, *, silent: bool) -> None:
     """Let DVC bring one stage up to date; its own lines go to stderr, so that stdout is ours."""
-    command = [sys.executable, "-m", "dvc", "repro", *(["-q"] if silent else []), stage]
+    command = [
+        sys.executable,
+        "-m",
+        "dvc",
+        "repro",
+        *(["-q"] if silent or is_quiet() else []),
+        stage,
+    ]
+    _refusal().unlink(missing_ok=True)  # of an earlier run
     # The stages' commands say `python`: let it be this one.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     done = subprocess.run(  # noqa: S603  our own arguments
-        command, stdout=sys.stderr, env={**os.environ, "PATH": path}, check=False
+        command, stdout=_STDERR, env={**os.environ, "PATH": path}, check=False
     )
     if done.returncode:
+        if not _refusal().is_file():  # no stage said why, and a quiet DVC does not either
+            typer.echo(f"cll: `dvc repro {stage}` failed; run it to see why.", err=True)
         raise typer.Exit(stages_exit_code())
 
 
 def stages_exit_code() -> int:
     """Return the exit code of the stage that failed last: DVC flattens all to 255."""
-    path = ROOT / "reports" / "refusal.json"
     try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["exit_code"])
+        return int(json.loads(_refusal().read_text(encoding="utf-8"))["exit_code"])
     except (OSError, ValueError, KeyError):
         return 1
 
 
+def _refusal() -> Path:
+    return ROOT / "reports" / "refusal.json"
+
+
 def main() -> NoReturn:
     """Run the command line; a refusal is one line on stderr and an exit code of its own."""
+    given = sys.argv[1:]
+    anywhere = [word for word in given if word in {"--quiet", "--debug"}]
+    words = anywhere + [word for word in given if word not in anywhere]
+    if words[:1] == ["-sc"]:  # what Hydra's completion script calls
+        words = ["run", *words]
     try:
-        app()
+        app(words)
     except CllError as error:
         if os.environ.get("CLL_DEBUG"):
             traceback.print_exc()

@@ -1,6 +1,6 @@
 """The model card: what a person must know before trusting a model, in Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 TOP = 10  # features that the card names
@@ -60,9 +60,14 @@ def render(form: Mapping[str, Any], figures: Mapping[str, float] | None = None) 
         threshold=form["threshold"],
         threshold_rule=train.get("threshold_rule", "not told"),
         figures=_figures(figures or {}),
-        importance="\n".join(f"| {_cell(name)} | {share:.4f} |" for name, share in ranked[:TOP]),
+        importance="\n".join(_shares(ranked[:TOP])),
         libraries=", ".join(f"{k} {v}" for k, v in sorted(lineage["libraries"].items())),
     )
+
+
+def _shares(ranked: Sequence[tuple[str, float]]) -> list[str]:
+    used = [f"| {_cell(name)} | {share:.4f} |" for name, share in ranked if share > 0]
+    return used or ["| none: it gives each row the same answer | 0 |"]
 
 
 def _figures(figures: Mapping[str, float]) -> str:

@@ -47,6 +47,8 @@ def checked(conf: Path, tree: Mapping[str, Any], choices: Mapping[str, str]) -> 
     if not isinstance(tree.get("seed"), int) or isinstance(tree["seed"], bool):
         raise ConfigError(f"seed={tree.get('seed')}: write an integer.")
     for group in config.GROUPS:
+        if group not in tree:
+            raise ConfigError(f"{group}: not chosen; name it in the defaults of conf/config.yaml.")
         config.build(group, tree[group])
     fallback = tree["source"].get("fallback", "none")
     simulated = (
@@ -94,6 +96,8 @@ def baseline(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = (
 
 def choices_of(conf: Path) -> dict[str, list[str]]:
     """List each group's choices by its files; a folder below a group is Hydra's own affair."""
+    if not conf.is_dir():
+        raise ConfigError(f"{conf}: no such folder; is this the project's folder?")
     return {
         folder.name: sorted(path.stem for path in folder.glob("*.yaml"))
         for folder in sorted(conf.iterdir())
@@ -197,7 +201,7 @@ def split(cfg: DictConfig, chosen: Mapping[str, Any]) -> tuple[dict[str, Any], d
         tree: Any = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(_first_line(error)) from None
-    known = {k: v for k, v in chosen.items() if k in {*config.GROUPS, _EXPERIMENT} and v}
+    known = {group: chosen[group] for group in (_EXPERIMENT, *config.GROUPS) if chosen.get(group)}
     return tree, known
 
 

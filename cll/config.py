@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -136,9 +136,19 @@ def _defined(group: str, module: str) -> tuple[str, ...]:
     path = PACKAGE / group / f"{module}.py"
     if not path.is_file():
         return ()
-    kinds = (ast.ClassDef, ast.FunctionDef)
     body = ast.parse(path.read_text(encoding="utf-8")).body
-    return tuple(n.name for n in body if isinstance(n, kinds) and not n.name.startswith("_"))
+    fits = _is_plain_function if group == "metric" else _is_callable_class
+    return tuple(n.name for n in body if fits(n) and not n.name.startswith("_"))
+
+
+def _is_plain_function(node: ast.stmt) -> TypeGuard[ast.FunctionDef | ast.ClassDef]:
+    return isinstance(node, ast.FunctionDef)
+
+
+def _is_callable_class(node: ast.stmt) -> TypeGuard[ast.FunctionDef | ast.ClassDef]:
+    if not isinstance(node, ast.ClassDef):
+        return False
+    return any(isinstance(n, ast.FunctionDef) and n.name == "__call__" for n in node.body)
 
 
 def targets(group: str) -> list[str]:

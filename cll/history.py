@@ -1,13 +1,42 @@
 """What an entity's own past tells at an instant: outcomes and incidents that were known by then."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 import polars as pl
+from annotated_types import Ge
 
-from cll.rolling import HOUR, Integers, Rows
-from cll.values import INCIDENTS, Floats
+from cll.rolling import HOUR, Integers, Rows, microseconds
+from cll.values import INCIDENTS, Duration, Floats, config_error, format_duration
+
+
+@dataclass(frozen=True)
+class PastOutcomes:
+    """The entity's own earlier outcomes, in the order in which they became known."""
+
+    lags: tuple[Annotated[int, Ge(1)], ...] = ()
+    windows: tuple[Duration, ...] = ()
+    delay: Duration = timedelta(0)
+    max_delay: Duration = timedelta(days=1)
+    reach: Duration = timedelta(days=7)
+
+    def __post_init__(self) -> None:
+        if min(self.windows, default=timedelta(1)) <= timedelta(0):
+            way = "a window is longer; write 30m."
+            raise config_error("features.past_outcomes.windows", 0, way)
+        if self.delay > self.max_delay:
+            key, found = "features.past_outcomes.delay", format_duration(self.delay)
+            way = "longer than max_delay, so none counts; raise max_delay."
+            raise config_error(key, found, way)
+
+    @property
+    def lookback(self) -> timedelta:
+        reaches = [*self.windows, *([self.reach] if self.lags else [])]
+        return max(reaches) + self.max_delay if reaches else timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -53,6 +82,19 @@ def told(rows: Rows, outcome: Floats, known: Integers, delay: int, max_delay: in
     used = np.flatnonzero(np.isfinite(outcome) & (at - rows.time <= max_delay))
     order = used[np.lexsort((rows.time[used], at[used], rows.entity[used]))]
     return Told(rows, rows.entity[order], at[order], outcome[order])
+
+
+def named(
+    rows: Rows, outcome: Floats, known: Integers, settings: PastOutcomes
+) -> Iterator[tuple[str, Floats]]:
+    """Yield the features that `settings` ask for."""
+    heard = told(
+        rows, outcome, known, microseconds(settings.delay), microseconds(settings.max_delay)
+    )
+    for steps in settings.lags:
+        yield f"outcome_lag_{steps}", heard.lag(steps, microseconds(settings.reach))
+    for width in settings.windows:
+        yield f"outcome_mean_{format_duration(width)}", heard.mean(microseconds(width))
 
 
 def hours_since_incident(signals: pl.DataFrame, incidents: pl.DataFrame) -> Floats:

@@ -4,7 +4,7 @@ All arithmetic is in double precision, so a float32 input meets LightGBM's own t
 column of bytes or epochs is centred without loss.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +60,7 @@ def to_onnx(predictor: Predictor) -> bytes:
     graph = _Graph(onnx)
     parts, files = predictor.model.parts()
     if predictor.model_type == "lightgbm":
-        margin = _trees(graph, files["model.txt"].decode())
+        margin = _trees(graph, [text.decode() for text in files.values()])
     elif predictor.model_type == "logistic":
         margin = _linear(graph, parts)
     else:
@@ -101,7 +101,7 @@ def _serialized(graph: _Graph, predictor: Predictor) -> bytes:
 
 
 def _linear(graph: _Graph, parts: Mapping[str, Any]) -> str:
-    """Add imputing, missing indicators, scaling and the weighted sum."""
+    """Add imputing, missing indicators, scaling, clipping and the weighted sum."""
 
     def row(key: str) -> str:
         return graph.constant(np.array([c[key] for c in parts["columns"]], dtype=np.float64))
@@ -112,14 +112,17 @@ def _linear(graph: _Graph, parts: Mapping[str, Any]) -> str:
     missing = graph.add("Or", graph.add("IsNaN", INPUT), graph.add("IsInf", INPUT))
     whole = graph.add("Where", missing, row("fill"), graph.double(INPUT))
     scaled = graph.add("Div", graph.add("Sub", whole, row("center")), row("scale"))
+    if (clip := parts["clip"]) is not None:
+        scaled = graph.add("Clip", scaled, graph.number(-clip), graph.number(clip))
     values = graph.add("MatMul", scaled, weights("weight"))
     gaps = graph.add("MatMul", graph.double(missing), weights("missing_weight"))
     return graph.add("Add", graph.add("Add", values, gaps), graph.number(parts["bias"]))
 
 
-def _trees(graph: _Graph, text: str) -> str:
-    """Add all trees as one operator; it sums in double and hands over a float32."""
-    blocks = text.split("\nend of trees", 1)[0].split("\nTree=")[1:]
+def _trees(graph: _Graph, texts: Sequence[str]) -> str:
+    """Add all members' trees as one operator; it sums in double and hands over a float32."""
+    bodies = [text.split("\nend of trees", 1)[0] for text in texts]
+    blocks = [block for body in bodies for block in body.split("\nTree=")[1:]]
     columns: dict[str, Any] = {key: [] for key in _NODE}
     leaves: list[tuple[int, int, float]] = []
     for number, block in enumerate(blocks):
@@ -128,7 +131,7 @@ def _trees(graph: _Graph, text: str) -> str:
         for node in splits:
             for key, value in (("nodes_treeids", number), *zip(_NODE[1:], node, strict=True)):
                 columns[key].append(value)
-        values = np.array(tree["leaf_value"].split(), dtype=np.float64)
+        values = np.array(tree["leaf_value"].split(), dtype=np.float64) / len(texts)
         inner = len(splits) - len(values)
         leaves += [(number, inner + i, value) for i, value in enumerate(values.tolist())]
     trees, ids, weights = zip(*leaves, strict=True)

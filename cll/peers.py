@@ -1,29 +1,64 @@
 """How a row compares with its peers: the latest value of each other entity, as known at that time.
 
 Entities are seldom sampled at the same second. So a peer's value is its latest at the instant of
-comparison, if it is younger than a limit; nothing later than the row takes part.
+comparison, if it is younger than a limit. Nothing later than the row takes part, unless the
+comparison is told to wait for those who report with a delay.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
+from annotated_types import Ge
 
 from cll import rolling
 from cll.rolling import Integers, Rows
-from cll.values import Flags, Floats
+from cll.values import GROUP, Duration, Flags, Floats, config_error, format_duration
 
 _CELLS = 2_000_000  # of a table of instants and entities that is worked at once
+_DAY = 86_400_000_000  # microseconds
+
+Comparison = Literal["rank", "ratio", "deviation", "mean"]
+
+
+@dataclass(frozen=True)
+class Peers:
+    """Comparison with the other entities' latest values at the row's time, or `delay` later.
+
+    With a grid that time is the latest multiple of `grid`: where thousands of entities are each
+    sampled at seconds of their own, it keeps the instants few, and peers are then up to `grid`
+    older. A delay does not reach into the next UTC day, whose rows a day's features never wait for.
+    """
+
+    statistics: tuple[Comparison, ...] = ("rank", "ratio")
+    within: Literal["all", "group"] = "all"
+    grid: Duration = timedelta(0)
+    delay: Duration = timedelta(0)
+    max_age: Duration = timedelta(minutes=5)
+    least: Annotated[int, Ge(1)] = 2
+
+    def __post_init__(self) -> None:
+        if self.delay >= self.max_age:
+            found = format_duration(self.delay)
+            way = "after that the row's own value is too old; raise max_age."
+            raise config_error("features.peers.delay", found, way)
+
+    @property
+    def reach(self) -> timedelta:
+        return self.grid + self.max_age
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Where each row's value stands among `others` values."""
+    """Where each row's value stands among `others` values; NaN where that was not asked."""
 
     others: Integers
     rank: Floats  # share of the others below it, ties counting half
     ratio: Floats  # to the median of the others
+    mean: Floats  # of the others and its own
 
 
 @dataclass(frozen=True)
@@ -36,22 +71,54 @@ class _Table:
 
 
 def compare(
-    signals: pl.DataFrame, columns: list[Floats], group: str | None, grid: int, max_age: int
+    signals: pl.DataFrame,
+    columns: list[Floats],
+    settings: Peers,
+    statistics: tuple[Comparison, ...],
 ) -> list[Standing]:
-    """Compare each row at the latest multiple of `grid` microseconds (0: at its very time).
-
-    Peers are all other entities, or those with the same value of the column `group`. Costs
-    instants times entities: where thousands of entities are each sampled at seconds of their own,
-    a grid keeps that small, and peers are then up to `grid` older.
-    """
+    """Compare each row of each column; costs instants times entities."""
+    if settings.within == "group" and GROUP not in signals.columns:
+        says = "the source has no groups; use all."
+        raise config_error("features.peers.within", "group", says)
     size = signals.height
-    found = [Standing(np.zeros(size, np.int64), *np.full((2, size), np.nan)) for _ in columns]
-    for members in _fleets(signals, group):
+    found = [Standing(np.zeros(size, np.int64), *np.full((3, size), np.nan)) for _ in columns]
+    for members in _fleets(signals, GROUP if settings.within == "group" else None):
         rows = rolling.number(signals[members])
-        for table in _tables(rows, grid, max_age):
+        for table in _tables(rows, settings):
+            to = members[table.rows]
             for values, standing in zip(columns, found, strict=True):
-                _stand(rows, table, values[members], members, standing)
+                shown = _show(rows, table, values[members])
+                standing.others[to] = shown.others
+                if "rank" in statistics:
+                    standing.rank[to] = _rank(shown)
+                if "ratio" in statistics:
+                    standing.ratio[to] = _ratio(shown)
+                if "mean" in statistics or "deviation" in statistics:
+                    standing.mean[to] = _mean(shown)
     return found
+
+
+def compared(
+    signals: pl.DataFrame,
+    values: Mapping[str, Floats],
+    settings: Peers,
+    statistics: tuple[Comparison, ...],
+) -> Iterator[tuple[str, Floats]]:
+    """Yield each column's statistics as features; with fewer others than `least`, NaN."""
+    if not statistics:
+        return
+    standings = compare(signals, list(values.values()), settings, statistics)
+    for (name, x), standing in zip(values.items(), standings, strict=True):
+        figures = {
+            "rank": (f"{name}_rank", standing.rank),
+            "ratio": (f"{name}_peer_ratio", standing.ratio),
+            "deviation": (f"{name}_peer_deviation", x - standing.mean),
+            "mean": (f"{name}_peer_mean", standing.mean),
+        }
+        enough = standing.others >= settings.least
+        for statistic in statistics:
+            label, figure = figures[statistic]
+            yield label, np.where(enough, figure, np.nan)
 
 
 def _fleets(signals: pl.DataFrame, group: str | None) -> list[Integers]:
@@ -62,8 +129,11 @@ def _fleets(signals: pl.DataFrame, group: str | None) -> list[Integers]:
     return [rows.to_numpy().astype(np.int64) for rows in fleets["row"]]
 
 
-def _tables(rows: Rows, grid: int, max_age: int) -> Iterator[_Table]:
-    at = rows.time // grid * grid if grid else rows.time
+def _tables(rows: Rows, settings: Peers) -> Iterator[_Table]:
+    grid, delay = rolling.microseconds(settings.grid), rolling.microseconds(settings.delay)
+    at = (rows.time // grid * grid if grid else rows.time) + delay
+    if delay:
+        at = np.minimum(at, (rows.time // _DAY + 1) * _DAY - 1)
     instants, rank = np.unique(at, return_inverse=True)
     order = np.argsort(rank, kind="stable")
     entities = int(rows.entity[-1]) + 1 if len(rows.entity) else 1
@@ -72,7 +142,11 @@ def _tables(rows: Rows, grid: int, max_age: int) -> Iterator[_Table]:
         some = instants[start : start + step]
         low, high = np.searchsorted(rank[order], [start, start + len(some)])
         members = order[low:high]
-        yield _Table(members, rank[members] - start, _latest(rows, some, max_age))
+        yield _Table(
+            members,
+            rank[members] - start,
+            _latest(rows, some, rolling.microseconds(settings.max_age)),
+        )
 
 
 def _latest(rows: Rows, instants: Integers, max_age: int) -> Integers:
@@ -85,26 +159,55 @@ def _latest(rows: Rows, instants: Integers, max_age: int) -> Integers:
     return np.ascontiguousarray(np.where(there, row, -1).T)
 
 
-def _stand(rows: Rows, table: _Table, values: Floats, members: Integers, into: Standing) -> None:
-    """Rank by binary search; an entity's own latest value is taken out of the ranking again."""
+@dataclass(frozen=True)
+class _Shown:
+    """The values that the rows of a table meet at their instants."""
+
+    order: Floats  # (instants, entities): sorted, infinite behind the last
+    line: Integers  # in `order`, of each row
+    x: Floats  # of each row
+    own: Floats  # the latest value of the row's entity: most often `x`
+    others: Integers  # values beside its own
+
+    @property
+    def counted(self) -> Flags:
+        """Whether the row's own entity has a value in `order`, to be taken out again."""
+        return np.isfinite(self.own)
+
+
+def _show(rows: Rows, table: _Table, values: Floats) -> _Shown:
     shown = np.where(table.latest >= 0, values[table.latest], np.nan)
     order = np.sort(np.where(np.isfinite(shown), shown, np.inf), axis=1)
-    known = np.isfinite(shown).sum(axis=1)[table.instant]
     own = shown[table.instant, rows.entity[table.rows]]
-    counted = np.isfinite(own)
-    x = values[table.rows]
-    below = _count(order, table.instant, x, ties=False) - (counted & (own < x))
-    up_to = _count(order, table.instant, x, ties=True) - (counted & (own <= x))
-    others, to = known - counted, members[table.rows]
-    place = np.where(counted, _count(order, table.instant, own, ties=False), order.shape[1])
-    middle = _median(order, table.instant, others, place)
-    usable = np.isfinite(x) & (others > 0)
-    nonzero = usable & (middle != 0)
-    into.others[to] = others
-    rank = (below + (up_to - below) / 2) / np.maximum(others, 1)
-    into.rank[to] = np.where(usable, rank, np.nan)
+    others = np.isfinite(shown).sum(axis=1)[table.instant] - np.isfinite(own)
+    return _Shown(order, table.instant, values[table.rows], own, others)
+
+
+def _rank(shown: _Shown) -> Floats:
+    """Rank by binary search."""
+    x, own = shown.x, shown.own
+    below = _count(shown.order, shown.line, x, ties=False) - (shown.counted & (own < x))
+    up_to = _count(shown.order, shown.line, x, ties=True) - (shown.counted & (own <= x))
+    rank = (below + (up_to - below) / 2) / np.maximum(shown.others, 1)
+    return np.where(np.isfinite(x) & (shown.others > 0), rank, np.nan)
+
+
+def _ratio(shown: _Shown) -> Floats:
+    order, x = shown.order, shown.x
+    place = _count(order, shown.line, shown.own, ties=False)
+    place = np.where(shown.counted, place, order.shape[1])
+    middle = _median(order, shown.line, shown.others, place)
+    usable = np.isfinite(x) & (shown.others > 0) & (middle != 0)
     with np.errstate(over="ignore"):
-        into.ratio[to] = np.divide(x, middle, out=np.full_like(x, np.nan), where=nonzero)
+        return np.divide(x, middle, out=np.full_like(x, np.nan), where=usable)
+
+
+def _mean(shown: _Shown) -> Floats:
+    """Return the mean of all values, the row's own among them."""
+    # A running sum adds in the order of the values, however many entities have none.
+    total = np.cumsum(np.where(np.isfinite(shown.order), shown.order, 0.0), axis=1)
+    count = shown.others + shown.counted
+    return np.where(count > 0, total[shown.line, -1] / np.maximum(count, 1), np.nan)
 
 
 def _count(order: Floats, line: Integers, x: Floats, *, ties: bool) -> Integers:

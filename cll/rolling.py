@@ -6,6 +6,7 @@ end of one block and the beginning of the next, and what holds of both follows f
 
 import itertools
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 
 import numpy as np
@@ -81,6 +82,11 @@ class Rows:
             if here > cuts[-1] and (following is None or following - cuts[-1] > size):
                 cuts.append(here)
         return list(itertools.pairwise(cuts))
+
+
+def microseconds(span: timedelta) -> int:
+    """Return a span as times are counted here."""
+    return span // timedelta(microseconds=1)
 
 
 def number(signals: pl.DataFrame) -> Rows:

@@ -1,23 +1,38 @@
 """A model at work on files: read, featurised and scored by the functions that trained it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from cll import artifact, config, store
-from cll.errors import ConfigError
+from cll.artifact import Predictor
+from cll.errors import ConfigError, DataRefused, Unavailable
 from cll.featurize import featurize
 from cll.ingest import Intake
 from cll.predict import predict
-from cll.values import Counts
-from cll.workspace import Workspace
+from cll.roles import FeatureSet
+from cll.values import (
+    GROUP,
+    INCIDENTS,
+    INSTANT,
+    OUTCOME,
+    OUTCOME_KNOWN_AT,
+    RECORDS,
+    SIGNAL_KEYS,
+    Columns,
+    Counts,
+)
+from cll.workspace import Workspace, arrivals, load_world
 
 FILES = "cll.source.files.Files"
+FORMS = (".parquet", ".csv")
 _ALL_IS_KNOWN = datetime(9999, 1, 1, tzinfo=UTC)
-_DAY = timedelta(days=1)
+_HOUR = timedelta(hours=1)
 
 
 def score(ws: Workspace, data: Path, out: Path, model: str) -> Counts:
@@ -25,56 +40,124 @@ def score(ws: Workspace, data: Path, out: Path, model: str) -> Counts:
 
     Returns what became of the records; bad ones are left out as in training.
     """
-    if out.suffix not in {".parquet", ".csv"}:
+    if out.suffix not in FORMS:
         raise ConfigError(f"--out={out}: name a .parquet or a .csv file.")
-    predictor = artifact.load(ws.model(model))
+    if not data.exists():
+        raise Unavailable(f"{data}: no such file or folder.")
+    predictor = _load(ws, model)
     trained_with = predictor.meta["lineage"]["config"]
-    source = config.build("source", _reading(ws, trained_with, data))
     feature_set = config.build("features", trained_with["features"])
+    source = config.build("source", _reading(trained_with["source"], feature_set, data))
+    if source.missing is not None:
+        raise Unavailable(f"{data}: no file to read there; JSONL, JSON, CSV and Parquet are.")
+    if out.resolve() in {path.resolve() for path in source.reads}:
+        raise ConfigError(f"--out={out}: is what is to be read; name another file.")
     intake = Intake(source.columns, _ALL_IS_KNOWN)
-    for chunk in source(_ALL_IS_KNOWN, []):
+    for chunk in source(_ALL_IS_KNOWN, arrivals(ws, source.reads, load_world(ws).as_of)):
         intake.take(chunk)
-    days = dict(intake.days())
-    scored = []
-    for day in days:
-        since = datetime.fromisoformat(day).replace(tzinfo=UTC)
-        first = (since - feature_set.lookback).date().isoformat()
-        signals = pl.concat([rows for d, rows in days.items() if first <= d <= day])
-        features = featurize(signals, feature_set, source.columns, intake.incidents(), since)
-        scored.append(predict(predictor, features))
+    scored = list(_scores(predictor, feature_set, intake, source.columns))
     if not scored:
-        raise ConfigError(f"{data}: no row to score; {intake.counts().quarantined} are not sound.")
+        raise DataRefused(f"{data}: no row to score: {_first_reason(intake)}.")
     _write(out, pl.concat(scored).sort("entity", "time"))
     return intake.counts()
 
 
+def told(counts: Counts) -> str:
+    """Say what became of the records."""
+    return RECORDS.format(**{"in": counts.records_in, **asdict(counts)})
+
+
 def export_onnx(ws: Workspace, out: Path, model: str) -> None:
     """Write a model as ONNX."""
-    try:
-        from cll import onnx  # noqa: PLC0415  an extra
-    except ImportError:
-        raise ConfigError("--onnx needs an extra: pip install 'cll[onnx]'.") from None
-    store.write_bytes(out, onnx.to_onnx(artifact.load(ws.model(model))))
+    from cll import onnx  # noqa: PLC0415  for this command alone
+
+    store.write_bytes(out, onnx.to_onnx(_load(ws, model)))
 
 
-def _reading(ws: Workspace, trained_with: Mapping[str, Any], data: Path) -> dict[str, Any]:
-    """Take the source's mapping, or the plain one of a simulated source, for other files."""
-    node = dict(trained_with["source"])
+def _load(ws: Workspace, model: str) -> Predictor:
+    wanted = load_world(ws).champion if model == "champion" else None
+    return artifact.load(ws.model(model), wanted)
+
+
+def _scores(
+    predictor: Predictor, feature_set: FeatureSet, intake: Intake, columns: Columns
+) -> Iterator[pl.DataFrame]:
+    """Yield each day's scores, by the same cut into days and lookbacks as in training."""
+    days, incidents = dict(intake.days()), intake.incidents()
+    for day in days:
+        since = datetime.fromisoformat(day).replace(tzinfo=UTC)
+        first = (since - feature_set.lookback).date().isoformat()
+        signals = pl.concat([rows for d, rows in days.items() if first <= d <= day])
+        features = featurize(signals, feature_set, columns, incidents, since)
+        with threadpool_limits(1, user_api="blas"):
+            yield predict(predictor, features)
+
+
+def _reading(node: Mapping[str, Any], feature_set: FeatureSet, data: Path) -> dict[str, Any]:
+    """Take the source's mapping, or for a simulated source our own names, for other files.
+
+    What is to be predicted need not be told, unless the features look at its past.
+    """
+    has: Columns = config.build("source", node).columns
     if node["_target_"] != FILES:
-        node = config.load_yaml(ws.root / "conf" / "source" / "files.yaml")
-    signals = dict(node["signals"])
-    if not trained_with["features"].get(
-        "past_outcomes"
-    ):  # what is to be predicted need not be told
-        signals["columns"] = {**signals["columns"], "outcome": None, "outcome_known_at": None}
+        node = _by_our_names(has)
+    needs = _needs(feature_set, has)
+    if "incidents" in needs and data.is_file():
+        way = "name the folder that has both tables."
+        raise ConfigError(f"{data}: the model looks at past incidents too; {way}")
+    told = {OUTCOME: OUTCOME, OUTCOME_KNOWN_AT: OUTCOME, GROUP: GROUP}
+    columns = node["signals"]["columns"].items()
+    wanted = {name: column for name, column in columns if told.get(name) in {None, *needs}}
+    signals = {**node["signals"], "columns": wanted}
     if data.is_file():
-        signals["files"], data = [data.name], data.parent
-        node["incidents"] = None
-    return {**node, "path": str(data), "signals": signals, "fallback": "none"}
+        signals["files"] = ["**/*"]
+    incidents = node.get("incidents") if "incidents" in needs else None
+    return {**node, "path": str(data), "signals": signals, "incidents": incidents}
+
+
+def _by_our_names(has: Columns) -> dict[str, Any]:
+    names = ["entity", "time", *has.numeric, OUTCOME, OUTCOME_KNOWN_AT, GROUP]
+    signals = {"files": ["**/*"], "columns": {name: name for name in names}}
+    incidents = {"files": ["**/incidents.*"], "columns": {name: name for name in INCIDENTS}}
+    return {"_target_": FILES, "signals": signals, "incidents": incidents}
+
+
+def _needs(feature_set: FeatureSet, has: Columns) -> set[str]:
+    """Ask the feature set itself, by a row of no values, what else it can't do without."""
+    time = datetime(2000, 1, 2, tzinfo=UTC)
+    schema = {**SIGNAL_KEYS, OUTCOME: pl.Float64, OUTCOME_KNOWN_AT: INSTANT, GROUP: pl.String}
+    row = pl.DataFrame([["a", time, time, 0.0, time, "b"]], schema=_typed(schema), orient="row")
+    row = row.with_columns(pl.lit(None, pl.Float64).alias(name) for name in has.numeric)
+    begun = [["a", time - _HOUR, None, time - _HOUR, "c"]]
+    incident = pl.DataFrame(begun, schema=_typed(INCIDENTS), orient="row")
+
+    def serves(name: str) -> bool:
+        try:
+            featurize(row.drop(name), feature_set, has, incident, time)
+        except ConfigError:
+            return False
+        return True
+
+    needs = {name for name in (OUTCOME, GROUP) if not serves(name)}
+    some, none = (featurize(row, feature_set, has, i, time) for i in (incident, incident.clear()))
+    return needs if some.equals(none) else {*needs, "incidents"}
+
+
+def _typed(schema: Mapping[str, object]) -> dict[str, Any]:
+    return dict(schema)
+
+
+def _first_reason(intake: Intake) -> str:
+    rows = intake.quarantine().rows(named=True)
+    if not rows:
+        return "the files have none"
+    first = rows[0]
+    where = ":".join(str(first[part]) for part in ("file", "row", "field") if first[part])
+    return f"{len(rows)} are not sound; {where}: {first['reason']}"
 
 
 def _write(out: Path, frame: pl.DataFrame) -> None:
     if out.suffix == ".parquet":
         store.write_frame(out, frame)
     else:
-        store.write_bytes(out, frame.write_csv().encode())
+        store.write_bytes(out, frame.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.fZ").encode())

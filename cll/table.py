@@ -1,6 +1,7 @@
 """A run's result on the terminal: metrics, verdict, and where the model and the report lie."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,25 +10,27 @@ from rich.console import Console
 from rich.table import Table
 
 from cll import store
+from cll.errors import DataRefused
 from cll.values import RECORDS
 from cll.workspace import Workspace
 
+WIDTH = 200  # characters of a line where no terminal says
 ANSWER_STYLE = {"promote": "green", "reject": "red", "not enough evidence": "yellow"}
 EXIT_CODES = {"promote": 0, "reject": 10, "not enough evidence": 11}
 
 
 def show(folder: Path, console: Console | None = None) -> None:
     """Print what the run in `folder` found."""
-    console = console or Console(highlight=False)
+    console = console or _console()
     ws = Workspace(folder)
     metrics = store.read_json(folder / "metrics.json")
     console.print(_metrics(metrics))
     for line in _facts(metrics):
-        console.print(line)
-    _print_verdict(console, store.read_json(ws.reports / "verdict.json"))
-    console.print(f"model    {ws.candidate}")
-    console.print(f"report   {ws.reports / 'report.html'}")
-    console.print(f"metrics  {folder / 'metrics.json'}")
+        _print(console, line)
+    _print_verdict(console, _verdict(ws))
+    _print(console, f"model    {near(ws.candidate)}")
+    _print(console, f"report   {near(ws.reports / 'report.html')}")
+    _print(console, f"metrics  {near(folder / 'metrics.json')}")
 
 
 def counts(folder: Path, *, as_json: bool) -> str:
@@ -38,9 +41,35 @@ def counts(folder: Path, *, as_json: bool) -> str:
 
 def verdict(folder: Path, console: Console | None = None) -> int:
     """Print the verdict; return the exit code that goes with its answer."""
-    found = store.read_json(Workspace(folder).reports / "verdict.json")
-    _print_verdict(console or Console(highlight=False), found)
+    found = _verdict(Workspace(folder))
+    _print_verdict(console or _console(), found)
     return EXIT_CODES[found["answer"]]
+
+
+def near(path: Path) -> Path:
+    """Write a path as seen from the current folder, if it lies below."""
+    return (
+        path.resolve().relative_to(Path.cwd())
+        if path.resolve().is_relative_to(Path.cwd())
+        else path
+    )
+
+
+def _console() -> Console:
+    # A pipe or file has no width, and a sentence cut in two can't be searched for.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+
+
+def _print(console: Console, line: str) -> None:
+    console.print(line, markup=False, soft_wrap=True)
+
+
+def _verdict(ws: Workspace) -> Mapping[str, Any]:
+    path = ws.reports / "verdict.json"
+    found = store.read_json(path)
+    if not isinstance(found, Mapping) or found.get("answer") not in EXIT_CODES:
+        raise DataRefused(f"{path}: not a verdict; run `dvc repro` again.")
+    return found
 
 
 def _metrics(metrics: Mapping[str, Any]) -> Table:
@@ -78,9 +107,7 @@ def _print_verdict(console: Console, found: Mapping[str, Any]) -> None:
     console.print(f"verdict  [bold {style}]{found['answer']}[/]  {found['model_id']}")
     for rule in found["rules"]:
         if rule["outcome"] != "passed":
-            console.print(
-                f"         {rule['outcome']}: {rule['name']}: {rule['says']}", markup=False
-            )
+            _print(console, f"         {rule['outcome']}: {rule['name']}: {rule['says']}")
 
 
 def _interval(figure: Mapping[str, float]) -> str:

@@ -19,7 +19,7 @@ DAY_US = 86_400_000_000
 class Threshold:
     """The rule; a value is read by the rule that it belongs to."""
 
-    rule: Literal["f1", "cost", "budget"] = "f1"
+    rule: Literal["f1", "accuracy", "cost", "budget"] = "f1"
     miss_cost: Annotated[float, Gt(0)] = 10.0
     false_alarm_cost: Annotated[float, Gt(0)] = 1.0
     alerts_per_day: Annotated[float, Gt(0)] = 5.0
@@ -35,10 +35,11 @@ def choose(settings: Threshold, p: Floats, y: Floats, keys: pl.DataFrame) -> flo
     caught = np.cumsum(y[np.argsort(-p, kind="stable")])[alerting - 1]
     if settings.rule == "f1":
         return _between(levels, int(np.argmax(2 * caught / (alerting + y.sum()))))
-    if settings.rule == "cost":
-        false, missed = alerting - caught, y.sum() - caught
-        cost = settings.false_alarm_cost * false + settings.miss_cost * missed
-        none = settings.miss_cost * y.sum()
+    if settings.rule in {"cost", "accuracy"}:
+        both = (settings.miss_cost, settings.false_alarm_cost)
+        miss, false_alarm = both if settings.rule == "cost" else (1.0, 1.0)
+        cost = false_alarm * (alerting - caught) + miss * (y.sum() - caught)
+        none = miss * y.sum()
         return _between(levels, int(np.argmin(cost)) if cost.min() < none else -1)
     started = _starts(p, levels, keys)
     over = started > settings.alerts_per_day * _days(keys)
@@ -72,6 +73,6 @@ def _days(keys: pl.DataFrame) -> float:
     if span == 0:
         raise DataRefused(
             "train.threshold.rule=budget counts alerts per day, and all rows have one time:"
-            " choose f1 or cost."
+            " choose f1, accuracy or cost."
         )
     return span

@@ -17,6 +17,7 @@ from cll.threshold import Threshold
 from cll.values import Duration, Flags, Floats, Matrix
 
 UNGUIDED_ROUNDS = 100  # of boosting, where no held-out time can say when to stop
+OPTIMISTIC = "Slightly optimistic: rounds, calibration and threshold were set on these rows."
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, and what was learnt of it on rows that it had not seen."""
+    """A model, and what was learnt of it on rows that it had not seen.
+
+    What its notes say of those rows is slightly optimistic: rounds, calibration and threshold were
+    set on them. The holdout alone judges.
+    """
 
     model: Model
     slope: float
@@ -53,9 +58,20 @@ class _Pass:
         """Return the median over the folds: one odd stretch of time does not move it."""
         return math.ceil(np.median(self.fold_rounds)) if self.fold_rounds else UNGUIDED_ROUNDS
 
+    def spread(self, p: Floats) -> Floats:
+        """Return `p`, which the rows held out have, for all rows; NaN for the others."""
+        whole = np.full(len(self.margin), np.nan)
+        if self.fold_rounds:
+            whole[np.isfinite(self.margin)] = p
+        return whole
+
     @property
     def notes(self) -> dict[str, Any]:
-        return {"fold_rounds": list(self.fold_rounds), "folds_skipped": self.skipped}
+        return {
+            "fold_rounds": list(self.fold_rounds),
+            "folds_skipped": self.skipped,
+            "out_of_fold_says": OPTIMISTIC if self.fold_rounds else "Nothing was held out.",
+        }
 
 
 @dataclass(frozen=True)
@@ -66,10 +82,16 @@ class _Trust:
     slope: float
     intercept: float
     says: str
+    positive_blocks: int
 
     @property
     def notes(self) -> dict[str, Any]:
-        return {"calibration": self.kind, "calibrated": self.kind == "platt", "says": self.says}
+        return {
+            "calibration": self.kind,
+            "calibrated": self.kind == "platt",
+            "positive_blocks": self.positive_blocks,
+            "says": self.says,
+        }
 
 
 def train(
@@ -90,22 +112,17 @@ def train(
     margin = held.margin if held.fold_rounds else model.margin(rows.X)
     seen = np.isfinite(margin)
     judged, y = keys.filter(pl.Series(seen)).select("entity", "time"), rows.y[seen]
-    blocks_seen = _positive_blocks(judged, y, settings.block)
-    trust = _trust(margin[seen], y, settings, blocks_seen, held_out=bool(held.fold_rounds))
+    trust = _trust(margin[seen], y, judged, settings, held_out=bool(held.fold_rounds))
     p = platt.probability(margin[seen], trust.slope, trust.intercept)
     cut = threshold.choose(settings.threshold, p, y, judged)
-    out_of_fold = np.full(len(rows.y), np.nan)
-    if held.fold_rounds:
-        out_of_fold[seen] = p
     notes = {
         "rounds": model.rounds,
         **held.notes,
         **trust.notes,
-        "positive_blocks": blocks_seen,
         "threshold_rule": settings.threshold.rule,
         "out_of_fold": _figures(p, y, cut) if held.fold_rounds else {},
     }
-    return Trained(model, trust.slope, trust.intercept, cut, notes, out_of_fold)
+    return Trained(model, trust.slope, trust.intercept, cut, notes, held.spread(p))
 
 
 def _forward(
@@ -175,30 +192,31 @@ def _positive_blocks(keys: pl.DataFrame, y: Floats, block: timedelta) -> int:
 
 
 def _trust(
-    margin: Floats, y: Floats, settings: Settings, positive_blocks: int, *, held_out: bool
+    margin: Floats, y: Floats, keys: pl.DataFrame, settings: Settings, *, held_out: bool
 ) -> _Trust:
     """Calibrate as far as the evidence goes.
 
     Too few positives can't tell a slope, but the level they can: without it the weight an
     estimator gives to positives would stand in every probability.
     """
-    level = "Probabilities are not calibrated, only their level is set"
-    enough = positive_blocks >= settings.min_positive_blocks
+    found, needed = _positive_blocks(keys, y, settings.block), settings.min_positive_blocks
     if settings.calibration == "none":
-        return _Trust("none", 1.0, 0.0, "Probabilities are not calibrated: train.calibration=none.")
-    if held_out and enough:
+        says = "Probabilities are not calibrated: train.calibration=none."
+        return _Trust("none", 1.0, 0.0, says, found)
+    if held_out and found >= needed:
         slope, intercept = platt.fit(margin, y)
         if slope > 0:
-            says = f"Probabilities are calibrated on {positive_blocks} positive blocks held out."
-            return _Trust("platt", slope, intercept, says)
+            says = f"Probabilities are calibrated on {found} positive blocks held out."
+            return _Trust("platt", slope, intercept, says, found)
         why = "where held out, a higher score does not fail more often."
     elif held_out:
-        why = f"{positive_blocks} positive blocks, where {settings.min_positive_blocks} are needed."
+        why = f"{found} positive blocks, where {needed} are needed."
     else:
         why = (
             "no stretch of time with both outcomes could be held out; the threshold is optimistic."
         )
-    return _Trust("level", 1.0, platt.fit_intercept(margin, y), f"{level}: {why}")
+    says = f"Probabilities are not calibrated, only their level is set: {why}"
+    return _Trust("level", 1.0, platt.fit_intercept(margin, y), says, found)
 
 
 def _figures(p: Floats, y: Floats, cut: float) -> dict[str, float]:

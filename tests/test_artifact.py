@@ -22,7 +22,7 @@ LINEAGE = Lineage(
     positives=50,
     libraries={"numpy": "2"},
 )
-ESTIMATORS = [LightGBM(max_rounds=10), Logistic()]
+ESTIMATORS = [LightGBM(max_rounds=10), LightGBM(max_rounds=10, members=2), Logistic(clip=3.0)]
 
 
 def rows():
@@ -181,7 +181,7 @@ def test_a_form_that_is_no_form_is_refused(folder, data):
         artifact.load(folder)
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=["lightgbm", "logistic"])
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=["lightgbm", "members", "logistic"])
 def test_a_model_read_back_answers_as_it_did(tmp_path, estimator):
     predictor, files = packed(estimator)
     again = artifact.load(written(tmp_path, files))
@@ -192,7 +192,7 @@ def test_a_model_read_back_answers_as_it_did(tmp_path, estimator):
     assert re.fullmatch(r"[0-9a-f]{16}", again.model_id)
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=["lightgbm", "logistic"])
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=["lightgbm", "members", "logistic"])
 def test_the_same_model_is_the_same_bytes(estimator):
     assert packed(estimator)[1] == packed(estimator)[1]
 
@@ -227,3 +227,11 @@ def test_the_card_is_for_people(folder):
     assert "last\\|one" in card
     for part in ("## Intended use", "## Data", "## How far to trust it", "## Limits"):
         assert part in card
+
+
+def test_the_card_of_a_model_that_uses_no_feature_says_so():
+    data = rows()
+    flat = Matrix(np.zeros_like(data.X), data.y, data.names)
+    predictor = Predictor(ESTIMATORS[0](flat, 1), data.names)
+    files = artifact.pack(predictor, "2026-01-31T00:00:00Z", 0.9, LINEAGE, {})
+    assert "| none: it gives each row the same answer | 0 |" in files[CARD].decode()

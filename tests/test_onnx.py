@@ -19,7 +19,11 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="the onnx extra is not i
 
 ELECTRICITY = Path(__file__).parents[1] / "../shared/data/electricity/electricity.csv.gz"
 TREES = LightGBM(max_rounds=120, min_data_in_leaf=10)
-ESTIMATORS = pytest.mark.parametrize("estimator", [TREES, Logistic()], ids=["lightgbm", "logistic"])
+ESTIMATORS = pytest.mark.parametrize(
+    "estimator",
+    [TREES, replace(TREES, members=3), Logistic(), Logistic(clip=1.5)],
+    ids=["lightgbm", "members", "logistic", "clipped"],
+)
 
 
 def sized(rows=4000):
@@ -58,7 +62,7 @@ def assert_equal(predictor, X):
 
 def edges(predictor, X):
     """Rows on each threshold of the trees, and on the float32 above and below it."""
-    text = predictor.model.text
+    (text,) = predictor.model.texts
     splits = [
         (int(f), np.float32(t))
         for block in text.split("\nTree=")[1:]
@@ -92,16 +96,16 @@ def test_without_the_extra_the_way_to_get_it_is_named(monkeypatch):
 
 def test_a_split_that_sends_zero_with_the_missing_is_refused():
     predictor = fitted(TREES, sized())
-    text = re.sub(r"decision_type=\d+", "decision_type=4", predictor.model.text)
+    text = re.sub(r"decision_type=\d+", "decision_type=4", predictor.model.texts[0])
     with pytest.raises(ConfigError, match="by category or zero have no ONNX form"):
-        to_onnx(replace(predictor, model=replace(predictor.model, text=text)))
+        to_onnx(replace(predictor, model=replace(predictor.model, texts=(text,))))
 
 
 def test_a_split_by_category_is_refused():
     predictor = fitted(TREES, sized())
-    text = predictor.model.text.replace("num_cat=0", "num_cat=1", 1)
+    text = predictor.model.texts[0].replace("num_cat=0", "num_cat=1", 1)
     with pytest.raises(ConfigError, match="categorical or linear trees have no ONNX form"):
-        to_onnx(replace(predictor, model=replace(predictor.model, text=text)))
+        to_onnx(replace(predictor, model=replace(predictor.model, texts=(text,))))
 
 
 @ESTIMATORS

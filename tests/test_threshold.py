@@ -33,7 +33,9 @@ def starts_per_day(p, frame, cut):
 
 def test_a_budget_without_time_is_refused():
     frame = keys(4, step=timedelta(0))
-    with pytest.raises(DataRefused, match=r"budget counts alerts per day.*choose f1 or cost\.$"):
+    with pytest.raises(
+        DataRefused, match=r"budget counts alerts per day.*choose f1, accuracy or cost\.$"
+    ):
         choose(Threshold(rule="budget"), np.linspace(0, 1, 4), np.array([0.0, 0, 1, 1]), frame)
 
 
@@ -45,6 +47,14 @@ def test_f1_lies_half_way_below_the_last_row_worth_an_alert():
 def test_tied_probabilities_are_alerted_together():
     p, y = np.array([0.5, 0.5, 0.5, 0.1]), np.array([1.0, 0, 0, 0])
     assert choose(Threshold(), p, y, keys(4)) == pytest.approx(0.3)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=30))
+def test_no_threshold_is_right_more_often_than_that_of_accuracy(rows):
+    p, y = np.array([p / 10 for p, _ in rows]), np.array([float(y) for _, y in rows])
+    cut = choose(Threshold(rule="accuracy"), p, y, keys(len(p)))
+    others = np.arange(12) / 10 - 0.05
+    assert ((p >= cut) == y).mean() == max(((p >= other) == y).mean() for other in others)
 
 
 def test_a_dear_miss_lowers_the_threshold():

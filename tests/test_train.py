@@ -124,6 +124,13 @@ def test_scores_that_mislead_on_held_out_time_are_not_turned_round():
     assert trained.notes["says"].endswith("a higher score does not fail more often.")
 
 
+def test_the_notes_say_that_their_own_figures_flatter():
+    rows, keys = fleet()
+    notes = train(rows, keys, TREES, Settings(), HORIZON, SEED).notes
+    assert notes["out_of_fold"]["rows"] < 4000
+    assert notes["out_of_fold_says"].startswith("Slightly optimistic: rounds, calibration")
+
+
 def test_calibration_can_be_switched_off():
     rows, keys = fleet()
     trained = train(rows, keys, TREES, Settings(calibration="none"), HORIZON, SEED)
@@ -155,6 +162,7 @@ def test_where_nothing_can_be_held_out_the_notes_say_so():
     trained = train(replace(rows, y=y), keys, TREES, Settings(), HORIZON, SEED)
     assert trained.notes["rounds"] <= UNGUIDED_ROUNDS
     assert "no stretch of time with both outcomes could be held out;" in trained.notes["says"]
+    assert trained.notes["out_of_fold_says"] == "Nothing was held out."
     assert np.isnan(trained.out_of_fold).all()
     assert 0 < trained.threshold < 1
 

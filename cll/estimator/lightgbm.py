@@ -1,4 +1,4 @@
-"""Gradient-boosted trees, the same to the byte whatever the number of threads."""
+"""Gradient-boosted trees, one booster or several, whatever the number of threads to the byte."""
 
 import math
 import os
@@ -32,23 +32,24 @@ def _library() -> Any:
 
 @dataclass(frozen=True)
 class Model:
-    """LightGBM's own text, and the names of its columns, which that text can't always hold."""
+    """LightGBM's own texts, and the names of their columns, which those can't always hold."""
 
-    text: str
+    texts: tuple[str, ...]  # a member each: the log-odds are their mean
     names: tuple[str, ...]
 
     @cached_property
-    def _booster(self) -> Any:
-        return _library().Booster(model_str=self.text)
+    def _boosters(self) -> tuple[Any, ...]:
+        library = _library()
+        return tuple(library.Booster(model_str=text) for text in self.texts)
 
     @property
     def rounds(self) -> int:
-        return int(self._booster.num_trees())
+        return int(self._boosters[0].num_trees())
 
     @property
     def importance(self) -> dict[str, float]:
-        """Share of each feature in the gain of all splits; all 0 if nothing is split."""
-        gains = self._booster.feature_importance("gain")
+        """Share of each feature in the gain of all members' splits; all 0 if nothing is split."""
+        gains = sum(booster.feature_importance("gain") for booster in self._boosters)
         total = float(gains.sum()) or 1.0
         return {
             name: round(float(gain) / total, 9)
@@ -56,34 +57,44 @@ class Model:
         }
 
     def margin(self, X: Features) -> Floats:
-        if len(X) == 0:
-            return np.zeros(0)
-        margins: Floats = self._booster.predict(X, raw_score=True)
-        return margins
+        total = np.zeros(len(X))
+        if len(X):
+            for booster in self._boosters:
+                total += booster.predict(X, raw_score=True)
+        return total / len(self.texts)
 
     def parts(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        return {"names": list(self.names)}, {FILE: self.text.encode()}
+        members = len(self.texts)
+        files = dict(zip(_files(members), map(str.encode, self.texts), strict=True))
+        return {"members": members, "names": list(self.names)}, files
 
 
 def load(parts: Mapping[str, Any], files: Mapping[str, bytes]) -> Model:
     """Read back what `Model.parts` gave; a damaged text can abort the process, so check it first."""
-    return Model(files[FILE].decode(), tuple(parts["names"]))
+    texts = tuple(files[name].decode() for name in _files(parts["members"]))
+    return Model(texts, tuple(parts["names"]))
+
+
+def _files(members: int) -> list[str]:
+    return [FILE] if members == 1 else [f"model-{number}.txt" for number in range(members)]
 
 
 @dataclass(frozen=True)
 class LightGBM:
     num_leaves: Annotated[int, Interval(ge=2, le=4096)] = 15
     max_depth: Annotated[int, Interval(ge=-1, le=64)] = -1
-    learning_rate: Annotated[float, Interval(gt=0, le=1)] = 0.05
+    learning_rate: Annotated[float, Interval(gt=0, le=1)] = 0.07
     max_rounds: Annotated[int, Interval(ge=1, le=100_000)] = 600
-    patience: Annotated[int, Ge(1)] = 50
+    patience: Annotated[int, Ge(1)] = 30
     positive_weight: Literal["none", "sqrt", "balanced"] = "sqrt"
     min_data_in_leaf: Annotated[int, Ge(1)] = 50
     lambda_l1: Annotated[float, Ge(0)] = 0.0
     lambda_l2: Annotated[float, Ge(0)] = 10.0
-    feature_fraction: Annotated[float, Interval(gt=0, le=1)] = 0.5
+    feature_fraction: Annotated[float, Interval(gt=0, le=1)] = 0.3
     bagging_fraction: Annotated[float, Interval(gt=0, le=1)] = 0.8
-    max_bin: Annotated[int, Interval(ge=2, le=65_535)] = 255
+    max_bin: Annotated[int, Interval(ge=2, le=65_535)] = 127
+    bin_construct_sample_cnt: Annotated[int, Ge(1)] = 50_000
+    members: Annotated[int, Interval(ge=1, le=100)] = 1
     min_gain_to_split: Annotated[float, Ge(0)] = 0.0
     path_smooth: Annotated[float, Ge(0)] = 0.0
     num_threads: Annotated[int, Gt(0)] = 2
@@ -91,29 +102,25 @@ class LightGBM:
     def __call__(
         self, train: Matrix, seed: int, valid: Matrix | None = None, rounds: int | None = None
     ) -> Model:
-        """Fit on `train`; stop at the log loss of `valid`, weighted as `train` is."""
-        seen = np.unique(train.y).tolist()
-        if seen != [0.0, 1.0]:
-            raise DataRefused(
-                f"The {len(train.y)} training rows hold the labels {seen[:5]}, where both 0 and 1"
-                " are needed: widen the data's span or change the label."
-            )
+        """Fit on `train`; stop at the log loss of `valid`, weighted as `train` is.
+
+        The first member finds when to stop, and the others run as many rounds.
+        """
+        _refuse_unteachable(train)
         lgb = _library()
         weight = self._weight(train.y)
-        options = self._options(seed)
-        data = _dataset(lgb, train, weight, options)
+        first, *others = (self._options(seed * self.members + k) for k in range(self.members))
+        data = _dataset(lgb, train, weight, first)
         if valid is None:
-            booster = lgb.train(options, data, num_boost_round=rounds or self.max_rounds)
-            return _model(booster, booster.current_iteration(), train.names)
-        stop = lgb.early_stopping(self.patience, verbose=False)
-        booster = lgb.train(
-            options,
-            data,
-            num_boost_round=self.max_rounds,
-            valid_sets=[_dataset(lgb, valid, weight, options, reference=data)],
-            callbacks=[stop],
-        )
-        return _model(booster, booster.best_iteration, train.names)
+            rounds = rounds or self.max_rounds
+            boosters = [lgb.train(first, data, num_boost_round=rounds)]
+        else:
+            held = _dataset(lgb, valid, weight, first, reference=data)
+            stop = lgb.early_stopping(self.patience, verbose=False)
+            boosters = [lgb.train(first, data, self.max_rounds, [held], callbacks=[stop])]
+            rounds = boosters[0].best_iteration
+        boosters += [lgb.train(own, data, num_boost_round=rounds) for own in others]
+        return Model(tuple(_text(booster, rounds) for booster in boosters), train.names)
 
     def _weight(self, y: Floats) -> float:
         """Return the weight of a positive row, where a negative one weighs 1."""
@@ -122,7 +129,7 @@ class LightGBM:
         return weights[self.positive_weight]
 
     def _options(self, seed: int) -> dict[str, Any]:
-        own = {"max_rounds", "patience", "positive_weight"}
+        own = {"max_rounds", "members", "patience", "positive_weight"}
         return {key: value for key, value in vars(self).items() if key not in own} | {
             "objective": "binary",
             "metric": "binary_logloss",
@@ -133,6 +140,16 @@ class LightGBM:
             "force_col_wise": True,
             "verbosity": -1,
         }
+
+
+def _refuse_unteachable(train: Matrix) -> None:
+    """Refuse rows that do not show both outcomes."""
+    seen = np.unique(train.y).tolist()
+    if seen != [0.0, 1.0]:
+        raise DataRefused(
+            f"The {len(train.y)} training rows hold the labels {seen[:5]}, where both 0 and 1"
+            " are needed: widen the data's span or change the label."
+        )
 
 
 def _dataset(
@@ -148,6 +165,6 @@ def _dataset(
     )
 
 
-def _model(booster: Any, rounds: int, names: tuple[str, ...]) -> Model:
-    text = booster.model_to_string(num_iteration=max(rounds, 1), importance_type="gain")
-    return Model(VOLATILE.sub("", text), names)
+def _text(booster: Any, rounds: int) -> str:
+    text = booster.model_to_string(num_iteration=rounds, importance_type="gain")
+    return VOLATILE.sub("", text)

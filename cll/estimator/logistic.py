@@ -35,6 +35,7 @@ class Model:
     columns: Mapping[str, Column]
     bias: float
     solver: Mapping[str, Any]
+    clip: float | None = None  # a scaled value goes no further from 0
 
     @property
     def rounds(self) -> int:
@@ -56,26 +57,28 @@ class Model:
         total = np.full(len(X), self.bias)
         for values, column in zip(X.T, self.columns.values(), strict=True):
             missing = ~np.isfinite(values)
-            total += column.weight * _scaled(values, missing, column)
+            total += column.weight * _scaled(values, missing, column, self.clip)
             total += column.missing_weight * missing
         return total
 
     def parts(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         columns = [{"name": name, **vars(column)} for name, column in self.columns.items()]
-        return {"bias": self.bias, "columns": columns, "solver": dict(self.solver)}, {}
+        solver = dict(self.solver)
+        return {"bias": self.bias, "clip": self.clip, "columns": columns, "solver": solver}, {}
 
 
 def load(parts: Mapping[str, Any], files: Mapping[str, bytes]) -> Model:
     """Read back what `Model.parts` gave."""
     del files  # the coefficients are all in model.json
     columns = {c["name"]: Column(**{k: c[k] for k in c if k != "name"}) for c in parts["columns"]}
-    return Model(columns, parts["bias"], parts["solver"])
+    return Model(columns, parts["bias"], parts["solver"], parts["clip"])
 
 
 @dataclass(frozen=True)
 class Logistic:
     C: Annotated[float, Gt(0)] = 1.0
     impute: Literal["median", "mean"] = "median"
+    clip: Annotated[float, Gt(0)] | None = 3.0
     missing_indicators: bool = True
     class_weight: Literal["none", "balanced"] = "none"
     solver: Literal["auto", "newton-cholesky", "lbfgs"] = "auto"
@@ -97,7 +100,7 @@ class Logistic:
         gappy = gappy if self.missing_indicators else []
         design = np.empty((len(train.X), len(told) + len(gappy)))
         for at, j in enumerate(told):
-            design[:, at] = _scaled(train.X[:, j], missing[:, j], columns[j])
+            design[:, at] = _scaled(train.X[:, j], missing[:, j], columns[j], self.clip)
         design[:, len(told) :] = missing[:, gappy]
         weights, bias, solver = self._solve(design, train.y)
         weight = dict(zip(told, weights.tolist(), strict=False))
@@ -111,7 +114,7 @@ class Logistic:
             )
             for j, (name, column) in enumerate(zip(train.names, columns, strict=True))
         }
-        return Model(fitted, bias, solver)
+        return Model(fitted, bias, solver, self.clip)
 
     def _solve(self, design: Floats, y: Floats) -> tuple[Floats, float, dict[str, Any]]:
         """Return weights, bias, and how they were found."""
@@ -163,8 +166,8 @@ def _column(values: Features, missing: Flags, impute: str) -> Column:
     return Column(fill, float(seen.mean()), float(seen.std()), missing_share=share)
 
 
-def _scaled(values: Features, missing: Flags, column: Column) -> Floats:
-    """Impute and scale in float64: an epoch in float32 has no digits left to subtract from."""
+def _scaled(values: Features, missing: Flags, column: Column, clip: float | None) -> Floats:
+    """Impute, scale and clip in float64: an epoch in float32 has no digits left to subtract."""
     whole = np.where(missing, column.fill, values.astype(np.float64))
     scaled: Floats = (whole - column.center) / column.scale
-    return scaled
+    return scaled if clip is None else np.clip(scaled, -clip, clip)

@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from cll.errors import DataRefused
-from cll.estimator.lightgbm import FILE, LightGBM, load
+from cll.estimator.lightgbm import FILE, LightGBM, Model, load
 from cll.values import Matrix
 
 SEED = 3
@@ -32,19 +33,43 @@ def test_rows_of_one_outcome_are_refused(label):
 def test_one_and_two_threads_give_the_same_bytes(weight):
     train, valid = noisy(20_000), noisy(4000, seed=2)
     texts = {
-        LightGBM(max_rounds=30, patience=5, positive_weight=weight, num_threads=threads)(
+        LightGBM(max_rounds=30, patience=5, positive_weight=weight, members=2, num_threads=threads)(
             train, SEED, valid
-        ).text
+        ).texts
         for threads in (1, 2)
     }
     assert len(texts) == 1
-    assert "num_threads" not in texts.pop()
+    assert "num_threads" not in "".join(texts.pop())
 
 
 def test_another_seed_gives_another_model():
     train = noisy()
-    assert SMALL(train, SEED).text != SMALL(train, SEED + 1).text
-    assert SMALL(train, SEED).text == SMALL(train, SEED).text
+    assert SMALL(train, SEED).texts != SMALL(train, SEED + 1).texts
+    assert SMALL(train, SEED).texts == SMALL(train, SEED).texts
+
+
+def test_members_answer_with_the_mean_of_their_log_odds():
+    rows = noisy()
+    model = replace(SMALL, members=3)(rows, SEED)
+    alone = [Model((text,), rows.names).margin(rows.X) for text in model.texts]
+    assert len(set(model.texts)) == 3
+    assert model.margin(rows.X) == pytest.approx(np.mean(alone, axis=0), abs=1e-12)
+    shares = [list(Model((text,), rows.names).importance.values()) for text in model.texts]
+    assert list(model.importance.values()) == pytest.approx(np.mean(shares, axis=0), abs=0.01)
+
+
+def test_the_first_member_is_the_model_that_would_stand_alone():
+    train, valid = noisy(), noisy(seed=2)
+    first, *others = replace(SMALL, members=3)(train, 0, valid).texts
+    assert SMALL(train, 0, valid).texts == (first,)
+    rounds = {Model((text,), train.names).rounds for text in (first, *others)}
+    assert len(rounds) == 1
+
+
+def test_models_of_different_seeds_share_no_member():
+    train = noisy()
+    one, other = (replace(SMALL, members=2)(train, seed).texts for seed in (0, 1))
+    assert not set(one) & set(other)
 
 
 def test_training_stops_where_held_out_rows_gain_no_more():
@@ -86,11 +111,14 @@ def test_a_heavier_positive_raises_the_log_odds():
     assert raised > plain + 0.3
 
 
-def test_a_model_survives_its_parts():
+@pytest.mark.parametrize(
+    ("members", "names"), [(1, [FILE]), (2, ["model-0.txt", "model-1.txt"])], ids=["one", "two"]
+)
+def test_a_model_survives_its_parts(members, names):
     rows = noisy()
-    model = SMALL(rows, SEED)
+    model = replace(SMALL, members=members)(rows, SEED)
     parts, files = model.parts()
-    assert set(files) == {FILE}
+    assert list(files) == names
     again = load(json.loads(json.dumps(parts, sort_keys=True)), files)
     assert again == model
     assert again.margin(rows.X).tolist() == model.margin(rows.X).tolist()

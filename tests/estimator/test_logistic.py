@@ -88,6 +88,27 @@ def test_infinity_counts_as_missing():
     assert np.isfinite(one)
 
 
+def test_a_value_further_out_than_the_clip_counts_as_the_clip():
+    X, y = noisy(columns=2)
+    X[0, 0] = 1e6  # one glitch, and the rest of the column looks alike
+    model = Logistic(clip=5.0)(matrix(X, y), SEED)
+    column = model.columns["f0"]
+    at_clip = column.center + 5 * column.scale
+    rows = np.array([[at_clip, 0], [1e9, 0], [np.inf, 0], [np.nan, 0]], np.float32)
+    edge, beyond, infinite, gap = model.margin(rows)
+    assert beyond == pytest.approx(edge, rel=1e-6)
+    assert infinite == gap
+
+
+def test_a_heavy_tail_teaches_more_when_it_is_clipped():
+    X, y = noisy(columns=1, rows=2000)
+    X[:20, 0] = 500.0  # glitches, which say nothing of the outcome
+    plain, clipped = (
+        accuracy(Logistic(clip=clip)(matrix(X, y), SEED), X[20:], y[20:]) for clip in (None, 0.1)
+    )
+    assert clipped > plain + 0.05
+
+
 def test_wide_rows_are_left_to_lbfgs():
     X, y = noisy(columns=30, rows=20)
     assert Logistic()(matrix(X, y), SEED).solver["name"] == "lbfgs"
@@ -136,10 +157,11 @@ def test_a_row_scores_the_same_alone_and_in_a_batch():
     assert whole[:50].tolist() == alone
 
 
-def test_a_model_survives_its_json_with_sorted_keys():
+@pytest.mark.parametrize("clip", [None, 2.0])
+def test_a_model_survives_its_json_with_sorted_keys(clip):
     X, y = noisy()
     X[:9, 1] = np.nan
-    model = Logistic()(matrix(X, y, ["zeta", "beta", "alpha"]), SEED)
+    model = Logistic(clip=clip)(matrix(X, y, ["zeta", "beta", "alpha"]), SEED)
     parts, files = model.parts()
     assert files == {}
     again = load(json.loads(json.dumps(parts, sort_keys=True)), files)

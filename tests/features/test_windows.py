@@ -5,7 +5,10 @@ import polars as pl
 import pytest
 
 from cll.errors import ConfigError
-from cll.features.windows import PastOutcomes, Peers, Windows
+from cll.features.windows import Windows
+from cll.history import PastOutcomes
+from cll.peers import Peers
+from cll.surprise import Summary, Surprise
 from cll.values import INCIDENTS, INSTANT
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,7 +47,7 @@ def plain(
     """Only what is asked for."""
     nothing = {"rolling": (), "past": (), "lags": (), "change": False, "missing": False}
     spans = tuple(timedelta(minutes=int(w[:-1]) * (60 if w[-1] == "h" else 1)) for w in windows)
-    return Windows(columns, spans, **(nothing | {"peers": None} | settings))
+    return Windows(columns, windows=spans, **(nothing | {"peers": None} | settings))
 
 
 def naive(signals: pl.DataFrame, name: str, seconds: int) -> dict[str, np.ndarray]:
@@ -251,3 +254,109 @@ def test_past_outcomes_and_incidents_come_on_request_only():
     np.testing.assert_allclose(
         features["hours_since_incident"], [np.nan, np.nan, 1 / 6, 0.25], rtol=1e-6
     )
+
+
+SURPRISE = Surprise(
+    mean=(timedelta(minutes=15),),
+    statistics=("z", "surprise"),
+    least=2,
+    peers=("deviation", "rank", "mean"),
+    summary=Summary(lags=(1, 2)),
+)
+
+
+def test_a_column_known_only_afterwards_is_seen_as_of_the_row_before_by_every_feature():
+    told = [("a", 5.0 * i, 3 * i % 7, i) for i in range(8)]
+    told += [("b", 5.0 * i, 2 * i % 5, i) for i in range(8)]
+    settings = {"lags": (1,), "change": True, "missing": True, "past_only": ("cpu",)}
+    settings |= {"rolling": ("mean",), "past": ("z",), "peers": Peers(least=1)}
+    settings |= {"surprise": SURPRISE}
+    signals = frame(told, ("cpu", "hour"))
+    whole = plain(**settings)(signals, ("cpu", "hour"), NO_INCIDENTS)
+    cut = [(*row[:2], None if row[1] == 35 else row[2], row[3]) for row in told]
+    blind = plain(**settings)(frame(cut, ("cpu", "hour")), ("cpu", "hour"), NO_INCIDENTS)
+    assert blind.equals(whole, null_equal=True)
+    assert not [name for name in whole.columns if name.startswith("cpu") and "before" not in name]
+    np.testing.assert_array_equal(whole["cpu_before"][:3], [np.nan, 0, 3])
+    assert whole["cpu_before_lag_1"][2] == 0
+    assert whole["hour"][3] == 3
+
+
+def test_a_row_before_that_is_older_than_max_age_shows_nothing():
+    feature_set = plain((), past_only=("cpu",))
+    features = feature_set(frame([("a", 0, 1), ("a", 31, 2)]), ("cpu",), NO_INCIDENTS)
+    assert features["cpu_before"].is_nan().all()
+
+
+def test_a_past_only_column_that_is_not_chosen_or_hides_another_is_refused():
+    signals = frame([("a", 0, 1, 2)], ("cpu", "cpu_before"))
+    with pytest.raises(ConfigError, match=r"features.past_only=disk: no such column; there are"):
+        plain(past_only=("disk",))(signals, ("cpu",), NO_INCIDENTS)
+    with pytest.raises(ConfigError, match=r"features=cpu_before: two features have this name"):
+        plain(past_only=("cpu",))(signals, ("cpu", "cpu_before"), NO_INCIDENTS)
+
+
+def test_a_transform_comes_before_everything():
+    signals = frame([("a", 0, -1), ("a", 5, 3)])
+    feature_set = plain(rolling=("max",), transform="log1p")
+    features = feature_set(signals, ("cpu",), NO_INCIDENTS)
+    np.testing.assert_allclose(features["cpu"], [-np.log(2), np.log(4)], rtol=1e-6)
+    np.testing.assert_allclose(features["cpu_max_30m"], [-np.log(2), np.log(4)], rtol=1e-6)
+
+
+def test_the_value_itself_can_be_left_out():
+    features = plain(value=False, lags=(1,))(irregular(rows=5), ("cpu",), NO_INCIDENTS)
+    assert features.columns == ["entity", "time", "cpu_lag_1"]
+
+
+def test_surprise_is_compared_with_the_peers_surprise():
+    rows = [(e, i, 1.0 + i % 2 * 0.1) for e in "abc" for i in range(10)]
+    rows += [("a", 10, 9.0), ("b", 10, 1.0), ("c", 10, 1.0)]
+    feature_set = plain((), surprise=SURPRISE, peers=Peers(statistics=(), least=1))
+    features = feature_set(frame(rows), ("cpu",), NO_INCIDENTS)
+    last = features.filter(pl.col("time") == pl.col("time").max())
+    name = "cpu_surprise_median_1h"
+    assert last[f"{name}_rank"].to_list() == [1, 0.25, 0.25]
+    close(last[f"{name}_peer_mean"], np.full(3, last[name].cast(pl.Float64).mean()))
+    close(last[f"{name}_peer_deviation"], (last[name] - last[f"{name}_peer_mean"]).to_numpy())
+    np.testing.assert_allclose(last[name], np.log1p(last["cpu_z_median_1h"].abs()), rtol=1e-6)
+    assert last["row_surprise_share"].to_list() == [1, 0, 0]
+    assert "cpu_rank" not in features.columns
+
+
+def test_surprise_among_peers_needs_peers():
+    with pytest.raises(ConfigError, match=r"surprise.peers=deviation, rank, mean: .*peers is null"):
+        plain(surprise=SURPRISE, peers=None)
+
+
+def test_neither_history_before_the_lookback_nor_the_next_day_changes_a_byte_of_any_family():
+    signals = irregular(rows=200)
+    feature_set = Windows(
+        windows=(timedelta(minutes=15),),
+        past_only=("memory",),
+        surprise=SURPRISE,
+        peers=Peers(delay=timedelta(minutes=2)),
+    )
+    whole = feature_set(signals, ("cpu", "memory"), NO_INCIDENTS)
+    for day in signals["time"].dt.truncate("1d").unique().sort()[2:5]:
+        span = pl.col("time").is_between(day, day + timedelta(days=1), closed="left")
+        cut = signals.filter(
+            pl.col("time").is_between(
+                day - feature_set.lookback, day + timedelta(days=1), closed="left"
+            )
+        )
+        part = feature_set(cut, ("cpu", "memory"), NO_INCIDENTS)
+        assert part.filter(span).equals(whole.filter(span), null_equal=True)
+        assert part.filter(span).height
+
+
+def test_lookback_adds_what_a_surprise_is_lagged_shifted_and_compared_by():
+    hours = timedelta(hours=1)
+    peers = Peers(statistics=(), max_age=2 * hours)
+    alone = Surprise(median=(6 * hours,), summary=None)
+    assert plain((), surprise=alone).lookback == 6 * hours
+    lagged = Surprise(median=(6 * hours,), summary=Summary(window=6 * hours, lags=(1,)))
+    assert plain((), surprise=lagged, max_age=hours).lookback == 7 * hours
+    compared = Surprise(median=(6 * hours,), peers=("rank",))
+    assert plain((), surprise=compared, peers=peers).lookback == 8 * hours
+    assert plain((), surprise=alone, past_only=("cpu",), max_age=hours).lookback == 7 * hours

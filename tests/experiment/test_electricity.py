@@ -1,0 +1,58 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from cll import compose
+from tests import small
+
+DATA = Path(__file__).parents[2] / "../shared/data/electricity"
+GONE = pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data/electricity is not there")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("electricity") / "project"
+    return small.project(folder, as_of="2026-01-31T00:00:00Z").root
+
+
+def judged(root, *choices):
+    """Run the experiment; return its metrics, rules by name, and answer."""
+    path = f"source.path={DATA.resolve()}"
+    said = small.cll(root, "run", "experiment=electricity", path, *choices)
+    assert said.code == 0, said.err
+    newest = max(root.glob("outputs/*/*"))
+    verdict = json.loads((newest / "reports" / "verdict.json").read_text())
+    rules = {rule["name"]: rule for rule in verdict["rules"]}
+    return json.loads((newest / "metrics.json").read_text()), rules, verdict["answer"]
+
+
+def test_a_row_does_not_see_its_own_price():
+    tree = compose.resolve(small.ROOT / "conf", {}, ["experiment=electricity"])
+    assert "nswprice" in tree["features"]["past_only"]
+    assert tree["label"]["_target_"] == "cll.label.outcome.Outcome"
+
+
+@GONE
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_raw_columns_lose_to_no_change_and_are_rejected(root):
+    metrics, rules, answer = judged(root, "features=kpi", "estimator=logistic")
+    assert metrics["over"]["no_change"]["accuracy"]["high"] < 0
+    assert rules["beats.no_change"]["outcome"] == "failed"
+    assert answer == "reject"
+
+
+@GONE
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_what_is_known_beforehand_beats_no_change_and_is_promoted(root):
+    metrics, rules, answer = judged(root)
+    assert metrics["data"]["holdout_rows"] == 11_328
+    assert metrics["baseline"]["no_change"]["accuracy"] == pytest.approx(0.8498, abs=5e-4)
+    assert metrics["candidate"]["accuracy"]["value"] > 0.865
+    assert metrics["over"]["no_change"]["accuracy"]["low"] > 0
+    assert rules["leak.column"]["outcome"] == "passed"
+    # The row's own price would be the answer, and near all rows right.
+    assert metrics["candidate"]["roc_auc"]["value"] < 0.96
+    assert answer == "promote"

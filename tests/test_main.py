@@ -1,0 +1,146 @@
+import subprocess
+import sys
+
+import pytest
+
+from cll import store
+from tests import small
+
+HEAVY = ("sklearn", "lightgbm", "hydra", "dvc", "polars", "numpy", "omegaconf")
+COMMANDS = ["compose", "export", "gate", "ingest", "predict", "run", "show", "verify"]
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory):
+    return small.fleet(tmp_path_factory)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return small.project(tmp_path / "project").root
+
+
+def imported(*words):
+    code = (
+        "import sys\nfrom cll.__main__ import main\n"
+        f"sys.argv = {['cll', *words]!r}\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["predict", "--help"]])
+def test_help_imports_nothing_heavy(words):
+    assert imported(*words).isdisjoint(HEAVY)
+
+
+def test_every_command_stands_in_the_help(tmp_path):
+    said = small.cll(tmp_path, "--help")
+    assert said.code == 0
+    for command in COMMANDS:
+        assert f" {command} " in said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["show"], 6, "cll: metrics.json: not there yet; run `dvc repro` first.\n"),
+        (
+            ["show", "nowhere"],
+            6,
+            "cll: nowhere/metrics.json: not there yet; run `dvc repro` first.\n",
+        ),
+        (["gate"], 6, "cll: reports/verdict.json: not there yet; run `dvc repro` first.\n"),
+        (["verify", "run"], 6, "cll: metrics.json, models/candidate: not there; "),
+        (["export", "--onnx", "a.onnx"], 6, "cll: models/candidate: no model is there; "),
+        (["predict", "no.csv", "--out", "a.csv"], 6, "cll: no.csv: no such file or folder.\n"),
+        (["predict", "no.csv", "--out", "a.xls"], 2, "cll: --out=a.xls: name a .parquet or"),
+        (["predict", "dvc.yaml", "--out", "a.csv", "--model", "x"], 6, "cll: x: no model is there"),
+        (["compose", "--check"], 2, "cll: resolved.yaml: stale; "),
+    ],
+)
+def test_a_refusal_is_one_line_and_a_code(folder, words, code, says):
+    said = small.cll(folder, *words)
+    assert said.code == code
+    assert said.err.startswith(says)
+    assert said.err.count("\n") == 1
+
+
+def test_an_unknown_command_is_a_usage_error(folder):
+    assert small.cll(folder, "display").code == 2
+
+
+def test_debug_shows_the_traceback_and_then_the_line(folder):
+    said = small.cll(folder, "show", "--debug")
+    assert said.code == 6
+    assert said.err.startswith("Traceback (most recent call last):\n")
+    assert said.err.endswith("cll: metrics.json: not there yet; run `dvc repro` first.\n")
+
+
+@pytest.mark.parametrize("words", [["--quiet", "run"], ["run", "--quiet"]])
+def test_quiet_says_nothing_of_how_it_goes_wherever_it_stands(folder, words):
+    said = small.cll(folder, *words, "source=classic", "features=kpi", "label=incident")
+    assert said.code == 3
+    assert "ingest:" not in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_composing_writes_what_the_stage_would(folder):
+    assert small.cll(folder, "compose").code == 0
+    assert small.cll(folder, "compose", "--check").code == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"), [("promote", 0), ("reject", 10), ("not enough evidence", 11)]
+)
+def test_the_gates_answer_is_an_exit_code(folder, answer, code):
+    verdict = {"answer": answer, "model_id": "0a", "champion": "none", "rules": []}
+    store.write_json(folder / "reports" / "verdict.json", verdict)
+    assert small.cll(folder, "gate").code == code
+
+
+def test_the_result_of_a_project_is_shown(fleet):
+    said = small.cll(fleet.root, "show")
+    assert said.code == 0
+    assert said.out.splitlines()[-3:] == [
+        "model    models/candidate",
+        "report   reports/report.html",
+        "metrics  metrics.json",
+    ]
+
+
+def test_predicting_counts_what_came_of_the_records(fleet, tmp_path):
+    part = store.partition(fleet.signals, "2026-01-04").relative_to(fleet.root)
+    out = tmp_path / "scores.csv"
+    said = small.cll(fleet.root, "predict", str(part), "--out", str(out))
+    assert said.code == 0
+    rows = len(out.read_text().splitlines()) - 1
+    counts = f"{rows:,} in = {rows:,} kept + 0 quarantined + 0 duplicate + 0 pending"
+    assert said.out == f"{out}: {counts}\n"
+
+
+def test_the_model_is_exported(fleet, tmp_path):
+    said = small.cll(fleet.root, "export", "--onnx", str(tmp_path / "out.onnx"))
+    assert said.code == 0
+    assert (tmp_path / "out.onnx").stat().st_size > 0
+
+
+def test_a_flipped_byte_of_the_model_is_one_line(fleet, tmp_path):
+    ws = small.copied(fleet, tmp_path / "project")
+    path = ws.candidate / "model.json"
+    path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
+    said = small.cll(ws.root, "predict", "data/signals", "--out", "a.csv")
+    assert said.code == 4
+    assert said.err.startswith("cll: models/candidate/model.json: sha256 is ")
+    assert said.err.count("\n") == 1
+
+
+def test_ingest_tells_the_failing_stages_code(folder):
+    # No DVC repository: DVC itself refuses, and an earlier refusal is not taken for this one's.
+    store.write_json(folder / "reports" / "refusal.json", {"exit_code": 4})
+    said = small.cll(folder, "ingest", "--json")
+    assert said.code == 1
+    assert said.out == ""
+    assert said.err == "cll: `dvc repro ingest` failed; run it to see why.\n"

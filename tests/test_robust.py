@@ -1,0 +1,50 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cll import robust
+
+VALUES = st.lists(
+    st.one_of(st.none(), st.floats(-1e6, 1e6), st.integers(-3, 3)), min_size=1, max_size=40
+)
+
+
+def windows(values: list, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The `width` rows before each row."""
+    stop = np.arange(len(values))
+    return np.array(values, float), np.maximum(stop - width, 0), stop
+
+
+@given(VALUES, st.integers(1, 12))
+def test_median_and_deviation_equal_their_definition(values, width):
+    x, low, stop = windows(values, width)
+    found = robust.middle(x, low, stop)
+    for i in range(len(x)):
+        past = x[low[i] : stop[i]]
+        past = past[~np.isnan(past)]
+        assert found.count[i] == len(past)
+        if not len(past):
+            assert np.isnan([found.median[i], found.deviation[i]]).all()
+            continue
+        np.testing.assert_allclose(found.median[i], np.median(past), rtol=1e-12)
+        away = np.abs(past - found.median[i])
+        np.testing.assert_allclose(found.deviation[i], np.median(away), rtol=1e-12)
+
+
+def test_a_burst_shorter_than_half_the_window_moves_the_median_no_further_than_its_rest():
+    x, low, stop = windows([1, 2, 3, 2, 1, 1e9, 1e9, 0], 7)
+    found = robust.middle(x, low, stop)
+    assert (found.median[-1], found.deviation[-1]) == (2, 1)
+
+
+def test_working_few_windows_at_a_time_changes_no_bit(monkeypatch):
+    x, low, stop = windows(np.random.default_rng(0).normal(size=100).tolist(), 30)
+    whole = robust.middle(x, low, stop)
+    monkeypatch.setattr(robust, "_CELLS", 70)
+    part = robust.middle(x, low, stop)
+    np.testing.assert_array_equal(whole.median, part.median)
+    np.testing.assert_array_equal(whole.deviation, part.deviation)
+
+
+def test_no_rows_give_no_figures():
+    assert not len(robust.middle(*windows([], 3)).median)

@@ -1,0 +1,197 @@
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+from cll import artifact, config, dataset, score, store
+from cll.errors import ConfigError, DataRefused, SecurityRefusal, Unavailable
+from tests import small
+
+KPIS = ["cpu_usage", "memory_usage", "error_rate", "response_time"]
+RUNS = ["source=files", *small.CLASSIC[1:]]
+HISTORY = ["source=files", "features=windows", *small.CLASSIC[2:]]
+PAST = ["features.windows=[30m]", "features.past_outcomes={windows: [1d]}"]
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory):
+    return small.fleet(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A project on run history of its own, with two rows that are not sound."""
+    ws = small.project(tmp_path_factory.mktemp("runs") / "project")
+    small.runs_file(ws.root / "data" / "raw" / "runs.csv", rows=400, bad=2)
+    small.reproduce(ws, RUNS, last="train")
+    return ws
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "scores.parquet"
+
+
+def judged(ws):
+    """Return the holdout with the candidate's scores, by the way that evaluate takes."""
+    tree = yaml.safe_load(ws.resolved.read_text())
+    data = dataset.load(ws, tree, config.load_world(ws.root / "world.yaml"))
+    held = data.matrix(data.split.holdout)
+    model = artifact.load(ws.candidate)
+    rows = data.rows.filter(pl.col("part") == "holdout").select("entity", "time")
+    return rows.with_columns(expected=pl.Series(model.probability(held.X)))
+
+
+def assert_same_bits(ws, out):
+    keys = ["entity", "time"]
+    both = judged(ws).join(pl.read_parquet(out), on=keys, how="left", maintain_order="left")
+    assert both.height > 50
+    assert both["probability"].n_unique() > 10
+    assert np.array_equal(both["expected"].to_numpy(), both["probability"].to_numpy())
+
+
+def exported(fleet, columns=("entity", "time", *KPIS)):
+    return store.read_partitions(fleet.signals).select(columns)
+
+
+def test_another_ending_is_refused_before_anything_is_read(fleet, tmp_path):
+    with pytest.raises(ConfigError, match=r"out\.xlsx: name a \.parquet or a \.csv file"):
+        score.score(fleet, tmp_path / "no.csv", tmp_path / "out.xlsx", "candidate")
+
+
+def test_files_that_are_not_there_are_named(fleet, tmp_path, out):
+    with pytest.raises(Unavailable, match=r"no\.csv: no such file or folder"):
+        score.score(fleet, tmp_path / "no.csv", out, "candidate")
+
+
+def test_a_file_of_another_kind_is_no_data(fleet, tmp_path, out):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(Unavailable, match=r"notes\.txt: no file to read there; JSONL, JSON, CSV"):
+        score.score(fleet, tmp_path / "notes.txt", out, "candidate")
+
+
+def test_the_data_is_not_written_over(fleet, tmp_path):
+    data = tmp_path / "data.csv"
+    exported(fleet).write_csv(data)
+    before = data.read_bytes()
+    with pytest.raises(ConfigError, match="is what is to be read; name another file"):
+        score.score(fleet, data, data, "candidate")
+    assert data.read_bytes() == before
+
+
+def test_a_file_without_a_column_says_which(fleet, tmp_path, out):
+    exported(fleet, ("entity", "time", *KPIS[1:])).write_csv(tmp_path / "data.csv")
+    with pytest.raises(
+        DataRefused, match=r"no row to score: 1 are not sound; .* lacks 'cpu_usage'"
+    ):
+        score.score(fleet, tmp_path / "data.csv", out, "candidate")
+    assert not out.exists()
+
+
+def test_a_file_without_rows_has_nothing_to_score(fleet, tmp_path, out):
+    exported(fleet).clear().write_csv(tmp_path / "data.csv")
+    with pytest.raises(DataRefused, match="no row to score: the files have none"):
+        score.score(fleet, tmp_path / "data.csv", out, "candidate")
+
+
+def test_a_model_with_a_flipped_byte_is_refused(fleet, tmp_path, out):
+    ws = small.copied(fleet, tmp_path / "project")
+    path = ws.candidate / "model.json"
+    path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
+    exported(fleet).write_csv(tmp_path / "data.csv")
+    with pytest.raises(SecurityRefusal, match=r"model\.json: sha256 is"):
+        score.score(ws, tmp_path / "data.csv", out, "candidate")
+
+
+def test_without_a_champion_there_is_none_to_score_with(fleet, tmp_path, out):
+    exported(fleet).write_csv(tmp_path / "data.csv")
+    with pytest.raises(ConfigError, match="champion=none: no model is in force yet"):
+        score.score(fleet, tmp_path / "data.csv", out, "champion")
+
+
+def test_a_champion_that_is_another_model_is_refused(fleet, tmp_path, out):
+    ws = small.copied(fleet, tmp_path / "project")
+    (ws.candidate).rename(ws.root / "models" / "other")
+    (ws.root / "registry" / "models").mkdir(parents=True)
+    (ws.root / "models" / "other").rename(ws.root / "registry" / "models" / "0a")
+    (ws.root / "world.yaml").write_text('as_of: "2026-01-05T00:00:00Z"\nchampion: "0a"\n')
+    exported(fleet).write_csv(tmp_path / "data.csv")
+    with pytest.raises(SecurityRefusal, match="where 0a is in force"):
+        score.score(ws, tmp_path / "data.csv", out, "champion")
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_exported_signals_get_the_scores_of_training_to_the_last_bit(fleet, tmp_path, out, form):
+    rows = exported(fleet).sample(fraction=1, shuffle=True, seed=1)
+    write = {"csv": rows.write_csv, "jsonl": rows.write_ndjson, "parquet": rows.write_parquet}
+    write[form](tmp_path / f"data.{form}")
+    counts = score.score(fleet, tmp_path / f"data.{form}", out, "candidate")
+    assert counts.kept == counts.records_in == rows.height
+    assert_same_bits(fleet, out)
+
+
+def test_the_projects_own_partitions_can_be_scored(fleet, out):
+    score.score(fleet, fleet.signals, out, str(fleet.candidate))
+    assert_same_bits(fleet, out)
+
+
+def test_the_training_files_get_the_scores_of_training_and_bad_rows_are_counted(runs, out):
+    counts = score.score(runs, runs.root / "data" / "raw", out, "candidate")
+    assert (counts.records_in, counts.kept, counts.quarantined) == (400, 398, 2)
+    assert pl.read_parquet(out).height == 398
+    assert_same_bits(runs, out)
+
+
+def test_what_is_to_be_predicted_need_not_be_told(runs, tmp_path, out):
+    told = pl.read_csv(runs.root / "data" / "raw" / "runs.csv")
+    told.drop("failed").write_csv(tmp_path / "new.csv")
+    score.score(runs, tmp_path / "new.csv", out, "candidate")
+    assert_same_bits(runs, out)
+
+
+def test_a_model_of_past_outcomes_wants_them_told(tmp_path, out):
+    ws = small.project(tmp_path / "project")
+    data = ws.root / "data" / "raw" / "runs.csv"
+    small.runs_file(data, rows=400)
+    small.reproduce(ws, [*HISTORY, *PAST], last="train")
+    score.score(ws, data, out, "candidate")
+    assert_same_bits(ws, out)
+    pl.read_csv(data).drop("failed").write_csv(tmp_path / "new.csv")
+    with pytest.raises(DataRefused, match="lacks 'failed'"):
+        score.score(ws, tmp_path / "new.csv", out, "candidate")
+
+
+def test_rows_by_arrival_are_known_since_the_log_says_so(tmp_path, out):
+    ws = small.project(tmp_path / "project")
+    small.runs_file(ws.root / "data" / "raw" / "runs.csv", rows=400)
+    small.reproduce(ws, [*RUNS, "source.backfill=arrival", "split=random"], last="train")
+    score.score(ws, ws.root / "data" / "raw", out, "candidate")
+    assert pl.read_parquet(out).height == 400
+
+
+def test_a_model_of_past_incidents_wants_the_folder_of_both_tables(fleet, tmp_path, out):
+    ws = small.copied(fleet, tmp_path / "project")
+    small.reproduce(ws, [*small.FLEET, "features.since_incident=true"], last="train")
+    score.score(ws, ws.signals, out, "candidate")
+    assert_same_bits(ws, out)
+    with pytest.raises(ConfigError, match="the model looks at past incidents too; name the folder"):
+        score.score(ws, store.partition(ws.signals, "2026-01-02"), out, "candidate")
+
+
+def test_a_csv_tells_instants_in_utc_and_the_same_probabilities(runs, tmp_path, out):
+    raw = runs.root / "data" / "raw"
+    score.score(runs, raw, out, "candidate")
+    score.score(runs, raw, tmp_path / "scores.csv", "candidate")
+    lines = (tmp_path / "scores.csv").read_text().splitlines()
+    assert lines[0] == "entity,time,probability,alert"
+    assert lines[1].split(",")[1].endswith("Z")
+    told = pl.read_csv(tmp_path / "scores.csv", try_parse_dates=True)
+    assert told["probability"].equals(pl.read_parquet(out)["probability"])
+
+
+def test_a_model_becomes_onnx(fleet, tmp_path):
+    score.export_onnx(fleet, tmp_path / "out.onnx", "candidate")
+    names = json.loads((fleet.candidate / "model.json").read_text())["features"]
+    assert names[0]["name"].encode() in (tmp_path / "out.onnx").read_bytes()

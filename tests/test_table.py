@@ -1,0 +1,126 @@
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from cll import store, table
+from cll.errors import DataRefused, Unavailable
+
+LONG = "its high end must be at most a tenth, " * 8 + "and is not."
+METRICS = {
+    "candidate": {"accuracy": {"value": 0.9, "low": 0.85, "high": 0.95}, "f1": {"value": 0.5}},
+    "baseline": {"no_change": {"accuracy": 0.7}, "one_column": {"accuracy": 0.8, "f1": 0.4}},
+    "bayes": {"accuracy": 0.95},
+    "gap": {"accuracy": 0.05},
+    "events": {"caught": 3, "lead_median_minutes": 12.5},
+    "data": {"in": 1200, "kept": 1190, "quarantined": 6, "duplicate": 3, "pending": 1},
+}
+RULES = [
+    {"name": "floor.accuracy", "outcome": "passed", "says": "fine."},
+    {"name": "ceiling.brier", "outcome": "failed", "says": LONG},
+]
+
+
+def write(folder, metrics=METRICS, answer="reject", rules=RULES):
+    verdict = {"answer": answer, "model_id": "0123abcd", "champion": "none", "rules": rules}
+    store.write_json(folder / "metrics.json", metrics)
+    store.write_json(folder / "reports" / "verdict.json", verdict)
+    return folder
+
+
+@pytest.fixture
+def shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def show(name="run", **what):
+        table.show(write(tmp_path / name, **what))
+        return capsys.readouterr().out.splitlines()
+
+    return show
+
+
+def test_nothing_to_show_says_what_to_run(tmp_path):
+    with pytest.raises(Unavailable, match=r"metrics\.json: not there yet; run `dvc repro` first"):
+        table.show(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"answer": "maybe"}', "{"])
+def test_a_damaged_verdict_is_refused(tmp_path, text):
+    write(tmp_path)
+    (tmp_path / "reports" / "verdict.json").write_text(text)
+    with pytest.raises(DataRefused, match=r"verdict\.json: "):
+        table.verdict(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"), [("promote", 0), ("reject", 10), ("not enough evidence", 11)]
+)
+def test_each_answer_has_its_exit_code(tmp_path, capsys, answer, code):
+    assert table.verdict(write(tmp_path, answer=answer)) == code
+    assert capsys.readouterr().out.startswith(f"verdict  {answer}  0123abcd\n")
+
+
+def test_a_metric_stands_beside_its_interval_and_the_baselines(shown):
+    lines = shown()
+    assert lines[0].split() == ["metric", "candidate", "95", "%", "no", "change", "one", "column"]
+    assert lines[1].split() == ["accuracy", "0.900", "0.850", "..", "0.950", "0.700", "0.800"]
+    assert lines[2].split() == ["f1", "0.500", "0.400"]
+
+
+def test_a_champion_has_a_column(shown):
+    champion = {"accuracy": {"value": 0.875}}
+    lines = shown(metrics={**METRICS, "champion": champion})
+    assert "champion" in lines[0]
+    assert "0.875" in lines[1]
+
+
+def test_a_run_without_events_or_truth_shows_none(shown):
+    metrics = {key: METRICS[key] for key in ("candidate", "data")}
+    text = "\n".join(shown(metrics=metrics))
+    assert "events" not in text
+    assert "best possible" not in text
+
+
+def test_facts_follow_the_table(shown):
+    lines = shown()
+    assert "best possible accuracy 0.950: gap 0.050" in lines
+    assert "events   caught 3, lead median minutes 12.500" in lines
+    total = "1,200 in = 1,190 kept + 6 quarantined + 3 duplicate + 1 pending"
+    assert f"records  {total}" in lines
+
+
+def test_only_what_did_not_pass_is_told_and_on_one_line(shown):
+    lines = shown()
+    assert f"         failed: ceiling.brier: {LONG}" in lines
+    assert not any("floor.accuracy" in line for line in lines)
+
+
+def test_paths_are_told_from_the_current_folder(shown):
+    assert shown("deep/run")[-3:] == [
+        "model    deep/run/models/candidate",
+        "report   deep/run/reports/report.html",
+        "metrics  deep/run/metrics.json",
+    ]
+
+
+def test_a_folder_elsewhere_is_told_as_it_is(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert table.near(tmp_path / "there") == tmp_path / "there"
+
+
+def test_brackets_in_a_name_are_no_markup(shown):
+    assert shown("[bold]")[-1] == "metrics  [bold]/metrics.json"
+
+
+def test_a_narrow_terminal_cuts_no_sentence(tmp_path):
+    text = io.StringIO()
+    table.show(write(tmp_path), Console(file=text, width=40, force_terminal=True))
+    assert LONG in text.getvalue()
+
+
+def test_counts_are_a_sentence_or_json(tmp_path):
+    store.write_json(tmp_path / "reports" / "ingest.json", METRICS["data"])
+    assert table.counts(tmp_path, as_json=False).startswith("1,200 in = 1,190 kept + ")
+    assert json.loads(table.counts(tmp_path, as_json=True)) == METRICS["data"]

@@ -1,0 +1,84 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cll import store, workspace
+from cll.errors import ConfigError, DataRefused
+from cll.values import Arrival
+from tests import small
+
+JANUARY, FEBRUARY = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def ws(tmp_path):
+    return small.project(tmp_path / "project")
+
+
+def test_no_champion_is_no_model(ws):
+    with pytest.raises(ConfigError, match="champion=none: no model is in force yet"):
+        ws.model("champion")
+
+
+def test_models_are_found_by_role_or_by_folder(ws):
+    (ws.root / "world.yaml").write_text('as_of: "2026-01-05T00:00:00Z"\nchampion: "0a"\n')
+    assert ws.model("candidate") == ws.root / "models" / "candidate"
+    assert ws.model("champion") == ws.root / "registry" / "models" / "0a"
+    assert ws.model("some/folder") == Path("some/folder")
+
+
+def test_results_go_to_a_folder_of_their_own_and_the_champion_stays(ws, tmp_path):
+    run = workspace.Workspace(ws.root, tmp_path / "run")
+    assert run.signals == tmp_path / "run" / "data" / "signals"
+    assert run.reports == tmp_path / "run" / "reports"
+    (ws.root / "world.yaml").write_text('as_of: "2026-01-05T00:00:00Z"\nchampion: "0a"\n')
+    assert run.model("champion").is_relative_to(ws.root)
+
+
+def test_a_key_tells_inputs_code_and_libraries_apart(ws):
+    key = workspace.key(ws, "featurize", signals="1")
+    assert key == workspace.key(ws, "featurize", signals="1")
+    assert store.digest(key) != store.digest(workspace.key(ws, "featurize", signals="2"))
+    assert set(key["libraries"]) == set(workspace.LIBRARIES)
+    assert "cll/featurize.py" in key["code"]
+    assert "cll/features/windows.py" in key["code"]
+    assert not any(name.startswith("cll/estimator") for name in key["code"])
+
+
+def test_the_code_of_a_key_is_the_package_that_runs_not_the_folders(ws):
+    before = workspace.key(ws, "featurize")
+    (ws.root / "cll").mkdir()
+    (ws.root / "cll" / "featurize.py").write_text("raise SystemExit\n")
+    assert workspace.key(ws, "featurize") == before
+
+
+def test_a_file_is_known_since_it_was_first_seen_with_this_content(ws):
+    first, second = ws.root / "a.csv", ws.root / "b.csv"
+    first.write_text("a")
+    second.write_text("b")
+    seen = Arrival(first.as_posix(), store.sha256(first), JANUARY)
+    other = Arrival(second.as_posix(), "0" * 64, JANUARY)
+    store.write_arrivals(ws.root / workspace.ARRIVALS, [seen, other])
+    found = workspace.arrivals(ws, [first, second], FEBRUARY)
+    assert [one.as_of for one in found] == [JANUARY, FEBRUARY]
+
+
+def test_a_damaged_arrival_log_is_refused(ws):
+    (ws.root / "registry").mkdir()
+    (ws.root / workspace.ARRIVALS).write_text("{}\n")
+    with pytest.raises(DataRefused, match=r"arrivals\.jsonl:1: not an arrival"):
+        workspace.arrivals(ws, [], JANUARY)
+
+
+def test_the_environment_is_the_lock_file_and_the_kind_of_processor(ws):
+    before = workspace.environment(ws)
+    (ws.root / "uv.lock").write_text("another")
+    after = workspace.environment(ws)
+    assert before["cpu"] == after["cpu"]
+    assert before["uv.lock"] != after["uv.lock"]
+
+
+def test_a_project_without_a_lock_file_says_none(ws):
+    (ws.root / "uv.lock").unlink()
+    assert workspace.environment(ws)["uv.lock"] == "none"

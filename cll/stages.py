@@ -19,7 +19,17 @@ from cll import config, dataset, guard, progress, store
 from cll.errors import CllError, ConfigError
 from cll.roles import Source
 from cll.values import RECORDS, Arrival, Lineage, Rule, Verdict, format_instant
-from cll.workspace import Tree, Workspace, environment, key, libraries, load_tree, load_world
+from cll.workspace import (
+    ARRIVALS,
+    Tree,
+    Workspace,
+    arrivals,
+    environment,
+    key,
+    libraries,
+    load_tree,
+    load_world,
+)
 
 # What a model's lineage quotes of the config: all that it takes to make it again, or to score.
 LEARNT_FROM = ("source", "features", "label", "split", "estimator", "train")
@@ -45,13 +55,13 @@ def ingest(ws: Workspace, tree: Tree, world: config.World) -> None:
     from cll import ingest as step  # noqa: PLC0415  what this stage alone uses
 
     source = source_of(tree)
+    seen = _arrive(ws, source.reads, world.as_of)
     for line in getattr(source, "skipped", ()):
         progress.note(f"ingest: skipped {line}")
     if getattr(source, "backfill", None) == "on_time":
         progress.note("ingest: rows without known_at count as known in time (backfill: on_time).")
-    arrivals = _arrive(ws, source.reads, world.as_of)
     intake = step.Intake(source.columns, world.as_of)
-    for chunk in progress.track(source(world.as_of, arrivals), "ingest"):
+    for chunk in progress.track(source(world.as_of, seen), "ingest"):
         intake.take(chunk)
     folder = store.fresh(ws.signals)
     for day, rows in intake.days():
@@ -60,7 +70,7 @@ def ingest(ws: Workspace, tree: Tree, world: config.World) -> None:
     store.write_frame(folder / "quarantine.parquet", intake.quarantine())
     counts = _counted(intake.counts())
     facts = {"columns": asdict(source.columns), "counts": counts}
-    made_of = {entry.file: entry.sha256 for entry in arrivals}
+    made_of = {entry.file: entry.sha256 for entry in seen}
     known = {"as_of": format_instant(world.as_of), "source": tree["source"], "files": made_of}
     store.seal(folder, key(ws, "ingest", **known), facts)
     store.write_json(ws.reports / "ingest.json", counts)
@@ -84,16 +94,10 @@ def _counted(counts: Any) -> dict[str, int]:
 
 def _arrive(ws: Workspace, reads: tuple[Path, ...], as_of: datetime) -> list[Arrival]:
     """Note at which `as_of` each file's content was first seen; the log lies in git."""
-    name = Path("registry") / "arrivals.jsonl"
-    log = store.read_arrivals(ws.root / name)
-    seen = {(entry.file, entry.sha256): entry for entry in log}
-    now = []
-    for path in progress.track(reads, "hash"):
-        identity = (path.as_posix(), store.sha256(path))
-        if identity not in seen:
-            seen[identity] = Arrival(*identity, as_of)
-        now.append(seen[identity])
-    store.write_arrivals(ws.results / name, seen.values())
+    now = arrivals(ws, progress.track(reads, "hash"), as_of)
+    log = store.read_arrivals(ws.root / ARRIVALS)
+    all_seen = {(entry.file, entry.sha256): entry for entry in [*log, *now]}
+    store.write_arrivals(ws.results / ARRIVALS, all_seen.values())
     return now
 
 

@@ -149,3 +149,66 @@ def test_a_source_without_its_folder_says_so(project):
 def test_ingest_prints_five_numbers_that_add_up(project):
     counts = json.loads(project.run("cll", "ingest", "--json"))
     assert counts["in"] == sum(v for k, v in counts.items() if k != "in") == 1000
+
+
+NEW_METRIC = '''\
+"""The share of rows without an alert that were sound."""
+
+from cll.values import Floats, Scored
+
+
+def sound(rows: Scored, weight: Floats) -> float:
+    quiet = ~rows.alert
+    return float((weight * (rows.y == 0))[quiet].sum() / weight[quiet].sum())
+'''
+
+NEW_ESTIMATOR = '''\
+"""The same log-odds for every row."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Model:
+    level: float
+    names: tuple[str, ...]
+    rounds: int = 0
+
+    @property
+    def importance(self):
+        return dict.fromkeys(self.names, 0.0)
+
+    def margin(self, X):
+        return np.full(len(X), self.level)
+
+    def parts(self):
+        return {"level": self.level, "names": list(self.names)}, {}
+
+
+def load(parts, files):
+    return Model(parts["level"], tuple(parts["names"]))
+
+
+@dataclass(frozen=True)
+class Level:
+    shift: float = 0.0
+
+    def __call__(self, train, seed, valid=None, rounds=None):
+        return Model(float(np.log(train.y.mean() / (1 - train.y.mean()))) + self.shift, train.names)
+'''
+
+
+def test_a_metric_and_an_estimator_of_ones_own_are_a_file_and_a_yaml_each(project):
+    project.write("cll/metric/mine.py", NEW_METRIC)
+    project.write("conf/metric/mine.yaml", "sound: {_target_: cll.metric.mine.sound}\n")
+    project.write("cll/estimator/mine.py", NEW_ESTIMATOR)
+    project.write("conf/estimator/mine.yaml", "_target_: cll.estimator.mine.Level\nshift: 0.0\n")
+    params = SMALL.replace("logistic", "mine") + "metric: [standard, mine]\n"
+    project.write("params.yaml", params)
+    project.run("dvc", "repro")
+    figures = json.loads(project.read("metrics.json"))["candidate"]
+    assert 0 < figures["sound"]["value"] < 1
+    assert figures["roc_auc"]["value"] == 0.5
+    assert json.loads(project.read("models/candidate/model.json"))["model_type"] == "mine"

@@ -152,14 +152,13 @@ def test_ingest_prints_five_numbers_that_add_up(project):
 
 
 NEW_METRIC = '''\
-"""The share of rows without an alert that were sound."""
+"""The share of rows with an alert."""
 
 from cll.values import Floats, Scored
 
 
-def sound(rows: Scored, weight: Floats) -> float:
-    quiet = ~rows.alert
-    return float((weight * (rows.y == 0))[quiet].sum() / weight[quiet].sum())
+def alerts(rows: Scored, weight: Floats) -> float:
+    return float(weight[rows.alert].sum() / weight.sum())
 '''
 
 NEW_ESTIMATOR = '''\
@@ -202,13 +201,13 @@ class Level:
 
 def test_a_metric_and_an_estimator_of_ones_own_are_a_file_and_a_yaml_each(project):
     project.write("cll/metric/mine.py", NEW_METRIC)
-    project.write("conf/metric/mine.yaml", "sound: {_target_: cll.metric.mine.sound}\n")
+    project.write("conf/metric/mine.yaml", "alerts: {_target_: cll.metric.mine.alerts}\n")
     project.write("cll/estimator/mine.py", NEW_ESTIMATOR)
     project.write("conf/estimator/mine.yaml", "_target_: cll.estimator.mine.Level\nshift: 0.0\n")
     params = SMALL.replace("logistic", "mine") + "metric: [standard, mine]\n"
     project.write("params.yaml", params)
     project.run("dvc", "repro")
     figures = json.loads(project.read("metrics.json"))["candidate"]
-    assert 0 < figures["sound"]["value"] < 1
+    assert figures["alerts"]["value"] in {0.0, 1.0}
     assert figures["roc_auc"]["value"] == 0.5
     assert json.loads(project.read("models/candidate/model.json"))["model_type"] == "mine"

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from threadpoolctl import threadpool_limits
 
 from cll.errors import DataRefused
 from cll.estimator.lightgbm import LightGBM
@@ -189,9 +190,11 @@ def test_rows_in_another_order_hold_out_the_same_rows():
 
 def test_two_trainings_are_the_same_to_the_bit():
     rows, keys = fleet()
-    one, other = (
-        train(rows, keys, replace(TREES, num_threads=n), Settings(), HORIZON, SEED) for n in (1, 2)
-    )
+    trained = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="openmp"):
+            trained.append(train(rows, keys, TREES, Settings(), HORIZON, SEED))
+    one, other = trained
     assert one.model == other.model
     assert (one.slope, one.intercept, one.threshold) == (
         other.slope,

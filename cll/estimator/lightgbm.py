@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge, Interval
 
 from cll.errors import DataRefused
 from cll.values import Features, Floats, Matrix
@@ -97,7 +97,6 @@ class LightGBM:
     members: Annotated[int, Interval(ge=1, le=100)] = 1
     min_gain_to_split: Annotated[float, Ge(0)] = 0.0
     path_smooth: Annotated[float, Ge(0)] = 0.0
-    num_threads: Annotated[int, Gt(0)] = 2
 
     def __call__(
         self, train: Matrix, seed: int, valid: Matrix | None = None, rounds: int | None = None

@@ -7,7 +7,7 @@ functions in one process. A step is imported by the stage that needs it, and by 
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -102,19 +102,27 @@ def _arrive(ws: Workspace, reads: tuple[Path, ...], as_of: datetime) -> list[Arr
 
 
 def featurize(ws: Workspace, tree: Tree, _world: config.World) -> None:
-    """Compute each day's features from that day and the lookback before it."""
+    """Compute each day's features from that day and the lookback before it.
+
+    Days are taken together in stretches as long as the lookback: a row's features do not depend
+    on what else is computed with it, and so no row is read more than twice.
+    """
     from cll import featurize as step  # noqa: PLC0415  what this stage alone uses
 
     feature_set = config.build("features", tree["features"])
     columns, incidents = dataset.columns(ws), dataset.incidents(ws)
     folder = store.fresh(ws.features)
     days = store.dates(ws.signals)
-    for day in progress.track(days, "featurize"):
-        since = datetime.fromisoformat(day).replace(tzinfo=UTC)
+    length = max(1, -(-feature_set.lookback // timedelta(days=1)))
+    stretches = [days[start : start + length] for start in range(0, len(days), length)]
+    for stretch in progress.track(stretches, "featurize"):
+        since = datetime.fromisoformat(stretch[0]).replace(tzinfo=UTC)
         first = (since - feature_set.lookback).date().isoformat()
-        signals = store.read_partitions(ws.signals, [d for d in days if first <= d <= day])
+        read = [day for day in days if first <= day <= stretch[-1]]
+        signals = store.read_partitions(ws.signals, read)
         frame = step.featurize(signals, feature_set, columns, incidents, since)
-        store.write_frame(store.partition(folder, day), frame)
+        for date, rows in frame.group_by(pl.col("time").dt.date(), maintain_order=True):
+            store.write_frame(store.partition(folder, str(date[0])), rows)
     made_of = store.sha256(ws.signals / store.MANIFEST)
     store.seal(folder, key(ws, "featurize", signals=made_of, features=tree["features"]), {})
 

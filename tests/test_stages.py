@@ -1,11 +1,13 @@
 import json
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 
-from cll import config, stages, store
+from cll import config, dataset, featurize, stages, store
 from cll.errors import ConfigError, DataRefused, SecurityRefusal, Unavailable
 from tests import small
 
@@ -234,3 +236,17 @@ def test_the_page_and_the_text_say_the_verdict(fleet):
     answer = read(fleet, "reports/verdict.json")["answer"]
     assert answer in (fleet.reports / "report.md").read_text()
     assert answer in (fleet.reports / "report.html").read_text()
+
+
+def test_a_days_features_are_the_same_bytes_alone_and_in_a_stretch_of_days(ws):
+    overrides = [*small.FLEET, "features.windows=[30m,2d]"]
+    tree = small.reproduce(ws, overrides, last="featurize")
+    feature_set = config.build("features", tree["features"])
+    columns, incidents = dataset.columns(ws), dataset.incidents(ws)
+    signals = store.read_partitions(ws.signals)
+    for day in store.dates(ws.signals):
+        since = datetime.fromisoformat(day).replace(tzinfo=UTC)
+        until_then = signals.filter(pl.col("time") < since + timedelta(days=1))
+        alone = featurize.featurize(until_then, feature_set, columns, incidents, since)
+        kept = store.read_partitions(ws.features, [day])
+        assert alone.write_ipc(None).getvalue() == kept.write_ipc(None).getvalue()

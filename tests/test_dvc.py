@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.conftest import clone
+from tests.conftest import ROOT, clone
 
 pytestmark = pytest.mark.slow
 
@@ -211,3 +211,19 @@ def test_a_metric_and_an_estimator_of_ones_own_are_a_file_and_a_yaml_each(projec
     assert figures["alerts"]["value"] in {0.0, 1.0}
     assert figures["roc_auc"]["value"] == 0.5
     assert json.loads(project.read("models/candidate/model.json"))["model_type"] == "mine"
+
+
+PUBLISHED = ROOT.parent / "shared" / "data" / "online-boutique"
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason=f"{PUBLISHED.name}: the data set is not there")
+def test_published_telemetry_runs_by_one_word_in_params_yaml(tmp_path):
+    (tmp_path / "shared").symlink_to(PUBLISHED.parents[1])
+    project = clone(tmp_path / "project")
+    params = project.read("params.yaml")
+    project.write("params.yaml", params.replace("experiment: null", "experiment: online_boutique"))
+    project.run("dvc", "repro")
+    figures = json.loads(project.read("metrics.json"))
+    assert figures["data"]["in"] == figures["data"]["kept"] == 19_356
+    assert figures["candidate"]["roc_auc"]["value"] > 0.92
+    assert "online_boutique" in project.read("reports/report.md")

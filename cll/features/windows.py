@@ -9,13 +9,7 @@ import numpy as np
 import polars as pl
 from annotated_types import Ge
 
-from cll import history, moments, peers, rolling, surprise
 from cll.errors import ConfigError
-from cll.history import PastOutcomes
-from cll.moments import Window
-from cll.peers import Peers
-from cll.rolling import Rows
-from cll.surprise import Surprise
 from cll.values import (
     OUTCOME,
     OUTCOME_KNOWN_AT,
@@ -25,6 +19,12 @@ from cll.values import (
     config_error,
     format_duration,
 )
+from cll.windows import history, moments, peers, rolling, surprise
+from cll.windows.history import PastOutcomes
+from cll.windows.moments import Window
+from cll.windows.peers import Peers
+from cll.windows.rolling import Rows
+from cll.windows.surprise import Surprise
 
 _PART = 65_536  # rows that are worked at once: their arrays fit a processor's cache
 _LEAST_PAST = 3  # values without which a z-score says nothing

@@ -6,10 +6,10 @@ import pytest
 
 from cll.errors import ConfigError
 from cll.features.windows import Windows
-from cll.history import PastOutcomes
-from cll.peers import Peers
-from cll.surprise import Summary, Surprise
 from cll.values import INCIDENTS, INSTANT
+from cll.windows.history import PastOutcomes
+from cll.windows.peers import Peers
+from cll.windows.surprise import Summary, Surprise
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NO_INCIDENTS = pl.DataFrame(schema=INCIDENTS)

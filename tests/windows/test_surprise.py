@@ -3,9 +3,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from cll import rolling, surprise
 from cll.errors import ConfigError
-from cll.surprise import Summary, Surprise
+from cll.windows import rolling, surprise
+from cll.windows.surprise import Summary, Surprise
 
 MINUTE = 60_000_000
 HOUR = timedelta(hours=1)

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from annotated_types import Ge
 
-from cll.rolling import HOUR, Integers, Rows, microseconds
 from cll.values import INCIDENTS, Duration, Floats, config_error, format_duration
+from cll.windows.rolling import HOUR, Integers, Rows, microseconds
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cll.rolling import Integers
 from cll.values import Floats
+from cll.windows.rolling import Integers
 
 NORMAL = 1.4826  # of normal values, the standard deviation in median absolute deviations
 _CELLS = 100_000  # of rows times their windows, worked at once: they fit a processor's cache

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cll.rolling import HOUR, Blocks, Integers
 from cll.values import Flags, Floats
+from cll.windows.rolling import HOUR, Blocks, Integers
 
 
 @dataclass(frozen=True)

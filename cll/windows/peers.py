@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 from annotated_types import Ge
 
-from cll import rolling
-from cll.rolling import Integers, Rows
 from cll.values import GROUP, Duration, Flags, Floats, config_error, format_duration
+from cll.windows import rolling
+from cll.windows.rolling import Integers, Rows
 
 _CELLS = 2_000_000  # of a table of instants and entities that is worked at once
 _DAY = 86_400_000_000  # microseconds

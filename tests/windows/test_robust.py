@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cll import robust
+from cll.windows import robust
 
 VALUES = st.lists(
     st.one_of(st.none(), st.floats(-1e6, 1e6), st.integers(-3, 3)), min_size=1, max_size=40

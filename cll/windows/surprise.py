@@ -13,10 +13,10 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt
 
-from cll import moments, robust, rolling
-from cll.peers import Comparison
-from cll.rolling import Rows
 from cll.values import Duration, Floats, config_error, format_duration
+from cll.windows import moments, robust, rolling
+from cll.windows.peers import Comparison
+from cll.windows.rolling import Rows
 
 _DIGITS = 9  # processors differ in the last digit of a logarithm
 

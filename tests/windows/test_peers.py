@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cll import peers
 from cll.errors import ConfigError
+from cll.windows import peers
 
 ALL = ("rank", "ratio", "deviation", "mean")
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cll import history, rolling
 from cll.values import INCIDENTS, INSTANT
+from cll.windows import history, rolling
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = 60_000_000

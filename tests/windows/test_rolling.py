@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cll import moments, rolling
+from cll.windows import moments, rolling
 
 ROWS = st.lists(
     st.tuples(

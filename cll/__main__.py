@@ -117,7 +117,7 @@ def export(
         str, typer.Option(help="candidate, champion, or a model's folder.")
     ] = "candidate",
 ) -> None:
-    """Write a model in another form (needs the extra: pip install 'cll[onnx]')."""
+    """Write a model in another form (needs the extra "onnx")."""
     from cll import score, workspace  # noqa: PLC0415  each command imports what it uses
 
     score.export_onnx(workspace.Workspace(ROOT), out, model)

@@ -6,7 +6,7 @@ into Hydra overrides, so that `dvc repro`, `cll run` and a sweep compose in the 
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ HEADER = (
 )
 _KEY = re.compile(r"[A-Za-z_][\w-]*")
 _EXPERIMENT = "experiment"
+SEEDS = 2**31
 
 
 def resolve(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -44,17 +45,37 @@ def checked(conf: Path, tree: Mapping[str, Any], choices: Mapping[str, str]) -> 
     config.refuse_unsafe(tree, "")
     for key in sorted(set(tree) - {*config.GROUPS, "seed"}):
         raise ConfigError(f"{key}: unknown key; {_hint(key, [*config.GROUPS, 'seed'])}")
-    if not isinstance(tree.get("seed"), int) or isinstance(tree["seed"], bool):
-        raise ConfigError(f"seed={tree.get('seed')}: write an integer.")
+    seed = tree.get("seed")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < SEEDS:
+        raise ConfigError(f"seed={seed}: write an integer from 0 to {SEEDS - 1}.")
     for group in config.GROUPS:
         if group not in tree:
             raise ConfigError(f"{group}: not chosen; name it in the defaults of conf/config.yaml.")
         config.build(group, tree[group])
+    _refuse_unknown_metrics(tree)
     fallback = tree["source"].get("fallback", "none")
     simulated = (
         config.load_yaml(conf / "source" / f"{fallback}.yaml") if fallback != "none" else None
     )
     return {"choices": dict(choices), **tree, "fallback": simulated}
+
+
+def _refuse_unknown_metrics(tree: Mapping[str, Any]) -> None:
+    """Refuse a gate that would look for figures which are not made."""
+    gate, known = tree["gate"], tree["metric"]
+    asked = {"gate.metric": [gate["metric"]]}
+    asked |= {f"gate.{kind}": list(gate.get(kind) or ()) for kind in ("floors", "ceilings")}
+    for key, names in asked.items():
+        for name in names:
+            if name not in known:
+                raise ConfigError(
+                    f"{key}={name}: not a metric that is chosen; {_hint(name, known)}"
+                )
+    if gate["metric"] not in tree["evaluate"]["paired"]:
+        raise ConfigError(
+            f"gate.metric={gate['metric']}: evaluate.paired lacks it, so its gain has no interval; "
+            "name it there (and in evaluate.baseline_metrics)."
+        )
 
 
 def render(tree: Mapping[str, Any]) -> str:
@@ -82,6 +103,8 @@ def baseline(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = (
     named = {key: value for key, value in params.items() if key != "set" and value is not None}
     asked = _asked(overrides)
     for key, value in {**named, **asked}.items():
+        if isinstance(value, list) and key != "metric" and value is named.get(key):
+            raise ConfigError(f"params.yaml: {key}={value}: name one choice.")
         for choice in value if isinstance(value, list) else [value]:
             _refuse_unknown_choice(groups, key, choice)
     if _EXPERIMENT in asked:
@@ -91,7 +114,7 @@ def baseline(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = (
     if not values:
         return chosen
     _, in_force = _compose(conf, [*chosen, *(f"{k}={_quote(v)}" for k, v in asked.items())])
-    return chosen + _set_overrides(groups, values, in_force)
+    return chosen + _set_overrides(conf, groups, values, in_force)
 
 
 def choices_of(conf: Path) -> dict[str, list[str]]:
@@ -127,7 +150,7 @@ def _refuse_unknown_choice(groups: Mapping[str, list[str]], key: str, choice: ob
 
 
 def _set_overrides(
-    groups: Mapping[str, list[str]], values: object, in_force: Mapping[str, str]
+    conf: Path, groups: Mapping[str, list[str]], values: object, in_force: Mapping[str, str]
 ) -> list[str]:
     """Turn `set: {group: {choice: {key: value}}}` into overrides, for the choices in force."""
     if not isinstance(values, Mapping):
@@ -147,6 +170,7 @@ def _set_overrides(
                     f"with a choice of {', '.join(groups[group])}."
                 )
             _refuse_unknown_choice(groups, group, choice)
+            config.refuse_unknown_keys(group, conf / group / f"{choice}.yaml", settings or {})
             if in_force.get(group) == choice:
                 overrides += _flatten(group, settings)
     return overrides
@@ -210,6 +234,6 @@ def _first_line(error: Exception) -> str:
     return f"{line}."
 
 
-def _hint(key: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
+def _hint(key: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(key, list(known), n=1)
     return f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}."

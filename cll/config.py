@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeGuard
+from typing import Annotated, Any, TypeGuard
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from cll.errors import ConfigError, SecurityRefusal
 from cll.values import Instant
@@ -45,7 +45,7 @@ class World:
     """What is known now: the one file that a tick edits."""
 
     as_of: Instant
-    champion: str = "none"
+    champion: Annotated[str, Field(pattern="^(none|[0-9a-f]{16})$")] = "none"  # a model_id
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -57,7 +57,10 @@ def load_yaml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8.") from None
     refuse_unsafe_text(path, text)
-    tree = yaml.load(text, Loader=_Loader) or {}  # noqa: S506  a SafeLoader, see _Loader
+    try:
+        tree = yaml.load(text, Loader=_Loader) or {}  # noqa: S506  a SafeLoader, see _Loader
+    except yaml.YAMLError as error:
+        raise _not_yaml(path, error) from None
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: found a {type(tree).__name__}; write a mapping (key: value).")
     return tree
@@ -74,10 +77,14 @@ def refuse_unsafe_text(path: Path, text: str) -> None:
             if tag:
                 raise SecurityRefusal(f"{path}:{line}: the tag {tag} is refused; remove it.")
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        problem = getattr(error, "problem", None) or str(error).split("\n", 1)[0]
-        raise ConfigError(f"{path}:{line}: not YAML: {problem}.") from None
+        raise _not_yaml(path, error) from None
+
+
+def _not_yaml(path: Path, error: yaml.YAMLError) -> ConfigError:
+    mark = getattr(error, "problem_mark", None)
+    line = mark.line + 1 if mark else 1
+    problem = getattr(error, "problem", None) or str(error).split("\n", 1)[0]
+    return ConfigError(f"{path}:{line}: not YAML: {problem}.")
 
 
 def refuse_unsafe(tree: object, where: str, group: str | None = None) -> None:
@@ -177,12 +184,13 @@ def build(group: str, node: Mapping[str, Any]) -> Any:
 def _build_one(where: str, node: Mapping[str, Any]) -> Any:
     if "_target_" not in node:
         raise ConfigError(f"{where}: names no component; give it a _target_.")
-    module, _, attribute = str(node["_target_"]).rpartition(".")
-    target = getattr(importlib.import_module(module), attribute)
+    target = _target(node)
     settings = {key: value for key, value in node.items() if key != "_target_"}
     if not isinstance(target, type):
         if settings:
-            raise ConfigError(f"{where}.{next(iter(settings))}: {attribute} takes no settings.")
+            raise ConfigError(
+                f"{where}.{next(iter(settings))}: {target.__name__} takes no settings."
+            )
         return target
     return validate(target, settings, where)
 
@@ -202,6 +210,21 @@ def validate(kind: type, settings: Mapping[str, Any], where: str) -> Any:
     says = first["msg"].removeprefix("Value error, ").rstrip(".").replace("\n", " ")
     value = json.dumps(first["input"], default=str)
     raise ConfigError(f"{key}={value}: {says[0].lower()}{says[1:]}.")
+
+
+def refuse_unknown_keys(group: str, choice: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse settings that a choice, in force or not, has no such key for."""
+    node = {**load_yaml(choice), **settings}
+    refuse_unsafe(node, group, group)
+    if group != "metric":
+        kind = _target(node)
+        schema = TypeAdapter(kind).json_schema()
+        _refuse_unknown_keys(settings, schema, schema, group)
+
+
+def _target(node: Mapping[str, Any]) -> Any:
+    module, _, attribute = str(node["_target_"]).rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _refuse_unknown_keys(value: object, node: Any, schema: Any, where: str) -> None:
@@ -234,6 +257,16 @@ def load_world(path: Path) -> World:
 
 class _Loader(yaml.CSafeLoader):
     """YAML 1.2's idea of a scalar where 1.1 surprises: dates stay text, 1e-5 is a number."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  PyYAML's signature
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value} stands twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
 
 
 _Loader.yaml_implicit_resolvers = {

@@ -43,6 +43,11 @@ def load(ws: Workspace, tree: Tree, world: config.World) -> Dataset:
         raise DataRefused(f"{ws.features}: not the features of {ws.signals}; run `dvc repro`.")
     label = config.build("label", tree["label"])
     labels = label(signals, incidents(ws), world.as_of)
+    if tree["choices"]["label"] == "incident" and incidents(ws).is_empty():
+        raise DataRefused(
+            "label=incident: no incident is known by as_of; map the source's incidents, or choose "
+            "label=outcome."
+        )
     mature = (labels["status"] == "mature").to_numpy()
     counted = labels["status"].value_counts().rows()
     kept = [*has.numeric, *([GROUP] if has.group else [])]

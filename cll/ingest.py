@@ -227,6 +227,9 @@ class Intake:
         for key in sorted(parts):
             yield str(key[0]), parts[key]
 
+    def signals(self) -> pl.DataFrame:
+        return self._signals.kept
+
     def incidents(self) -> pl.DataFrame:
         return merge(self._incidents.kept)
 

@@ -52,6 +52,7 @@ def compose(ws: Workspace, *, check: bool = False) -> None:
 
 def ingest(ws: Workspace, tree: Tree, world: config.World) -> None:
     """Take what the source knew at `as_of`, cut it into days, and account for each record."""
+    from cll import findings  # noqa: PLC0415  what this stage alone uses
     from cll import ingest as step  # noqa: PLC0415  what this stage alone uses
 
     source = source_of(tree)
@@ -66,10 +67,16 @@ def ingest(ws: Workspace, tree: Tree, world: config.World) -> None:
     folder = store.fresh(ws.signals)
     for day, rows in intake.days():
         store.write_frame(store.partition(folder, day), rows)
-    store.write_frame(folder / "incidents.parquet", intake.incidents())
-    store.write_frame(folder / "quarantine.parquet", intake.quarantine())
+    found = intake.signals(), intake.incidents(), intake.quarantine()
+    store.write_frame(folder / "incidents.parquet", found[1])
+    store.write_frame(folder / "quarantine.parquet", found[2])
+    findings.refuse(*found, source.columns, intake.counts())
+    for line in findings.remarks(*found):
+        progress.note(f"ingest: {line}")
     counts = _counted(intake.counts())
     facts = {"columns": asdict(source.columns), "counts": counts}
+    if source != config.build("source", tree["source"]):
+        facts["fallback"] = tree["source"]["fallback"]
     made_of = {entry.file: entry.sha256 for entry in seen}
     known = {"as_of": format_instant(world.as_of), "source": tree["source"], "files": made_of}
     store.seal(folder, key(ws, "ingest", **known), facts)
@@ -148,6 +155,7 @@ def train(ws: Workspace, tree: Tree, world: config.World) -> None:
         trained.model, rows.names, trained.slope, trained.intercept, trained.threshold
     )
     alert = predictor.alert(predictor.probability(held.X))
+    facts = dataset.facts(ws)
     first, last = taught.select(first=pl.min("time"), last=pl.max("time")).row(0)
     lineage = Lineage(
         config={group: tree[group] for group in LEARNT_FROM},
@@ -157,6 +165,7 @@ def train(ws: Workspace, tree: Tree, world: config.World) -> None:
         rows=len(learnt.y),
         positives=int(learnt.y.sum()),
         libraries=libraries(),
+        notes={k: facts[k] for k in ("fallback",) if k in facts},
     )
     accuracy = float(np.mean(alert == (held.y == 1)))
     created = format_instant(world.as_of)
@@ -191,7 +200,8 @@ def evaluate(ws: Workspace, tree: Tree, world: config.World) -> None:
         config.build("evaluate", tree["evaluate"]),
         tree["seed"],
     )
-    found.metrics["data"] |= {**facts["counts"], "excluded": data.excluded}
+    told = {"excluded": data.excluded, **{k: facts[k] for k in ("fallback",) if k in facts}}
+    found.metrics["data"] |= {**facts["counts"], **told}
     store.write_json(ws.results / "metrics.json", found.metrics)
     for name, curve in found.curves.items():
         store.write_csv(ws.reports / "plots" / f"{name}.csv", curve)

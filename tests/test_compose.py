@@ -118,6 +118,34 @@ def test_resolved_yaml_reads_back_as_the_tree_and_is_the_same_text_twice():
     assert compose.render(tree) == compose.render(resolve())
 
 
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_a_seed_that_no_generator_takes_is_refused(seed):
+    with pytest.raises(ConfigError, match=f"seed={seed}: write an integer from 0"):
+        resolve([f"seed={seed}"])
+
+
+@pytest.mark.parametrize("override", ["gate.metric=nosuch", "++gate.floors={nosuch: 1}"])
+def test_a_gate_that_asks_for_a_figure_that_is_not_made_is_refused(override):
+    with pytest.raises(ConfigError, match=r"gate\.\w+=nosuch: not a metric that is chosen"):
+        resolve([override])
+
+
+def test_a_gate_whose_metric_has_no_interval_is_refused():
+    with pytest.raises(ConfigError, match=r"gate.metric=f1: evaluate.paired lacks it"):
+        resolve(["gate.metric=f1"])
+
+
+def test_an_unknown_key_of_a_choice_that_is_not_in_force_is_refused_as_well():
+    values = {"estimator": {"lightgbm": {"num_leavs": 3}}}
+    with pytest.raises(ConfigError, match=r"estimator.num_leavs: unknown key; did you mean"):
+        resolve(estimator="logistic", set=values)
+
+
+def test_a_list_of_choices_is_for_metrics_alone():
+    with pytest.raises(ConfigError, match=r"params.yaml: source=\['synthetic'\]: name one choice"):
+        resolve(source=["synthetic"])
+
+
 nasty = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)
 plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 

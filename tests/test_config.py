@@ -131,3 +131,22 @@ def test_the_world_needs_an_instant_with_a_zone(tmp_path):
     path = write(tmp_path, 'as_of: "2026-01-31T00:00:00"\n')
     with pytest.raises(ConfigError, match=r"as_of=.*names no time zone; append Z"):
         config.load_world(path)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"some.yaml:3: not YAML: the key source stands twice"):
+        config.load_yaml(write(tmp_path, "source: a\nlabel: b\nsource: c\n"))
+
+
+@pytest.mark.parametrize("champion", ["../../x", "deadbeef", "None"])
+def test_a_champion_is_a_model_id_or_none(tmp_path, champion):
+    path = write(tmp_path, f'as_of: "2026-01-31T00:00:00Z"\nchampion: "{champion}"\n')
+    with pytest.raises(ConfigError, match=r"champion=.*pattern"):
+        config.load_world(path)
+
+
+def test_what_is_no_component_is_not_on_the_list():
+    assert config.targets("estimator") == [
+        "cll.estimator.lightgbm.LightGBM",
+        "cll.estimator.logistic.Logistic",
+    ]

@@ -55,6 +55,7 @@ def test_a_clean_clone_gives_the_committed_metrics_to_the_last_digit(machine, ra
     here = json.loads(machine.read("reports/environment.json"))
     if made_by == here:
         assert machine.read("metrics.json") == before
+        assert machine.run("git", "status", "--porcelain") == ""
     else:  # another kind of processor: the figures agree to 1e-6, as far as six digits tell
         assert _numbers(json.loads(machine.read("metrics.json"))) == pytest.approx(
             _numbers(json.loads(before)), abs=2e-6

@@ -13,7 +13,17 @@ ROOT = Path(__file__).parents[1]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 GRAPH = grimp.build_graph("cll", cache_dir=None)
 WIRING = ("stages", "dataset")  # modules of functions that call each other by name
-LAZY = {"ingest", "featurize", "train", "evaluate", "gate", "report", "artifact", "compose"}
+LAZY = {
+    "ingest",
+    "findings",
+    "featurize",
+    "train",
+    "evaluate",
+    "gate",
+    "report",
+    "artifact",
+    "compose",
+}
 
 
 def functions():

@@ -110,7 +110,9 @@ def test_a_resolved_yaml_that_names_what_is_not_on_the_list_is_refused(ws):
 
 def test_before_the_first_day_there_is_nothing_to_learn_from(ws):
     world(ws, as_of="2025-12-31T00:00:00Z")
-    with pytest.raises(DataRefused, match="no partition to read; is as_of before the data's first"):
+    with pytest.raises(
+        DataRefused, match=r"no signal was kept: is as_of, in world.yaml, before the"
+    ):
         small.reproduce(ws, small.FLEET)
 
 

@@ -133,6 +133,8 @@ def _decodes(piece: bytes) -> bool:
 
 
 def _header(line: bytes) -> list[str]:
+    if b"\r" in line.rstrip(b"\r\n"):
+        raise DataRefused("its lines end in CR alone; write LF or CRLF.")
     try:
         names = next(csv.reader(io.StringIO(line.decode(), newline="")))
     except (UnicodeDecodeError, csv.Error) as why:

@@ -9,7 +9,7 @@ import polars as pl
 from annotated_types import Interval
 
 from cll import holdout
-from cll.values import Instant, Split, format_instant
+from cll.values import Instant, Split, format_duration, format_instant
 
 Share = Annotated[float, Interval(gt=0, lt=1)]
 
@@ -35,4 +35,6 @@ class Time:
         key = f"split.holdout={self.holdout:g}"
         if self.boundary:
             key = f"split.boundary={format_instant(self.boundary)}"
+        if embargo:
+            key += f" with an embargo of {format_duration(embargo)}"
         return holdout.check(split, rows, key, "move it, or bring more data.")

@@ -221,3 +221,8 @@ def test_json_lines_read_alike_by_pattern_and_one_by_one():
         assert one.rows.equals(other.rows)
         assert one.at.tolist() == other.at.tolist()
         assert one.faults.equals(other.faults)
+
+
+def test_a_csv_whose_lines_end_in_cr_alone_is_refused_and_not_read_as_a_header():
+    with pytest.raises(DataRefused, match="lines end in CR alone; write LF"):
+        formats.read("a.csv", b"entity,time\ra,1\rb,2\r", ["entity", "time"])

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cll.errors import CllError
+from cll.errors import CllError, of_the_system
 from cll.progress import QUIET_VARIABLE
 from cll.progress import quiet as is_quiet
 
@@ -72,10 +72,15 @@ def compose(
 
 @app.command()
 def ingest(*, as_json: Json = False) -> None:
-    """Bring the ingested data up to date; print records in, kept, quarantined, duplicate, pending."""
-    from cll import table  # noqa: PLC0415  each command imports what it uses
+    """Bring the ingested data up to date; print records in, kept, quarantined, duplicate, pending.
+
+    Also where files of the source changed outside of data/raw, which `dvc repro` does not notice.
+    """
+    from cll import kept, table, workspace  # noqa: PLC0415  each command imports what it uses
 
     _repro("ingest", silent=as_json)
+    if kept.is_behind(workspace.Workspace(ROOT)):
+        _repro("ingest", "--force", "--single-item", silent=as_json)
     typer.echo(table.counts(ROOT, as_json=as_json))
 
 
@@ -89,7 +94,11 @@ def show(folder: Annotated[Path, typer.Argument(help="A run's folder.")] = ROOT)
 
 @app.command()
 def gate() -> None:
-    """Say the verdict on the candidate; exit 0 promote, 10 reject, 11 not enough evidence."""
+    """Say the verdict on the candidate; exit 0 promote, 10 reject, 11 not enough evidence.
+
+    A verdict that is not the one of the project as it stands is refused: exit 2, or the code of
+    the stage that failed.
+    """
     from cll import table  # noqa: PLC0415  each command imports what it uses
 
     raise typer.Exit(table.verdict(ROOT))
@@ -132,21 +141,22 @@ def verify_run() -> None:
     raise typer.Exit(proof.rerun(ROOT))
 
 
-def _repro(stage: str, *, silent: bool) -> None:
+def _repro(stage: str, *options: str, silent: bool) -> None:
     """Let DVC bring one stage up to date; its own lines go to stderr, so that stdout is ours."""
+    from cll import table  # noqa: PLC0415  each command imports what it uses
+
     command = [
         sys.executable,
         "-m",
         "dvc",
         "repro",
         *(["-q"] if silent or is_quiet() else []),
+        *options,
         stage,
     ]
     _refusal().unlink(missing_ok=True)  # of an earlier run
-    # The stages' commands say `python`: let it be this one.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     done = subprocess.run(  # noqa: S603  our own arguments
-        command, stdout=_STDERR, env={**os.environ, "PATH": path}, check=False
+        command, stdout=_STDERR, env=table.for_child(), check=False
     )
     if done.returncode:
         if not _refusal().is_file():  # no stage said why, and a quiet DVC does not either
@@ -175,11 +185,12 @@ def main() -> NoReturn:
         words = ["run", *words]
     try:
         app(words)
-    except CllError as error:
+    except (CllError, OSError) as error:
         if os.environ.get("CLL_DEBUG"):
             traceback.print_exc()
-        typer.echo(f"cll: {error}", err=True)
-        sys.exit(error.exit_code)
+        refused = error if isinstance(error, CllError) else of_the_system(error)
+        typer.echo(f"cll: {refused}", err=True)
+        sys.exit(refused.exit_code)
     sys.exit(0)
 
 

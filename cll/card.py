@@ -20,7 +20,7 @@ alone.
 - {rows} labelled rows, {positives} of them positive, from {train_from} to {train_until}.
 - Data manifest sha256: `{data_sha256}`.
 - {features} features, float32; a missing value is NaN.
-
+{simulated}
 ## How far to trust it
 
 - {says}
@@ -41,6 +41,11 @@ alone.
 """
 
 
+_SIMULATED = (
+    "- Simulated: the source's folder was missing (fallback). It says nothing of real data.\n"
+)
+
+
 def render(form: Mapping[str, Any], figures: Mapping[str, float] | None = None) -> str:
     """Write the card of a model.json; `figures` are holdout figures by name."""
     lineage, train = form["lineage"], form["train"]
@@ -56,6 +61,7 @@ def render(form: Mapping[str, Any], figures: Mapping[str, float] | None = None) 
         train_until=lineage["train_until"],
         data_sha256=lineage["data_sha256"],
         features=len(form["features"]),
+        simulated=_SIMULATED if "fallback" in lineage.get("notes", {}) else "",
         says=train.get("says", "Training says nothing of calibration."),
         threshold=form["threshold"],
         threshold_rule=train.get("threshold_rule", "not told"),

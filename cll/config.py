@@ -16,10 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, TypeGuard
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from cll.errors import ConfigError, SecurityRefusal
+from cll.plain import load_yaml as load_yaml  # noqa: PLC0414  a part of what config is asked for
 from cll.values import Instant
 
 PACKAGE = Path(__file__).parent
@@ -46,45 +46,6 @@ class World:
 
     as_of: Instant
     champion: Annotated[str, Field(pattern="^(none|[0-9a-f]{16})$")] = "none"  # a model_id
-
-
-def load_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML file of the project; aliases and tags are refused before they are expanded."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; is this the project's folder?") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8.") from None
-    refuse_unsafe_text(path, text)
-    try:
-        tree = yaml.load(text, Loader=_Loader) or {}  # noqa: S506  a SafeLoader, see _Loader
-    except yaml.YAMLError as error:
-        raise _not_yaml(path, error) from None
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: found a {type(tree).__name__}; write a mapping (key: value).")
-    return tree
-
-
-def refuse_unsafe_text(path: Path, text: str) -> None:
-    """Refuse YAML that could blow up or build objects, reading events only."""
-    try:
-        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-            mark, tag = event.start_mark, getattr(event, "tag", None)
-            line = mark.line + 1 if mark else 1
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise SecurityRefusal(f"{path}:{line}: YAML aliases are refused; write it out.")
-            if tag:
-                raise SecurityRefusal(f"{path}:{line}: the tag {tag} is refused; remove it.")
-    except yaml.YAMLError as error:
-        raise _not_yaml(path, error) from None
-
-
-def _not_yaml(path: Path, error: yaml.YAMLError) -> ConfigError:
-    mark = getattr(error, "problem_mark", None)
-    line = mark.line + 1 if mark else 1
-    problem = getattr(error, "problem", None) or str(error).split("\n", 1)[0]
-    return ConfigError(f"{path}:{line}: not YAML: {problem}.")
 
 
 def refuse_unsafe(tree: object, where: str, group: str | None = None) -> None:
@@ -253,28 +214,3 @@ def load_world(path: Path) -> World:
     tree = load_yaml(path)
     refuse_unsafe(tree, path.name)
     return validate(World, tree, path.name)  # type: ignore[no-any-return]
-
-
-class _Loader(yaml.CSafeLoader):
-    """YAML 1.2's idea of a scalar where 1.1 surprises: dates stay text, 1e-5 is a number."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  PyYAML's signature
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value} stands twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, rule) for tag, rule in rules if tag != "tag:yaml.org,2002:timestamp"]
-    for first, rules in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)

@@ -35,3 +35,10 @@ class Unavailable(CllError):  # noqa: N818  the design's word for it
     """A source or remote is not there, or does not answer."""
 
     exit_code = 6
+
+
+def of_the_system(error: OSError) -> Unavailable:
+    """Say what the disk or the system refused; a full disk names no file."""
+    where = error.filename2 or error.filename
+    reason = error.strerror or str(error) or type(error).__name__
+    return Unavailable(": ".join([*([str(where)] if where else []), f"{reason}; see to it."]))

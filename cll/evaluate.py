@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from cll import blocks
 from cll.errors import DataRefused
-from cll.judging import baselines, curves, events, slices
+from cll.judging import baselines, curves, events, grounds, slices
 from cll.judging.bootstrap import Figures, Judged, figures, with_intervals
 from cll.judging.ranking import rank
 from cll.roles import Metric
-from cll.values import Duration, Flags, Floats, config_error, format_instant
+from cll.values import Duration, Flags, Floats, config_error
 
 RANKING = ("roc_auc", "average_precision")
 USUAL = ("accuracy", "balanced_accuracy", *RANKING, "precision", "recall", "f1")
@@ -108,8 +108,9 @@ def evaluate(
 ) -> Evaluation:
     """Judge each model of `thresholds` ("candidate", perhaps "champion") and the baselines."""
     _refuse_unknown(metrics, settings)
-    court = _open(evidence.rows, metrics, settings, seed)
-    train = evidence.rows.filter(pl.col("part") == "train")
+    rows = evidence.rows
+    court = _open(rows, metrics, settings, seed)
+    train = rows.filter(pl.col("part") == "train")
     answers = {name: _answer(court.held, name, bound) for name, bound in thresholds.items()}
     models = {name: court.figures(*answer) for name, answer in answers.items()}
     candidate, (p, alert) = models["candidate"], answers["candidate"]
@@ -120,8 +121,8 @@ def evaluate(
     tree |= _bayes(court, candidate)
     tree["events"] = _events(evidence, alert, settings)
     tree["slices"] = _slices(court, p, alert)
-    tree["data"] = _data(evidence.rows, train, court)
-    tree["leakage"] = _leakage(train, court.held, evidence.columns)
+    tree["data"] = grounds.counts(rows) | grounds.evidence(court.y, court.block)
+    tree["leakage"] = grounds.leakage(train, court.held, evidence.columns)
     return Evaluation(_tidy(tree), _curves(court, p, alert), tree["data"]["positive_blocks"])
 
 
@@ -192,35 +193,13 @@ def _events(evidence: Evidence, alert: Flags, settings: Settings) -> dict[str, f
 def _slices(court: _Court, p: Floats, alert: Flags) -> dict[str, Any]:
     settings = court.settings
     found = slices.parts(court.held, settings.max_slices, settings.min_slice_positives)
-    return {name: court.values(p, alert, settings.slice_metrics, mask) for name, mask in found}
-
-
-def _data(rows: pl.DataFrame, train: pl.DataFrame, court: _Court) -> dict[str, Any]:
-    counts: dict[str, Any] = {"entities": rows["entity"].n_unique()}
-    for prefix, part in (("", rows), ("train_", train), ("holdout_", court.held)):
-        counts[f"{prefix}rows"] = part.height
-        counts[f"{prefix}positives"] = int((part["label"] == 1).sum())
-        if part.height and prefix:
-            span = part.select(first=pl.col("time").min(), last=pl.col("time").max()).row(0)
-            counts[f"{prefix}from"] = format_instant(span[0])
-            counts[f"{prefix}until"] = format_instant(span[1])
-    counts["blocks"] = int(court.block.max()) + 1
-    counts["positive_blocks"] = len(np.unique(court.block[court.y > 0]))
-    return counts
-
-
-def _leakage(train: pl.DataFrame, held: pl.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
-    """Gather what the gate takes for signs that an answer leaked into the training."""
-    keys = ["entity", "time"]
-    facts: dict[str, Any] = {
-        "shared_rows": held.join(train, on=keys, how="semi").height,
-        "late_train_rows": int((train["time"] >= held["time"].min()).sum()),
+    return {
+        name: {
+            "positives": int(court.y[mask].sum()),
+            **court.values(p, alert, settings.slice_metrics, mask),
+        }
+        for name, mask in found
     }
-    areas = baselines.column_areas(train, columns)
-    if areas:
-        column = max(areas, key=lambda name: areas[name])
-        facts |= {"best_column": column, "best_column_auc": areas[column]}
-    return facts
 
 
 def _curves(court: _Court, p: Floats, alert: Flags) -> dict[str, pl.DataFrame]:

@@ -117,18 +117,21 @@ def _limits(metrics: Mapping[str, Any], settings: Settings) -> Iterator[Rule]:
 
 
 def _baselines(metrics: Mapping[str, Any], settings: Settings) -> Iterator[Rule]:
+    """Ask for a gain above 0; what can't be above 0 is rejected."""
+    scored = metrics.get("baseline", {})
     for name in settings.baselines:
         rule, key = f"beats.{name}", settings.metric
-        gain = _gain(metrics, settings, "over", name, key) or _lone_gain(metrics, settings, name)
+        gain = _gain(metrics, settings, "over", name, key)
         if gain is not None:
-            outcome = _outcome(gain.low > 0, open_=gain.value > 0)
+            outcome = _outcome(gain.low > 0, open_=gain.high > 0)
             says = f"The candidate's gain in {key} over {name} is {gain}; it must be above 0."
             yield Rule(rule, gain.low, 0.0, outcome, says)
-        elif name == "one_column" and _number(metrics, "baseline", "prior", key) is not None:
+        elif name == "one_column" and "prior" in scored and name not in scored:
             says = "No single column tells the training rows apart, so there is none to beat."
             yield Rule(rule, None, 0.0, "noted", says)
         else:
-            yield _undefined(rule, f"over.{name}.{key}", 0.0)
+            why = f"add {key} to evaluate.paired, unless it is not defined on these rows"
+            yield _undefined(rule, f"over.{name}.{key}", 0.0, why)
 
 
 def _champion(
@@ -211,16 +214,6 @@ def _gain(metrics: Mapping[str, Any], settings: Settings, *path: str) -> _Figure
     return _Figure(-figure.value, -figure.high, -figure.low)
 
 
-def _lone_gain(metrics: Mapping[str, Any], settings: Settings, name: str) -> _Figure | None:
-    """Compare without an interval, where evaluate.paired does not name the metric."""
-    own = _number(metrics, "candidate", settings.metric, "value")
-    other = _number(metrics, "baseline", name, settings.metric)
-    if own is None or other is None:
-        return None
-    gain = own - other if settings.better == "higher" else other - own
-    return _Figure(gain, gain, gain)
-
-
 def _figure(metrics: Mapping[str, Any], *path: str) -> _Figure | None:
     """Read value, low and high: a figure without an interval is no evidence."""
     value, low, high = (_number(metrics, *path, key) for key in ("value", "low", "high"))
@@ -240,6 +233,11 @@ def _outcome(passes: bool, *, open_: bool = False) -> Outcome:  # noqa: FBT001  
     return "not enough evidence" if open_ else "failed"
 
 
-def _undefined(name: str, key: str, bound: float) -> Rule:
-    says = f"{key} has no interval: not defined on these rows, or no such metric is chosen."
+def _undefined(
+    name: str,
+    key: str,
+    bound: float,
+    why: str = "not defined on these rows, or no such metric is chosen",
+) -> Rule:
+    says = f"{key} has no interval: {why}."
     return Rule(name, None, bound, "not enough evidence", says)

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cll import config, progress, stages, store
+from cll import config, intake, progress, stages, store
 from cll.errors import CllError
 from cll.values import format_instant
-from cll.workspace import Tree, Workspace, arrivals, key
+from cll.workspace import Tree, Workspace, arrivals, key, load_tree, load_world
 
 _KEPT = {"ingest": "signals", "featurize": "features"}
 
@@ -27,6 +27,14 @@ def made_once(ws: Workspace, stage: str, tree: Tree, world: config.World) -> Wor
     else:
         _make(ws, stage, tree, world, folder)
     return replace(ws, **{f"{_KEPT[stage]}_folder": folder})
+
+
+def is_behind(ws: Workspace) -> bool:
+    """Tell whether the source reads other files now than the project's signals were made of."""
+    reads = intake.source_of(load_tree(ws)).reads
+    now = arrivals(ws, progress.track(reads, "hash"), load_world(ws).as_of)
+    made_of: Tree = store.read_json(ws.signals / store.MANIFEST)["key"]["inputs"]["files"]
+    return {one.file: one.sha256 for one in now} != made_of
 
 
 def _sound(folder: Path) -> bool:
@@ -55,7 +63,7 @@ def _make(ws: Workspace, stage: str, tree: Tree, world: config.World, folder: Pa
 
 
 def _ingested_from(ws: Workspace, tree: Tree, world: config.World) -> dict[str, Any]:
-    source = stages.source_of(tree)
+    source = intake.source_of(tree)
     seen = arrivals(ws, source.reads, world.as_of)
     files = [[one.file, one.sha256, format_instant(one.as_of)] for one in seen]
     known = {"as_of": format_instant(world.as_of), "files": files}

@@ -1,23 +1,19 @@
 """Step: tell a person what was found: one page that opens offline, and Markdown for a review."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import polars as pl
 
-from cll.page import rendering, timeline
+from cll.page import rendering, tables, timeline
 from cll.values import Verdict
 
 MARKDOWN_LIMIT = 60_000  # bytes; a comment on GitHub holds 65,536 characters
-_TOP_FEATURES, _TOP_SLICES, _TOP_REASONS, _EXAMPLES, _STRIPS = 20, 40, 20, 3, 6
+_TOP_FEATURES, _TOP_REASONS, _EXAMPLES, _STRIPS = 20, 20, 3, 6
 _FLOW = ("in", "kept", "quarantined", "duplicate", "pending")
 _LOWER = {"brier", "log_loss", "calibration_error"}  # the lower, the better
-_ORDER = (
-    "roc_auc", "average_precision", "precision", "recall", "f1", "balanced_accuracy", "accuracy",
-    "kappa_temporal", "brier", "log_loss", "calibration_error",
-)  # fmt: skip
 _BLANK_MODEL = dict.fromkeys(("model_id", "model_type", "created", "threshold", "calibration"))
 _SAYS = {
     ("promote", False): "The candidate may take over from the champion.",
@@ -35,15 +31,6 @@ class Report:
 
     html: str
     markdown: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """Figures by row and column; a cell is a scalar, `{value, low, high}` or None."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[Any, ...]], ...]
-    left_out: int = 0
 
 
 def report(
@@ -73,16 +60,24 @@ def report(
 def _facts(metrics: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
     data = metrics.get("data", {})
     flows = _flows(data)
+    counts = {name: n for name, n in tables.flat(data).items() if not (flows and name in _FLOW)}
+    compared, events = tables.compared(metrics), tables.events(metrics.get("events", {}))
     # model.json may list the features with their types.
     named = [one["name"] if isinstance(one, Mapping) else one for one in model.get("features", [])]
     return {
         "headline": _headline(metrics),
-        "metrics": _compared(metrics),
+        "simulated": bool(data.get("fallback")),
+        "metrics": compared,
         "lower": _LOWER,
-        "events": _events(metrics.get("events", {})),
-        "slices": _sliced(metrics.get("slices", {})),
+        "events": events,
+        "slices": tables.sliced(metrics.get("slices", {})),
         "flows": flows,
-        "data": {name: one for name, one in _flat(data).items() if not (flows and name in _FLOW)},
+        "data": counts,
+        "notes": {
+            "metrics": tables.notes(name for name, _ in compared.rows),
+            "events": tables.notes(name for name, _ in events.rows),
+            "data": tables.notes(counts),
+        },
         "model": {**_BLANK_MODEL, **model, "features": named},
         "importance": _importance(model.get("importance") or {}),
         "lineage": _lineage(model.get("lineage") or {}),
@@ -103,56 +98,9 @@ def _told(verdict: Verdict) -> dict[str, Any]:
     return {**asdict(verdict), "first": first, "says": _SAYS[verdict.answer, first], "tally": tally}
 
 
-def _ordered(names: Sequence[str]) -> list[str]:
-    known = [name for name in _ORDER if name in names]
-    return known + [name for name in names if name not in _ORDER]
-
-
-def _table(columns: Mapping[str, Mapping[str, Any]], most: int | None = None) -> Table:
-    """Lay columns side by side; the empty ones are left out."""
-    filled = {name: column for name, column in columns.items() if column}
-    names = _ordered(list(dict.fromkeys(key for column in filled.values() for key in column)))
-    rows = [(name, tuple(column.get(name) for column in filled.values())) for name in names]
-    return Table(tuple(filled), tuple(rows[:most]), max(0, len(rows) - (most or len(rows))))
-
-
-def _compared(metrics: Mapping[str, Any]) -> Table:
-    sides = {name: metrics.get(name, {}) for name in ("candidate", "champion", "difference")}
-    baselines = {f"baseline.{name}": column for name, column in metrics.get("baseline", {}).items()}
-    truth = {name: metrics.get(name, {}) for name in ("bayes", "gap")}
-    return _table({**sides, **baselines, **truth})
-
-
-def _is_group(value: object) -> bool:
-    return isinstance(value, Mapping) and "value" not in value
-
-
-def _events(events: Mapping[str, Any]) -> Table:
-    """Take figures alone, or a group of them for each model."""
-    alone = {name: value for name, value in events.items() if not _is_group(value)}
-    groups = {name: value for name, value in events.items() if _is_group(value)}
-    return _table({"all" if groups else "candidate": alone, **groups})
-
-
-def _sliced(slices: Mapping[str, Mapping[str, Any]]) -> Table:
-    names = _ordered(list(dict.fromkeys(key for one in slices.values() for key in one)))
-    columns = {name: {key: one.get(name) for key, one in slices.items()} for name in names}
-    return _table(columns, _TOP_SLICES)
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if _is_group(value):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
-
-
 def _flows(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Tell what became of the records, over all or by table, and whether none got lost."""
-    groups = {"": data, **{name: value for name, value in data.items() if _is_group(value)}}
+    groups = {"": data, **{name: value for name, value in data.items() if tables.is_group(value)}}
     flows = []
     for name, counts in groups.items():
         if "in" in counts:
@@ -167,7 +115,7 @@ def _flows(data: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _headline(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Pick the figures that a person asks for first, beside the champion's."""
     candidate, champion = metrics.get("candidate", {}), metrics.get("champion", {})
-    names = [name for name in _ORDER[:4] if name in candidate]
+    names = [name for name in tables.ORDER[:4] if name in candidate]
     return [
         {"name": name, "cell": candidate[name], "champion": champion.get(name)} for name in names
     ]

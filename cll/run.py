@@ -58,7 +58,7 @@ def main(root: Path, arguments: Sequence[str]) -> int:
     sweeping = bool(_SWEEP & {*flags})
     asked = [_parse(text, sweeping=sweeping) for text in texts]
     first, tree = _prepare(conf, params, asked, sweeping=sweeping)
-    job, refused = _job(root, params, tree)
+    job, refused = _job(root, params, tree, first)
     forced = [_forced(one, compose.choices_of(conf)) for one in asked]
     _hydra(conf, [*flags, *first, *forced, *_NO_LOGGING], job)
     if refused and not sweeping:
@@ -67,11 +67,12 @@ def main(root: Path, arguments: Sequence[str]) -> int:
 
 
 def _job(
-    root: Path, params: Mapping[str, Any], tree: Tree | None
+    root: Path, params: Mapping[str, Any], tree: Tree | None, first: Sequence[str]
 ) -> tuple[Callable[[DictConfig], None], list[CllError]]:
     """Return what Hydra is to call, and the list of refusals that it fills.
 
-    Without a composed tree it is a job of a sweep: it composes its own, and stops no other.
+    Without a composed tree it is a job of a sweep: it composes its own, stops no other, and says
+    above its table what it was asked for besides `first`, which params.yaml asks of each job.
     """
     refused: list[CllError] = []
 
@@ -79,11 +80,12 @@ def _job(
         found = HydraConfig.get()
         folder = Path(found.runtime.output_dir)
         try:
-            own = tree
+            own, title = tree, ""
             if own is None:
                 GlobalHydra.instance().clear()  # the sweeper's
                 own = compose.resolve(root / "conf", params, found.overrides.task)
-            experiment(root, folder, own)
+                title = f"job      {' '.join(_besides(found.overrides.task, first))}"
+            experiment(root, folder, own, title)
         except CllError as error:
             refused.append(error)
             if tree is None:
@@ -92,7 +94,15 @@ def _job(
     return job, refused
 
 
-def experiment(root: Path, folder: Path, tree: Tree) -> None:
+def _besides(overrides: Sequence[str], first: Sequence[str]) -> list[str]:
+    left = list(overrides)
+    for one in first:
+        if one in left:
+            left.remove(one)
+    return [one.removeprefix("++") for one in left]
+
+
+def experiment(root: Path, folder: Path, tree: Tree, title: str = "") -> None:
     """Run one composed experiment into `folder`, and show what came out."""
     ws = Workspace(root, folder)
     world = load_world(ws)
@@ -101,7 +111,7 @@ def experiment(root: Path, folder: Path, tree: Tree) -> None:
     ws = made_once(ws, "featurize", tree, world)
     for stage in ("train", "evaluate", "gate", "report"):
         stages.STAGES[stage](ws, tree, world)
-    table.show(folder)
+    table.show(folder, title=title)
 
 
 def _divide(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

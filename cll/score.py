@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from cll import artifact, config, store
+from cll import artifact, config, progress, store
 from cll.artifact import Predictor
 from cll.errors import ConfigError, DataRefused, Unavailable
 from cll.featurize import featurize
@@ -52,6 +52,8 @@ def score(ws: Workspace, data: Path, out: Path, model: str) -> Counts:
         raise Unavailable(f"{data}: no file to read there; JSONL, JSON, CSV and Parquet are.")
     if out.resolve() in {path.resolve() for path in source.reads}:
         raise ConfigError(f"--out={out}: is what is to be read; name another file.")
+    if _compares_with_peers(trained_with["features"]):
+        progress.note("predict: rows are compared with the entities in these files only.")
     intake = Intake(source.columns, _ALL_IS_KNOWN)
     for chunk in source(_ALL_IS_KNOWN, arrivals(ws, source.reads, load_world(ws).as_of)):
         intake.take(chunk)
@@ -111,8 +113,16 @@ def _reading(node: Mapping[str, Any], feature_set: FeatureSet, data: Path) -> di
     signals = {**node["signals"], "columns": wanted}
     if data.is_file():
         signals["files"] = ["**/*"]
-    incidents = node.get("incidents") if "incidents" in needs else None
-    return {**node, "path": str(data), "signals": signals, "incidents": incidents}
+    reading = {**node, "path": str(data), "signals": signals}
+    both = {**reading, "incidents": node.get("incidents")}
+    # A table of incidents is no table of signals, also where no feature looks at it.
+    there = data.is_dir() and config.build("source", both).missing is None
+    return both if "incidents" in needs or there else {**reading, "incidents": None}
+
+
+def _compares_with_peers(features: Mapping[str, Any]) -> bool:
+    among, surprise = (features.get(name) or {} for name in ("peers", "surprise"))
+    return bool(among.get("statistics") or surprise.get("peers"))
 
 
 def _by_our_names(has: Columns) -> dict[str, Any]:

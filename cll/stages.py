@@ -4,26 +4,22 @@
 functions in one process. A step is imported by the stage that needs it, and by no other.
 """
 
+import contextlib
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from cll import config, dataset, guard, progress, store
-from cll.errors import CllError, ConfigError
-from cll.roles import Source
-from cll.values import RECORDS, Arrival, Lineage, Rule, Verdict, format_instant
+from cll import config, dataset, guard, intake, progress, store
+from cll.errors import CllError, ConfigError, of_the_system
+from cll.values import Lineage, Rule, Verdict, format_instant
 from cll.workspace import (
-    ARRIVALS,
     Tree,
     Workspace,
-    arrivals,
     environment,
     key,
     libraries,
@@ -48,64 +44,6 @@ def compose(ws: Workspace, *, check: bool = False) -> None:
             raise ConfigError("resolved.yaml: stale; run `dvc repro` (or `cll compose`).")
         return
     store.write_bytes(ws.resolved, text.encode())
-
-
-def ingest(ws: Workspace, tree: Tree, world: config.World) -> None:
-    """Take what the source knew at `as_of`, cut it into days, and account for each record."""
-    from cll import findings  # noqa: PLC0415  what this stage alone uses
-    from cll import ingest as step  # noqa: PLC0415  what this stage alone uses
-
-    source = source_of(tree)
-    seen = _arrive(ws, source.reads, world.as_of)
-    for line in getattr(source, "skipped", ()):
-        progress.note(f"ingest: skipped {line}")
-    if getattr(source, "backfill", None) == "on_time":
-        progress.note("ingest: rows without known_at count as known in time (backfill: on_time).")
-    intake = step.Intake(source.columns, world.as_of)
-    for chunk in progress.track(source(world.as_of, seen), "ingest"):
-        intake.take(chunk)
-    folder = store.fresh(ws.signals)
-    for day, rows in intake.days():
-        store.write_frame(store.partition(folder, day), rows)
-    found = intake.signals(), intake.incidents(), intake.quarantine()
-    store.write_frame(folder / "incidents.parquet", found[1])
-    store.write_frame(folder / "quarantine.parquet", found[2])
-    findings.refuse(*found, source.columns, intake.counts())
-    for line in findings.remarks(*found):
-        progress.note(f"ingest: {line}")
-    counts = _counted(intake.counts())
-    facts = {"columns": asdict(source.columns), "counts": counts}
-    if source != config.build("source", tree["source"]):
-        facts["fallback"] = tree["source"]["fallback"]
-    made_of = {entry.file: entry.sha256 for entry in seen}
-    known = {"as_of": format_instant(world.as_of), "source": tree["source"], "files": made_of}
-    store.seal(folder, key(ws, "ingest", **known), facts)
-    store.write_json(ws.reports / "ingest.json", counts)
-    progress.note(f"ingest: {RECORDS.format(**counts)}")
-
-
-def source_of(tree: Tree) -> Source:
-    """Build the source; where its folder is missing, the fallback if one was chosen."""
-    source: Source = config.build("source", tree["source"])
-    missing = getattr(source, "missing", None)
-    if missing and tree["fallback"]:
-        progress.note(f"ingest: {missing} Simulating, since source.fallback says so.")
-        return config.build("source", tree["fallback"])  # type: ignore[no-any-return]
-    return source
-
-
-def _counted(counts: Any) -> dict[str, int]:
-    fields = asdict(counts)
-    return {"in": fields.pop("records_in"), **fields}
-
-
-def _arrive(ws: Workspace, reads: tuple[Path, ...], as_of: datetime) -> list[Arrival]:
-    """Note at which `as_of` each file's content was first seen; the log lies in git."""
-    now = arrivals(ws, progress.track(reads, "hash"), as_of)
-    log = store.read_arrivals(ws.root / ARRIVALS)
-    all_seen = {(entry.file, entry.sha256): entry for entry in [*log, *now]}
-    store.write_arrivals(ws.results / ARRIVALS, all_seen.values())
-    return now
 
 
 def featurize(ws: Workspace, tree: Tree, _world: config.World) -> None:
@@ -247,13 +185,22 @@ def report(ws: Workspace, tree: Tree, world: config.World) -> None:
 
 
 STAGES: dict[str, Callable[[Workspace, Tree, config.World], None]] = {
-    "ingest": ingest,
+    "ingest": intake.ingest,
     "featurize": featurize,
     "train": train,
     "evaluate": evaluate,
     "gate": gate,
     "report": report,
 }
+
+
+def _refused(refusal: Path, stage: str, error: CllError) -> int:
+    """Tell a refusal to the person, and, where the disk lets us, to the program that called DVC."""
+    progress.say(f"cll: {error}")
+    with contextlib.suppress(CllError, OSError):
+        told = {"exit_code": error.exit_code, "says": str(error), "stage": stage}
+        store.write_json(refusal, told)
+    return error.exit_code
 
 
 def main(name: str) -> int:
@@ -267,10 +214,10 @@ def main(name: str) -> int:
                 compose(ws)
             else:
                 STAGES[name](ws, load_tree(ws), load_world(ws))
+    except OSError as error:
+        return _refused(refusal, name, of_the_system(error))
     except CllError as error:
-        store.write_json(refusal, {"exit_code": error.exit_code, "says": str(error), "stage": name})
-        progress.say(f"cll: {error}")
-        return error.exit_code
+        return _refused(refusal, name, error)
     refusal.unlink(missing_ok=True)
     return 0
 

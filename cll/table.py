@@ -1,29 +1,41 @@
-"""A run's result on the terminal: metrics, verdict, and where the model and the report lie."""
+"""A run's result on the terminal: metrics, verdict, and where the model and the report lie.
+
+A project's own verdict counts only where DVC knows of no change since.
+"""
 
 import json
+import os
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from cll import store
-from cll.errors import DataRefused
+from cll import progress, store
+from cll.errors import CllError, ConfigError, DataRefused, Unavailable
 from cll.values import RECORDS
 from cll.workspace import Workspace
 
 WIDTH = 200  # characters of a line where no terminal says
 ANSWER_STYLE = {"promote": "green", "reject": "red", "not enough evidence": "yellow"}
 EXIT_CODES = {"promote": 0, "reject": 10, "not enough evidence": 11}
+SIMULATED = "source   simulated: the source's folder is missing (fallback)"
+# A clone without DVC's cache lacks what is large; what it has says whether the verdict holds.
+_ABSENT = {"deleted", "not in cache"}
 
 
-def show(folder: Path, console: Console | None = None) -> None:
-    """Print what the run in `folder` found."""
+def show(folder: Path, console: Console | None = None, title: str = "") -> None:
+    """Print what the run in `folder` found; of the project itself also whether that still holds."""
     console = console or _console()
     ws = Workspace(folder)
     metrics = store.read_json(folder / "metrics.json")
+    if folder == Path():
+        _note_stale(ws)
+    if title:
+        _print(console, title)
     console.print(_metrics(metrics))
     for line in _facts(metrics):
         _print(console, line)
@@ -40,10 +52,36 @@ def counts(folder: Path, *, as_json: bool) -> str:
 
 
 def verdict(folder: Path, console: Console | None = None) -> int:
-    """Print the verdict; return the exit code that goes with its answer."""
-    found = _verdict(Workspace(folder))
+    """Print the verdict; return the exit code that goes with its answer.
+
+    Raises the refusal or change since which it is not the verdict of the project as it stands.
+    """
+    ws = Workspace(folder)
+    found = _verdict(ws)
+    if why := stale(ws):
+        raise why
     _print_verdict(console or _console(), found)
     return EXIT_CODES[found["answer"]]
+
+
+def stale(ws: Workspace) -> CllError | None:
+    """Say why the verdict is not the one of the project as it stands, or None."""
+    changes = list(_changes(_status(ws.root)))
+    if changes and (refused := _refused(ws)):
+        return refused
+    for stage, path, word in changes:
+        if word not in _ABSENT:
+            return ConfigError(f"{stage}: {path} is {word} since the verdict; run `dvc repro`.")
+    form = ws.candidate / "model.json"
+    if form.is_file() and store.read_json(form)["model_id"] != _verdict(ws)["model_id"]:
+        return ConfigError(f"{form}: is not the model of reports/verdict.json; run `dvc repro`.")
+    return None
+
+
+def for_child() -> dict[str, str]:
+    """Return the environment of a DVC whose stages find this Python where they say `python`."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, "PATH": path}
 
 
 def near(path: Path) -> Path:
@@ -62,6 +100,57 @@ def _console() -> Console:
 
 def _print(console: Console, line: str) -> None:
     console.print(line, markup=False, soft_wrap=True)
+
+
+def _note_stale(ws: Workspace) -> None:
+    """Say that the figures are old; that it can't be told hides no figure."""
+    try:
+        why = stale(ws)
+    except CllError as error:
+        why = error
+    if why:
+        progress.note(f"stale: {why}")
+
+
+def _status(folder: Path) -> Mapping[str, Any]:
+    command = [sys.executable, "-m", "dvc", "status", "--json"]
+    done = subprocess.run(  # noqa: S603  our own arguments
+        command, cwd=folder, env=for_child(), capture_output=True, text=True, check=False
+    )
+    try:
+        found = json.loads(done.stdout) if done.returncode == 0 else None
+    except ValueError:
+        found = None
+    if not isinstance(found, Mapping):
+        says = (done.stderr.strip().splitlines() or ["no word"])[0].removeprefix("ERROR: ")
+        raise Unavailable(f"`dvc status` can't tell what changed: {says.rstrip('.')}; run it.")
+    return found
+
+
+def _changes(status: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield stage, path and what became of it."""
+    for stage, entries in status.items():
+        for entry in entries:
+            if not isinstance(entry, Mapping):  # "changed command"
+                yield stage, str(entry).removeprefix("changed "), "changed"
+                continue
+            for path, word in (item for paths in entry.values() for item in paths.items()):
+                if isinstance(word, Mapping):  # parameters: one that is gone is no missing file
+                    key, what = next(iter(word.items()))
+                    yield stage, f"{path}: {key}", "removed" if what == "deleted" else what
+                else:
+                    yield stage, path, word
+
+
+def _refused(ws: Workspace) -> CllError | None:
+    """Return what the stage said that failed last."""
+    try:
+        found = store.read_json(ws.reports / "refusal.json")
+        error = CllError(str(found["says"]))
+        error.exit_code = int(found["exit_code"])
+    except (CllError, TypeError, KeyError, ValueError):
+        return None
+    return error
 
 
 def _verdict(ws: Workspace) -> Mapping[str, Any]:
@@ -99,6 +188,8 @@ def _facts(metrics: Mapping[str, Any]) -> list[str]:
             "events   "
             + ", ".join(f"{k.replace('_', ' ')} {_number(v)}" for k, v in events.items())
         )
+    if isinstance(metrics["data"].get("fallback"), str):
+        lines.append(SIMULATED)
     return [*lines, f"records  {RECORDS.format(**metrics['data'])}"]
 
 

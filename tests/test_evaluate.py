@@ -231,6 +231,16 @@ def test_events_and_slices_are_those_of_the_candidate():
     assert len(judge(fleet(), settings=few).metrics["slices"]) == 4
 
 
+def test_a_slice_tells_how_many_positives_its_figures_rest_on():
+    held = fleet().rows.filter((pl.col("part") == "holdout") & (pl.col("label") == 1))
+    sure = Settings(replicates=20, min_slice_positives=1)
+    found = judge(fleet(), settings=sure).metrics["slices"]
+    for name in ("kind=leak", "entity=pod-1"):
+        column, value = name.split("=")
+        assert found[name]["positives"] == held.filter(pl.col(column) == value).height
+        assert list(found[name]) == ["positives", "roc_auc", "average_precision"]
+
+
 def test_data_tells_rows_positives_and_spans():
     found = judge(fleet())
     assert found.metrics["data"] == {
@@ -245,10 +255,19 @@ def test_data_tells_rows_positives_and_spans():
         "holdout_positives": 18,
         "holdout_from": "2026-01-04T00:00:00Z",
         "holdout_until": "2026-01-06T23:30:00Z",
+        "embargoed": 0,
         "blocks": 72,
         "positive_blocks": 18,
     }
     assert found.positive_blocks == 18
+
+
+def test_rows_on_neither_side_of_the_split_are_counted_as_embargoed():
+    gap = pl.col("time").is_between(START + timedelta(days=2), START + timedelta(days=3, hours=6))
+    part = pl.when(gap).then(pl.lit("other")).otherwise("part").alias("part")
+    data = judge(changed(fleet(), part)).metrics["data"]
+    assert data["embargoed"] == fleet().rows.filter(gap).height > 0
+    assert data["rows"] == data["train_rows"] + data["holdout_rows"] + data["embargoed"]
 
 
 def test_signs_of_a_leak_are_gathered_for_the_gate():

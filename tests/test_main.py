@@ -1,10 +1,14 @@
+import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from cll import store
+from cll.__main__ import of_the_system
 from tests import small
+from tests.conftest import ROOT
 
 HEAVY = ("sklearn", "lightgbm", "hydra", "dvc", "polars", "numpy", "omegaconf")
 COMMANDS = ["compose", "export", "gate", "ingest", "predict", "run", "show", "verify"]
@@ -96,6 +100,8 @@ def test_composing_writes_what_the_stage_would(folder):
     ("answer", "code"), [("promote", 0), ("reject", 10), ("not enough evidence", 11)]
 )
 def test_the_gates_answer_is_an_exit_code(folder, answer, code):
+    (folder / "dvc.yaml").unlink()  # nothing that could have changed
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=folder, check=True)
     verdict = {"answer": answer, "model_id": "0a", "champion": "none", "rules": []}
     store.write_json(folder / "reports" / "verdict.json", verdict)
     assert small.cll(folder, "gate").code == code
@@ -104,6 +110,7 @@ def test_the_gates_answer_is_an_exit_code(folder, answer, code):
 def test_the_result_of_a_project_is_shown(fleet):
     said = small.cll(fleet.root, "show")
     assert said.code == 0
+    assert said.err.startswith("stale: `dvc status` can't tell what changed: you are not inside")
     assert said.out.splitlines()[-3:] == [
         "model    models/candidate",
         "report   reports/report.html",
@@ -144,3 +151,57 @@ def test_ingest_tells_the_failing_stages_code(folder):
     assert said.code == 1
     assert said.out == ""
     assert said.err == "cll: `dvc repro ingest` failed; run it to see why.\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "says"),
+    [
+        ("outputs", ["run", *small.CLASSIC], "outputs"),
+        ("metrics.json", ["show"], "metrics.json: Is a directory; see to it."),
+        ("multirun", ["run", "-m", *small.CLASSIC], "multirun"),
+    ],
+)
+def test_what_the_disk_refuses_is_one_line(folder, name, words, says):
+    if name == "metrics.json":
+        (folder / name).mkdir()
+    else:
+        (folder / name).write_text("")
+    said = small.cll(folder, "--quiet", *words)
+    assert said.code == 6
+    assert said.err.startswith(f"cll: {says}")
+    assert said.err.endswith("; see to it.\n")
+    assert said.err.count("\n") == 1
+
+
+def test_a_full_disk_names_no_file():
+    error = OSError(28, "No space left on device")
+    assert str(of_the_system(error)) == "No space left on device; see to it."
+
+
+@pytest.mark.slow
+def test_files_outside_of_what_dvc_watches_are_ingested_all_the_same(folder):
+    (folder / "data" / "raw").mkdir(parents=True)
+    shutil.copytree(ROOT / "cll", folder / "cll", ignore=shutil.ignore_patterns("__pycache__"))
+    chosen = "source: files\nfeatures: kpi\nlabel: outcome\n"
+    way = "set: {source: {files: {path: telemetry, fallback: synthetic}}}\n"
+    (folder / "params.yaml").write_text(chosen + way)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=folder, check=True)
+
+    def ingested():
+        said = small.cll(folder, "ingest", "--json")
+        assert said.code == 0, said.err
+        return json.loads(said.out)["in"]
+
+    small.runs_file(folder / "telemetry" / "a.csv", rows=20)
+    assert ingested() == 20
+    small.runs_file(folder / "telemetry" / "b.csv", rows=9)
+    small.runs_file(folder / "telemetry" / "a.csv", rows=30)
+    assert ingested() == 39
+    signals = folder / "data" / "signals" / "manifest.json"
+    before = signals.stat().st_mtime_ns
+    assert ingested() == 39
+    assert signals.stat().st_mtime_ns == before
+    shutil.rmtree(folder / "telemetry")
+    assert ingested() > 1000
+    small.runs_file(folder / "telemetry" / "a.csv", rows=20)
+    assert ingested() == 20

@@ -12,7 +12,7 @@ from cll import config, stages
 ROOT = Path(__file__).parents[1]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 GRAPH = grimp.build_graph("cll", cache_dir=None)
-WIRING = ("stages", "dataset")  # modules of functions that call each other by name
+WIRING = ("stages", "intake", "dataset")  # modules of functions that call each other by name
 LAZY = {
     "ingest",
     "findings",
@@ -31,7 +31,7 @@ def functions():
     for module in WIRING:
         for node in ast.parse((ROOT / "cll" / f"{module}.py").read_text()).body:
             if isinstance(node, ast.FunctionDef):
-                name = node.name if module == "stages" else f"{module}.{node.name}"
+                name = node.name if module in {"stages", "intake"} else f"{module}.{node.name}"
                 found[name] = node
     return found
 

@@ -1,4 +1,5 @@
 import functools
+import html
 import html.parser
 import re
 import time
@@ -82,15 +83,15 @@ METRICS = {
     },
     "difference": {"roc_auc": cell(0.03116, 0.011), "average_precision": cell(0.0898, 0.031)},
     "bayes": {"roc_auc": 0.9541, "accuracy": 0.9702}, "gap": {"roc_auc": 0.0228, "accuracy": 0.0051},
-    "events": {"incidents": 38, "caught": 33, "caught_share": 0.868, "median_lead_minutes": 21.5, "p10_lead_minutes": 5.0, "false_alarms_per_day": 1.71},
+    "events": {"incidents": 38, "caught": 33, "caught_share": 0.868, "lead_minutes_median": 21.5, "lead_minutes_p10": 5.0, "alarms_per_day": 3.2, "false_alarms_per_day": 1.71},
     "slices": {
-        "group=web": {"roc_auc": 0.941, "average_precision": 0.723, "recall": 0.75},
+        "group=web": {"positives": 1031, "roc_auc": 0.941, "average_precision": 0.723, "recall": 0.75},
         "group=batch": {"roc_auc": 0.902, "average_precision": 0.61},
         "kind=leak": {"roc_auc": 0.981, "recall": 0.92}, "kind=slow_dependency": {"roc_auc": 0.861, "recall": 0.51},
     },
     "data": {
         "in": 172921, "kept": 172800, "quarantined": 31, "duplicate": 90, "pending": 0, "rows": 138240, "positives": 7258,
-        "holdout_rows": 34560, "holdout_positives": 1811, "excluded": {"immature": 240, "running": 1204},
+        "holdout_rows": 34560, "holdout_positives": 1811, "embargoed": 120, "excluded": {"immature": 240, "running": 1204, "uncovered": 60},
     },
 }  # fmt: skip
 VERDICT = Verdict(
@@ -348,6 +349,49 @@ def test_quarantine_is_counted_by_reason_with_the_first_examples():
     )
     assert "<code>raw/signals.jsonl:31</code> <code>-12.5</code>" in told().html
     assert "raw/signals.jsonl:73" not in told().html
+
+
+def test_a_record_refused_as_a_whole_names_no_field():
+    whole = rejects().with_columns(field=pl.lit(None, pl.String))
+    found = report(METRICS, VERDICT, {}, MODEL, whole, CONTEXT)
+    assert "None" not in found.html + found.markdown
+    assert "| reason 0: below 0 | 11 | whole record | `raw/signals.jsonl:10` |" in found.markdown
+    assert "<code>signals</code>, whole record" in found.html
+
+
+def test_a_slice_stands_with_its_positives():
+    assert "| Slice | Positives | ROC AUC |" in told().markdown
+    assert "| `group=web` | 1,031 | 0.941 |" in told().markdown
+    assert "<td>1,031</td>" in told().html
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "Temporal kappa is accuracy beyond no-change: 0 is no better, 1 is never wrong.",
+        "interval lies high, since its estimate is biased upwards.",
+        "Alerts close together are one alarm.",
+        "A lead time is at most the horizon",
+        "Embargoed rows have a label, but lie on neither side of the split.",
+        "Immature rows have a label that is not known yet.",
+        "Running rows lie inside an incident, which is not forecast.",
+        "Uncovered rows lie outside the observed span.",
+    ],
+)
+def test_what_a_figures_name_does_not_tell_is_told_in_a_line(says):
+    assert says in told().html
+    assert re.search(rf"^- .*{re.escape(says)}", told().markdown, re.MULTILINE)
+    bare = report({"candidate": {"roc_auc": cell(0.9)}}, VERDICT, {}, {}, rejects(), {})
+    assert says not in bare.html + bare.markdown
+
+
+def test_simulated_data_in_place_of_a_missing_folder_is_told_before_the_verdict():
+    metrics = METRICS | {"data": METRICS["data"] | {"fallback": "synthetic"}}
+    found = report(metrics, VERDICT, {}, MODEL, rejects(), CONTEXT)
+    says = "Simulated data: the source's folder was missing (fallback)."
+    for text in (html.unescape(found.html), found.markdown):
+        assert text.index(says) < text.index("The candidate may take over")
+    assert "Simulated data" not in told().html + told().markdown
 
 
 def test_importances_are_ranked_and_end_with_the_twentieth():

@@ -42,7 +42,7 @@ def kept(folder):
         ),
         (["nokey=1"], 2, "nokey: unknown key; there are: source, features, label"),
         (["seeds=1"], 2, "seeds: unknown key; did you mean seed?"),
-        (["seed=x"], 2, "seed=x: write an integer."),
+        (["seed=x"], 2, "seed=x: write an integer"),
         (["="], 2, "=: names no key; write KEY=VALUE."),
         (["source"], 2, "source: missing EQUAL at '<EOF>'. Write KEY=VALUE."),
         (["a=1=2"], 2, "a=1=2: mismatched input '='"),
@@ -219,6 +219,18 @@ def test_a_job_that_is_refused_stops_no_other_and_settings_go_with_their_choice(
     resolved = yaml.safe_load((jobs[1] / "resolved.yaml").read_text())
     assert resolved["estimator"]["C"] == 0.25  # the command line comes after params.yaml
     assert "max_rounds" not in resolved["estimator"]
+
+
+def test_each_table_of_a_sweep_says_what_its_job_was_asked_for(folder):
+    (folder / "params.yaml").write_text("source: classic\nset: {}\n")
+    words = ["source=classic", *small.CLASSIC[1:], "seed=1,2"]
+    said = small.cll(folder, "--quiet", "run", "-m", *words)
+    assert said.code == 0
+    lines = said.out.splitlines()
+    titles = [number for number, line in enumerate(lines) if line.startswith("job ")]
+    asked = " ".join(words[:-1])
+    assert [lines[n] for n in titles] == [f"job      {asked} seed={seed}" for seed in (1, 2)]
+    assert all(lines[n + 1].startswith("metric ") for n in titles)
 
 
 def test_a_sweep_composes_each_job_with_what_is_set_for_its_choice(folder):

@@ -12,6 +12,7 @@ from tests import small
 KPIS = ["cpu_usage", "memory_usage", "error_rate", "response_time"]
 RUNS = ["source=files", *small.CLASSIC[1:]]
 HISTORY = ["source=files", "features=windows", *small.CLASSIC[2:]]
+OTHER = "0a" * 8  # a champion
 PAST = ["features.windows=[30m]", "features.past_outcomes={windows: [1d]}"]
 
 
@@ -115,10 +116,12 @@ def test_a_champion_that_is_another_model_is_refused(fleet, tmp_path, out):
     ws = small.copied(fleet, tmp_path / "project")
     (ws.candidate).rename(ws.root / "models" / "other")
     (ws.root / "registry" / "models").mkdir(parents=True)
-    (ws.root / "models" / "other").rename(ws.root / "registry" / "models" / "0a")
-    (ws.root / "world.yaml").write_text('as_of: "2026-01-05T00:00:00Z"\nchampion: "0a"\n')
+    (ws.root / "models" / "other").rename(ws.root / "registry" / "models" / OTHER)
+    (ws.root / "world.yaml").write_text(
+        'as_of: "2026-01-05T00:00:00Z"\nchampion: "' + OTHER + '"\n'
+    )
     exported(fleet).write_csv(tmp_path / "data.csv")
-    with pytest.raises(SecurityRefusal, match="where 0a is in force"):
+    with pytest.raises(SecurityRefusal, match=f"where {OTHER} is in force"):
         score.score(ws, tmp_path / "data.csv", out, "champion")
 
 
@@ -178,6 +181,33 @@ def test_a_model_of_past_incidents_wants_the_folder_of_both_tables(fleet, tmp_pa
     assert_same_bits(ws, out)
     with pytest.raises(ConfigError, match="the model looks at past incidents too; name the folder"):
         score.score(ws, store.partition(ws.signals, "2026-01-02"), out, "candidate")
+
+
+def test_the_sources_own_folder_holds_incidents_that_are_no_signals(tmp_path, out):
+    ws = small.project(tmp_path / "project")
+    raw = ws.root / "data" / "raw"
+    small.runs_file(raw / "runs.csv", rows=400)
+    lines = [f"pod-{n},2026-01-0{n}T02:00:00Z,2026-01-0{n}T03:00:00Z" for n in (1, 2, 3)]
+    (raw / "incidents.csv").write_text("\n".join(["pod,from,to", *lines]) + "\n")
+    columns = "{entity: pod, start: from, end: to, kind: null}"
+    path = ws.root / "conf" / "source" / "files.yaml"
+    both = f"incidents: {{files: [incidents.csv], columns: {columns}}}"
+    path.write_text(path.read_text().replace("incidents: null", both))
+    small.reproduce(ws, RUNS, last="train")
+    counts = score.score(ws, raw, out, "candidate")
+    assert (counts.records_in, counts.quarantined) == (403, 0)
+    assert_same_bits(ws, out)
+    (raw / "incidents.csv").unlink()  # nothing looks at them
+    assert score.score(ws, raw, out, "candidate").records_in == 400
+
+
+def test_a_model_that_compares_peers_says_among_which(fleet, runs, out, monkeypatch, capsys):
+    monkeypatch.delenv("CLL_QUIET", raising=False)
+    says = "predict: rows are compared with the entities in these files only.\n"
+    score.score(fleet, fleet.signals, out, "candidate")
+    assert says in capsys.readouterr().err
+    score.score(runs, runs.root / "data" / "raw", out, "candidate")
+    assert says not in capsys.readouterr().err
 
 
 def test_a_csv_tells_instants_in_utc_and_the_same_probabilities(runs, tmp_path, out):

@@ -105,7 +105,7 @@ def test_a_resolved_yaml_that_names_what_is_not_on_the_list_is_refused(ws):
     tree = small.compose_into(ws, small.CLASSIC)
     tree["source"] = {"_target_": "os.system", "command": "touch called"}
     with pytest.raises(SecurityRefusal, match=r"_target_=os\.system: not a component of source"):
-        stages.ingest(ws, tree, world(ws))
+        stages.STAGES["ingest"](ws, tree, world(ws))
 
 
 def test_before_the_first_day_there_is_nothing_to_learn_from(ws):

@@ -1,11 +1,15 @@
 import io
 import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from cll import store, table
-from cll.errors import DataRefused, Unavailable
+from cll.errors import CllError, ConfigError, DataRefused, Unavailable
 
 LONG = "its high end must be at most a tenth, " * 8 + "and is not."
 METRICS = {
@@ -20,6 +24,40 @@ RULES = [
     {"name": "floor.accuracy", "outcome": "passed", "says": "fine."},
     {"name": "ceiling.brier", "outcome": "failed", "says": LONG},
 ]
+
+
+PIPELINE = """\
+stages:
+  one:
+    cmd: python -c "import shutil; shutil.copy('a', 'b')"
+    deps: [a]
+    params:
+      - world.yaml: [as_of]
+    outs: [b]
+"""
+
+
+def dvc(folder, *words):
+    command = [sys.executable, "-m", "dvc", *words, "-q"]
+    subprocess.run(command, cwd=folder, env=table.for_child(), check=True)
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory):
+    """A project of one stage that is up to date."""
+    folder = tmp_path_factory.mktemp("reproduced") / "project"
+    folder.mkdir()
+    (folder / "a").write_text("1")
+    (folder / "world.yaml").write_text("as_of: 1\n")
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    dvc(folder, "init", "--no-scm")
+    dvc(folder, "repro")
+    return write(folder, answer="promote")
+
+
+@pytest.fixture
+def project(reproduced, tmp_path):
+    return shutil.copytree(reproduced, tmp_path / "project")
 
 
 def write(folder, metrics=METRICS, answer="reject", rules=RULES):
@@ -54,10 +92,85 @@ def test_a_damaged_verdict_is_refused(tmp_path, text):
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a", "2", "one: a is modified since the verdict; run `dvc repro`."),
+        ("b", "2", "one: b is modified since the verdict; run `dvc repro`."),
+        ("world.yaml", "as_of: 2\n", "one: world.yaml: as_of is modified since"),
+        ("world.yaml", "{}\n", "one: world.yaml: as_of is removed since"),
+        ("dvc.yaml", PIPELINE.replace("import", "import os,"), "one: command is changed since"),
+        ("dvc.yaml", PIPELINE.replace("outs: [b]", "outs: [b, a2]"), "one: a2 is modified since"),
+    ],
+)
+def test_a_verdict_on_what_changed_since_is_refused(project, name, text, says):
+    (project / "a2").write_text("1")
+    (project / name).write_text(text)
+    with pytest.raises(ConfigError) as found:
+        table.verdict(project)
+    assert str(found.value).startswith(says)
+
+
+def test_a_clone_without_dvcs_cache_can_be_asked(project):
+    (project / "b").unlink()
+    shutil.rmtree(project / ".dvc" / "cache")
+    assert table.verdict(project) == 0
+
+
+@pytest.mark.parametrize("change", ["edit", "remove"])
+def test_what_the_failing_stage_said_and_its_code_are_the_answer(project, change):
+    (project / "a").write_text("2") if change == "edit" else (project / "a").unlink()
+    refusal = {"exit_code": 3, "says": "train: nothing to learn from.", "stage": "train"}
+    store.write_json(project / "reports" / "refusal.json", refusal)
+    with pytest.raises(CllError, match=r"^train: nothing to learn from\.$") as found:
+        table.verdict(project)
+    assert found.value.exit_code == 3
+
+
+def test_a_refusal_that_was_mended_counts_no_more(project):
+    store.write_json(project / "reports" / "refusal.json", {"exit_code": 3, "says": "no."})
+    assert table.verdict(project) == 0
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"says": "a", "exit_code": "b"}'])
+def test_a_damaged_refusal_leaves_the_change_to_be_told(project, text):
+    (project / "a").write_text("2")
+    (project / "reports" / "refusal.json").write_text(text)
+    with pytest.raises(ConfigError, match="one: a is modified"):
+        table.verdict(project)
+
+
+def test_a_verdict_on_another_model_than_the_candidate_is_refused(project):
+    store.write_json(project / "models" / "candidate" / "model.json", {"model_id": "0123abcd"})
+    assert table.verdict(project) == 0
+    store.write_json(project / "models" / "candidate" / "model.json", {"model_id": "ffff"})
+    with pytest.raises(ConfigError, match=r"model\.json: is not the model of reports/verdict"):
+        table.verdict(project)
+
+
+def test_where_dvc_knows_nothing_no_verdict_is_believed(tmp_path):
+    with pytest.raises(Unavailable, match="`dvc status` can't tell what changed: you are not"):
+        table.verdict(write(tmp_path, answer="promote"))
+
+
+def test_a_stale_project_is_shown_with_a_note_and_a_runs_folder_without(
+    project, monkeypatch, capsys
+):
+    monkeypatch.delenv("CLL_QUIET", raising=False)
+    (project / "a").write_text("2")
+    monkeypatch.chdir(project)
+    table.show(Path())
+    found = capsys.readouterr()
+    assert found.err == "stale: one: a is modified since the verdict; run `dvc repro`.\n"
+    assert "verdict  promote  0123abcd" in found.out
+    table.show(project)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
     ("answer", "code"), [("promote", 0), ("reject", 10), ("not enough evidence", 11)]
 )
-def test_each_answer_has_its_exit_code(tmp_path, capsys, answer, code):
-    assert table.verdict(write(tmp_path, answer=answer)) == code
+def test_each_answer_has_its_exit_code(project, capsys, answer, code):
+    assert table.verdict(write(project, answer=answer)) == code
     assert capsys.readouterr().out.startswith(f"verdict  {answer}  0123abcd\n")
 
 
@@ -94,6 +207,12 @@ def test_only_what_did_not_pass_is_told_and_on_one_line(shown):
     lines = shown()
     assert f"         failed: ceiling.brier: {LONG}" in lines
     assert not any("floor.accuracy" in line for line in lines)
+
+
+def test_simulated_data_is_told_as_such(shown):
+    line = "source   simulated: the source's folder is missing (fallback)"
+    assert line not in shown()
+    assert line in shown(metrics={**METRICS, "data": {**METRICS["data"], "fallback": "synthetic"}})
 
 
 def test_paths_are_told_from_the_current_folder(shown):

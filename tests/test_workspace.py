@@ -22,9 +22,11 @@ def test_no_champion_is_no_model(ws):
 
 
 def test_models_are_found_by_role_or_by_folder(ws):
-    (ws.root / "world.yaml").write_text('as_of: "2026-01-05T00:00:00Z"\nchampion: "0a"\n')
+    (ws.root / "world.yaml").write_text(
+        'as_of: "2026-01-05T00:00:00Z"\nchampion: "00112233445566aa"\n'
+    )
     assert ws.model("candidate") == ws.root / "models" / "candidate"
-    assert ws.model("champion") == ws.root / "registry" / "models" / "0a"
+    assert ws.model("champion") == ws.root / "registry" / "models" / "00112233445566aa"
     assert ws.model("some/folder") == Path("some/folder")
 
 
@@ -32,7 +34,9 @@ def test_results_go_to_a_folder_of_their_own_and_the_champion_stays(ws, tmp_path
     run = workspace.Workspace(ws.root, tmp_path / "run")
     assert run.signals == tmp_path / "run" / "data" / "signals"
     assert run.reports == tmp_path / "run" / "reports"
-    (ws.root / "world.yaml").write_text('as_of: "2026-01-05T00:00:00Z"\nchampion: "0a"\n')
+    (ws.root / "world.yaml").write_text(
+        'as_of: "2026-01-05T00:00:00Z"\nchampion: "00112233445566aa"\n'
+    )
     assert run.model("champion").is_relative_to(ws.root)
 
 

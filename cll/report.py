@@ -23,6 +23,7 @@ _SAYS = {
     ("not enough evidence", False): "The champion stays in force until there is more evidence.",
     ("not enough evidence", True): "No model comes into force until there is more evidence.",
 }
+_CHARTS = ("roc", "pr", "calibration", "scores")
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _charts(
         drawn["pr"] = charts.precision_recall(has["pr"], share, _point(metrics))
     if "calibration" in has:
         drawn["calibration"] = charts.calibration(has["calibration"])
-    if "scores" in has and (rows := timeline.scored(has["scores"])).height:
+    if "scores" in has and timeline.goes_on(rows := timeline.scored(has["scores"])):
         entities = timeline.busiest(rows, _STRIPS)
         drawn["scores"] = charts.scores(rows, entities, model.get("threshold"))
         minutes = timeline.step_us(rows) // 60_000_000
@@ -177,7 +178,7 @@ def _charts(
         strips = {"shown": len(entities), "of": of, "minutes": minutes}
     models = {name for frame in has.values() if "model" in frame for name in frame["model"]}
     return {
-        "charts": drawn,
+        "charts": dict.fromkeys(_CHARTS, "") | drawn if drawn else {},
         "strips": strips,
         "share": share,
         "two_models": "champion" in models,

@@ -336,6 +336,13 @@ def test_an_empty_curve_is_left_out():
     assert "<svg" not in report(METRICS, VERDICT, curves, MODEL, rejects(), CONTEXT).html
 
 
+@pytest.mark.parametrize("name", ["roc", "pr", "calibration", "scores"])
+def test_a_curve_that_is_not_there_leaves_the_others(name):
+    curves = {k: v for k, v in curves_of(scored(ENTITIES, 60)).items() if k != name}
+    page = report(METRICS, VERDICT, curves, MODEL, rejects(), CONTEXT).html
+    assert page.count("<svg") == len(curves)
+
+
 def test_records_that_got_lost_are_shown_as_an_inequality():
     data = {"in": 10, "kept": 8, "quarantined": 1, "duplicate": 0, "pending": 0}
     lost = report({"data": data}, VERDICT, {}, {}, rejects(), {})

@@ -37,6 +37,11 @@ def modelled(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.filter(pl.col("model").is_in(MODELS))
 
 
+def goes_on(rows: pl.DataFrame) -> bool:
+    """Tell whether there is a course of time to draw: some entity with several instants."""
+    return rows.height > 0 and rows.group_by("entity").agg(pl.n_unique("time"))["time"].max() != 1
+
+
 def busiest(rows: pl.DataFrame, most: int) -> list[str]:
     """Name the entities with the most incidents, ties by positives, probability and name."""
     runs = spans(rows).group_by("entity").len("incidents")

@@ -87,3 +87,11 @@ def test_an_incident_of_one_row_is_wide_enough_to_be_seen():
     rows = scored(["a", "a"], [0, 5], [0, 1])
     shade = timeline.shades(rows, ["a"], 60_000_000).row(0, named=True)
     assert shade["x2"] - shade["x"] == 60_000
+
+
+def test_runs_of_one_instant_an_entity_have_no_course_to_draw():
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    alone = pl.DataFrame({"entity": ["a", "b"], "time": [start, start + timedelta(minutes=1)]})
+    assert not timeline.goes_on(alone)
+    assert not timeline.goes_on(alone.clear())
+    assert timeline.goes_on(alone.with_columns(entity=pl.lit("a")))

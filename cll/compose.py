@@ -6,7 +6,8 @@ into Hydra overrides, so that `dvc repro`, `cll run` and a sweep compose in the 
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -137,7 +138,7 @@ def _asked(overrides: Sequence[str]) -> dict[str, Any]:
             try:
                 asked[key] = OverridesParser.create().parse_override(override).value()
             except HydraException as error:
-                raise ConfigError(f"{override}: {_first_line(error)}") from None
+                raise ConfigError(f"{override}: {first_line(error)}") from None
             if not isinstance(asked[key], str | list):
                 raise ConfigError(f"{key}={value}: name a choice.")
     return asked
@@ -210,26 +211,37 @@ def _quote(value: object) -> str:
 
 
 def _compose(conf: Path, overrides: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    try:
-        with initialize_config_dir(str(conf.resolve()), version_base=None, job_name="cll"):
-            cfg = hydra_compose("config", overrides=overrides, return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_first_line(error)) from None
+    where = str(conf.resolve())
+    with one_line(), initialize_config_dir(where, version_base=None, job_name="cll"):
+        cfg = hydra_compose("config", overrides=overrides, return_hydra_config=True)
     return split(cfg, cfg.hydra.runtime.choices)
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turn the errors of Hydra and OmegaConf into ours."""
+    try:
+        yield
+    except MissingConfigException as error:
+        name = error.missing_cfg_file
+        raise ConfigError(
+            f"conf/{name}.yaml: no such file, and it is chosen; restore it, or choose another."
+        ) from None
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(first_line(error)) from None
 
 
 def split(cfg: DictConfig, chosen: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Take Hydra's own part off a composed config; what is left are plain values."""
     plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    try:
+    with one_line():
         tree: Any = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(_first_line(error)) from None
     known = {group: chosen[group] for group in (_EXPERIMENT, *config.GROUPS) if chosen.get(group)}
     return tree, known
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of an error, as a sentence."""
     line = str(error).strip().split("\n", 1)[0].rstrip(".")
     return f"{line}."
 

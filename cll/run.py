@@ -9,7 +9,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from cll import compose, config, progress, stages, store, table
 from cll.errors import CllError, ConfigError, SecurityRefusal
@@ -149,7 +147,7 @@ def _parse(text: str, *, sweeping: bool) -> Override:
     try:
         found = OverridesParser.create().parse_override(text)
     except HydraException as error:
-        raise ConfigError(f"{text}: {_first_line(error)} Write KEY=VALUE.") from None
+        raise ConfigError(f"{text}: {compose.first_line(error)} Write KEY=VALUE.") from None
     name = found.key_or_group
     if not name:
         raise ConfigError(f"{text}: names no key; write KEY=VALUE.")
@@ -175,7 +173,7 @@ def _prepare(
     first = compose.baseline(conf, params, ours)
     groups = compose.choices_of(conf)
     single = [_forced(one, groups) for one in asked if not one.is_sweep_override()]
-    with _one_line(), initialize_config_dir(str(conf.resolve()), version_base=None):
+    with compose.one_line(), initialize_config_dir(str(conf.resolve()), version_base=None):
         cfg = hydra.compose("config", overrides=[*first, *single], return_hydra_config=True)
     for where, value in _leaves(OmegaConf.to_container(cfg.hydra), "hydra"):
         if where.endswith("._target_") and not str(value).startswith(_PLUGINS):
@@ -216,7 +214,7 @@ def _hydra(conf: Path, arguments: Sequence[str], job: Callable[[DictConfig], Non
     if line := os.environ.get("COMP_LINE"):  # completion doesn't know that `run` is a command
         os.environ["COMP_LINE"] = re.sub(r"^(\S+\s+)run\s", r"\1", line)
     try:
-        with _one_line():
+        with compose.one_line():
             wrap = hydra.main(
                 version_base=None, config_path=str(conf.resolve()), config_name="config"
             )
@@ -225,17 +223,3 @@ def _hydra(conf: Path, arguments: Sequence[str], job: Callable[[DictConfig], Non
         sys.argv = before
         if errors is None:
             del os.environ[_FULL_ERROR]
-
-
-@contextmanager
-def _one_line() -> Iterator[None]:
-    """Turn Hydra's errors into ours."""
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_first_line(error)) from None
-
-
-def _first_line(error: Exception) -> str:
-    line = str(error).strip().split("\n", 1)[0].rstrip(".")
-    return f"{line}."

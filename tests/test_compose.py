@@ -141,6 +141,14 @@ def test_an_unknown_key_of_a_choice_that_is_not_in_force_is_refused_as_well():
         resolve(estimator="logistic", set=values)
 
 
+def test_a_chosen_file_that_is_gone_is_named(conf):
+    (conf / "estimator" / "lightgbm.yaml").unlink()
+    with pytest.raises(
+        ConfigError, match=r"^conf/estimator/lightgbm.yaml: no such file, .* choose"
+    ):
+        compose.resolve(conf, {})
+
+
 def test_a_list_of_choices_is_for_metrics_alone():
     with pytest.raises(ConfigError, match=r"params.yaml: source=\['synthetic'\]: name one choice"):
         resolve(source=["synthetic"])

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import polars as pl
 
-from cll.values import Arrival, Chunk, Columns, Features, Floats, Matrix, Scored, Split
+from cll.values import Arrived, Columns, Features, Floats, Matrix, Piece, Scored, Split
 
 
 class Source(Protocol):
@@ -21,8 +21,8 @@ class Source(Protocol):
         """The files it would read now, sorted; empty for a source that reads none."""
         ...
 
-    def __call__(self, as_of: datetime, arrivals: Sequence[Arrival]) -> Iterator[Chunk]:
-        """Yield chunks in a stable order; `arrivals` has an entry for each file in `reads`."""
+    def __call__(self, as_of: datetime, files: Sequence[Arrived]) -> Iterator[Piece]:
+        """Yield pieces in a stable order; `files` has an entry for each file in `reads`."""
         ...
 
 
@@ -32,13 +32,33 @@ class FeatureSet(Protocol):
     @property
     def lookback(self) -> timedelta: ...
 
+    @property
+    def reads_incidents(self) -> bool:
+        """Whether incidents decide on a feature; else it is given none."""
+        ...
+
     def __call__(
         self, signals: pl.DataFrame, columns: Sequence[str], incidents: pl.DataFrame
     ) -> pl.DataFrame:
         """Return entity, time and Float32 features for each row of `signals`, in its order.
 
-        `signals` is sorted by entity and time. `columns` are its numeric columns.
+        `signals` is sorted by entity and time. `columns` are its numeric columns. A row's features
+        use no other row that became known later than it could have been scored: at its own
+        `known_at`, or a delay after its time.
         """
+        ...
+
+
+@runtime_checkable
+class Halved(FeatureSet, Protocol):
+    """A feature set that can be worked in two passes, where a day is too big for memory.
+
+    The columns of both together are those of the whole, and a pass gives the same bytes whatever
+    other rows are at hand.
+    """
+
+    def halves(self) -> tuple[FeatureSet, FeatureSet | None]:
+        """Return what needs an entity's own rows only, and what needs all entities of a time."""
         ...
 
 

@@ -1,6 +1,7 @@
 """The frozen values that flow between steps, and the columns of the frames that go with them."""
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -12,6 +13,7 @@ from pydantic import BeforeValidator, PlainSerializer
 
 from cll.errors import ConfigError
 
+Table = Literal["signals", "incidents"]
 Floats = NDArray[np.float64]
 Features = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -142,21 +144,58 @@ class Columns:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Records of one table as a source hands them over: `records` = rows + rejects, always."""
+    """Records of one table: `records` = rows + rejects + pending, always."""
 
-    table: Literal["signals", "incidents"]
+    table: Table
     rows: pl.DataFrame  # SIGNAL_KEYS + Columns, or INCIDENTS; plus `file` (String), `row` (Int64)
     rejects: pl.DataFrame  # REJECTS, one row a record
     records: int
+    pending: int = 0  # records that are still being written
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Records that a source reads at once.
+
+    Equal keys are equal records: where nothing else changed, a piece is not read again. The key
+    holds all that the records follow from, save the source's settings, code and libraries.
+    """
+
+    table: Table
+    name: str  # where a person finds it
+    key: Mapping[str, Any]  # JSON-able
+    read: Callable[[], Chunk]
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """When a file was first seen, by its content; `as_of` is the world's, never the clock's."""
+    """When a file's first `size` bytes were first seen; `as_of` is the world's, never the clock's."""
 
     file: str
-    sha256: str
+    sha256: str  # of these bytes
     as_of: datetime
+    size: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """Bytes of a file that hold whole records and arrived together."""
+
+    start: int
+    stop: int
+    row: int  # the number of the first line in it, from 1
+    sha256: str  # of these bytes
+    as_of: datetime  # when they were first seen
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A file as it lies there now, in parts that are small enough to be read at once."""
+
+    file: str
+    sha256: str  # of its whole records' bytes
+    parts: tuple[Part, ...]
+    torn: bool = False  # behind them stands a record that is still being written
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from cll.reading import instants
-from cll.reading.fields import Field, Kind, Wrong, refused, text_of
-from cll.reading.records import FAULTS, Records
+from cll.reading.fields import Field, Kind, Wrong, as_text, is_blank, text_of
+from cll.reading.records import FAULTS, NESTED, NOT_UTF8, Records
 from cll.values import VALUE_WIDTH, Flags, config_error
 
 # Factor, divisor and what is kept: shares as ratios, spans in seconds, sizes in bytes.
@@ -30,6 +30,7 @@ UNITS: dict[str, tuple[int, int, str]] = {
     "GiB": (2**30, 1, "B"),
 }
 
+_OUTCOME = "an outcome is 0, 1, true or false"
 _REQUIRED = frozenset({"entity", "time", "start", "known_at"})
 
 
@@ -75,63 +76,79 @@ def check_units(
 def cast(records: Records, fields: Sequence[Field]) -> Records:
     """Return the rows under their canonical names and types; a record with a bad value is a fault.
 
-    Blank text and NaN are missing values. A column of a type that can't be meant (a list, a number
-    where times are ISO text) raises DataRefused.
+    Blank text and NaN are missing values. Of a column of a type that can't be meant, each value is
+    a fault, as it is where the same stands in text.
     """
     columns: list[pl.Series] = []
     bad = np.zeros(records.rows.height, dtype=np.bool_)
     faults = [records.faults]
     for field in fields:
         published = records.rows[field.column]
-        values, wrong = _KINDS[field.kind](published, field)
-        if field.required:
-            wrong = [*wrong, (_blank(published), "missing")]
+        values, wrong = _cast(published, field)
+        if field.required and values.null_count():
+            blank = is_blank(published) if published.dtype == pl.String else published.is_null()
+            wrong = [*wrong, (blank, "missing")]
         for mask, reason in wrong:
-            fresh = mask.fill_null(value=False).to_numpy() & ~bad
-            if fresh.any():
+            if mask.any():
+                fresh = mask.fill_null(value=False).to_numpy() & ~bad
                 faults.append(_faults(records, published, fresh, reason))
                 bad |= fresh
         columns.append(values.alias(field.name))
     rows = pl.DataFrame(columns)
-    if bad.any():
-        rows = rows.filter(~bad)
+    if not bad.any():
+        return Records(rows, records.at, records.faults)
     merged = pl.concat(faults).sort("row", maintain_order=True)
-    return Records(rows, records.at[~bad], merged)
+    return Records(rows.filter(~bad), records.at[~bad], merged)
 
 
 def _faults(records: Records, published: pl.Series, mask: Flags, reason: str) -> pl.DataFrame:
-    text = published.filter(mask).cast(pl.String).str.slice(0, VALUE_WIDTH)
+    if published.dtype == pl.Binary:
+        shown = [
+            value[: 4 * VALUE_WIDTH].decode(errors="backslashreplace")
+            for value in published.filter(mask)
+        ]
+        text = pl.Series(shown, dtype=pl.String)
+    else:
+        text = as_text(published.filter(mask))
     constant = [pl.lit(published.name).alias("field"), pl.lit(reason).alias("reason")]
-    frame = pl.DataFrame({"row": records.at[mask], "value": text}, schema_overrides=FAULTS)
+    told = {"row": records.at[mask], "value": text.str.slice(0, VALUE_WIDTH)}
+    frame = pl.DataFrame(told, schema_overrides=FAULTS)
     return frame.with_columns(constant).select(list(FAULTS))
 
 
-def _blank(published: pl.Series) -> pl.Series:
-    if published.dtype == pl.String:
-        return published.is_null() | (published.str.strip_chars() == "")
-    return published.is_null()
+def _cast(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
+    """Turn what text can't be into faults, and the rest into what the field's kind casts from."""
+    if published.dtype.is_nested() or published.dtype == pl.Object:
+        nothing = pl.Series(published.name, [None], dtype=pl.String).new_from_index(
+            0, len(published)
+        )
+        return _KINDS[field.kind](nothing, field)[0], [(published.is_not_null(), NESTED)]
+    if published.dtype == pl.Binary:
+        text = as_text(published)
+        values, wrong = _KINDS[field.kind](text, field)
+        return values, [(published.is_not_null() & text.is_null(), NOT_UTF8), *wrong]
+    if published.dtype in (pl.Categorical, pl.Enum):
+        published = as_text(published)
+    return _KINDS[field.kind](published, field)
 
 
 def _name(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
     del field
-    if published.dtype.is_float() or published.dtype.is_nested() or published.dtype == pl.Binary:
-        raise refused(published, "a name is text or a whole number")
     if published.dtype != pl.String:
-        return published.cast(pl.String), []
-    name = pl.col(published.name)
-    told = pl.when(name.str.strip_chars() != "").then(name)
+        return as_text(published), []
+    blank = is_blank(published)
+    if blank.null_count() == 0 and blank.sum() == published.null_count():
+        return published, []
+    told = pl.when(~pl.lit(blank)).then(pl.col(published.name))
     return published.to_frame().select(told).to_series(), []
 
 
 def _number(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
-    if published.dtype == pl.String:
-        text = text_of(published)
-        values = text.cast(pl.Float64, strict=False)
-        wrong = [(text.is_not_null() & values.is_null(), "not a number")]
-    elif published.dtype.is_numeric() or published.dtype == pl.Null:
-        values, wrong = published.cast(pl.Float64), []
+    if not published.dtype.is_numeric():
+        text = published if published.dtype == pl.String else as_text(published)
+        values, wrong = _parsed(text)
     else:
-        raise refused(published, "a number is needed")
+        values, wrong = published.cast(pl.Float64), []
     wrong.append((values.is_infinite(), "infinite"))
     values = values.fill_nan(None)
     values = values if field.factor == 1 else values * field.factor
@@ -141,19 +158,39 @@ def _number(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
     return values, wrong
 
 
+def _parsed(text: pl.Series) -> tuple[pl.Series, Wrong]:
+    values = text.cast(pl.Float64, strict=False)
+    if values.null_count() == text.null_count():
+        return values, []
+    text = text_of(text)
+    values = text.cast(pl.Float64, strict=False)
+    lost = text.is_not_null() & values.is_null()
+    comma = text.str.contains(r"^[+-]?[0-9. ]+,[0-9]+$")
+    return values, [
+        (lost & comma, "not a number; write a decimal point"),
+        (lost, "not a number"),
+    ]
+
+
 def _outcome(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
     if published.dtype == pl.Boolean:
         return published.cast(pl.Float64), []
-    if published.dtype == pl.String:
-        text = text_of(published)
-        words = {"true": "1", "false": "0"}
-        told = text.str.to_lowercase().replace(words)
-        values = told.cast(pl.Float64, strict=False).fill_nan(None)
-        wrong = text.is_not_null() & ~values.is_in([0.0, 1.0]).fill_null(value=False)
-    else:
+    if published.dtype.is_numeric():
         values, _ = _number(published, field)
-        wrong = ~values.is_in([0.0, 1.0])
-    return values, [(wrong, "an outcome is 0, 1, true or false")]
+        return values, [(_neither(values), _OUTCOME)]
+    text = published if published.dtype == pl.String else as_text(published)
+    values = text.cast(pl.Float64, strict=False)
+    if values.null_count() > text.null_count():
+        text = text_of(text)
+        told = text.str.to_lowercase().replace({"true": "1", "false": "0"})
+        values = told.cast(pl.Float64, strict=False)
+    values = values.fill_nan(None)
+    lost = text.is_not_null() & values.is_null()
+    return values, [(lost | _neither(values).fill_null(value=False), _OUTCOME)]
+
+
+def _neither(values: pl.Series) -> pl.Series:
+    return (values != 0) & (values != 1)
 
 
 _KINDS: dict[str, Callable[[pl.Series, Field], tuple[pl.Series, Wrong]]] = {

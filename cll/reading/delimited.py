@@ -1,21 +1,33 @@
 """CSV, strictly: each record has the header's fields, and every fault has its line.
 
-NumPy finds records and fields over all bytes at once, Polars then parses only what is sound. Quotes
-are RFC 4180's. Where they don't pair up, the file is read line by line, so that a lost quote costs
-its own line and not the rest of the file.
+Where there is no quote and each line has as many commas as the header, which a count tells, Polars
+reads all of it at once. Else NumPy finds records and fields, and Polars parses only what is sound.
+Quotes are RFC 4180's. Where they don't pair up, the file is read line by line, so that a lost quote
+costs its own line and not the rest of the file.
 """
 
 import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from cll.errors import DataRefused
-from cll.reading.records import Fault, Numbers, Records, faults_frame, refuse_lacking
+from cll.reading.limits import count, has_longer, over
+from cll.reading.records import (
+    EMPTY,
+    NOT_UTF8,
+    Fault,
+    Numbers,
+    Records,
+    Wanted,
+    faults_frame,
+    refuse_lacking,
+)
 from cll.values import VALUE_WIDTH, Flags
 
 _NEWLINE, _COMMA, _QUOTE = b'\n,"'
@@ -32,33 +44,82 @@ class _Cuts:
     unpaired: Flags  # quotes that open or close in mid-field, or never
 
 
-def parse(text: bytes, wanted: Sequence[str]) -> Records:
-    """Read the columns `wanted` of CSV with a header; lines end in newlines."""
+def parse(text: bytes, wanted: Wanted) -> Records:
+    """Read the wanted columns of CSV with a header; lines end in newlines."""
+    return _regular(text, wanted) or _any(text, wanted)
+
+
+def _regular(text: bytes, wanted: Wanted) -> Records | None:
+    """Read text in which nothing has to be told apart, or return None."""
+    end = text.find(b"\n")
+    if (
+        end <= 0
+        or b'"' in text
+        or has_longer(text, wanted.limits.line_length)
+        or not _decodes(text)
+    ):
+        return None
+    header = _header(text[:end], wanted)
+    lines = count(text, _NEWLINE) + (not text.endswith(b"\n"))
+    if len(header) == 1 or count(text, _COMMA) != lines * (len(header) - 1):
+        return None
+    # A line with more fields than this makes Polars stop. So where none has, none has fewer.
+    rows = _parsed(text, header, wanted.columns, 1, wanted.numbers)
+    if rows is None or any(rows[name].is_infinite().any() for name in wanted.numbers):
+        # What is no number, or none that is finite, is shown as it was written.
+        rows = _parsed(text, header, wanted.columns, 1)
+    if rows is None or rows.height != lines - 1:
+        return None
+    return Records(rows, np.arange(2, lines + 1), faults_frame([]))
+
+
+def _any(text: bytes, wanted: Wanted) -> Records:
     buffer = np.frombuffer(text, dtype=np.uint8)
     cuts = _cut(buffer)
-    filled = cuts.ends - cuts.starts - (buffer[cuts.ends - 1] == _NEWLINE) > 0
+    sizes = cuts.ends - cuts.starts
+    filled = sizes - (buffer[cuts.ends - 1] == _NEWLINE) > 0
     if not filled.any():
-        raise DataRefused("the file is empty.")
+        raise DataRefused(f"{EMPTY}.")
     top = int(np.argmax(filled))
-    header = _header(text[cuts.starts[top] : cuts.ends[top]])
-    refuse_lacking(header, wanted)
+    header = _header(text[cuts.starts[top] : cuts.ends[top]], wanted)
     filled[: top + 1] = False
-    undecodable = _undecodable(text, cuts)
-    bad = undecodable | cuts.unpaired | (cuts.fields != len(header))
+    told = [
+        (_undecodable(text, cuts), NOT_UTF8),
+        (sizes > wanted.limits.line_length + 1, over("line_length", wanted.limits.line_length)),
+        (cuts.unpaired, "quotes do not pair up"),
+    ]
+    bad = filled & (cuts.fields != len(header))
+    for mask, _ in told:
+        bad |= mask & filled
     faults: list[Fault] = []
-    for i in np.flatnonzero(bad & filled):
+    for i in np.flatnonzero(bad):
         record = text[cuts.starts[i] : cuts.ends[i]][: 4 * VALUE_WIDTH].rstrip(b"\n")
-        reason = f"{cuts.fields[i]} fields where the header has {len(header)}"
-        reason = "quotes do not pair up" if cuts.unpaired[i] else reason
-        reason = "not UTF-8" if undecodable[i] else reason
+        reason = next((why for mask, why in told if mask[i]), None)
+        reason = reason or _ragged(int(cuts.fields[i]), len(header))
         faults.append((int(cuts.lines[i]), None, record.decode(errors="backslashreplace"), reason))
     good = filled & ~bad
     if good[top + 1 :].all():
         body = text[cuts.ends[top] :]
     else:
-        body = buffer[np.repeat(good, cuts.ends - cuts.starts)].tobytes()
-    rows = _rows(body, header, wanted, int(good.sum()))
+        body = buffer[np.repeat(good, sizes)].tobytes()
+    rows = _rows(body, header, wanted.columns, int(good.sum()))
     return Records(rows, cuts.lines[good], faults_frame(faults))
+
+
+def _ragged(found: int, needed: int) -> str:
+    hint = "; write decimal points, and quote a text that has commas" if found > needed else ""
+    return f"{found} fields where the header has {needed}{hint}"
+
+
+def top(path: Path, most: int) -> bytes:
+    """Return the header's bytes, with its newline: the first record that is not blank."""
+    text = b""
+    with path.open("rb") as file:
+        while len(text) <= most and (line := file.readline(most + 1)):
+            text += line
+            if text.strip() and text.count(b'"') % 2 == 0:
+                break
+    return text
 
 
 def _cut(buffer: NDArray[np.uint8]) -> _Cuts:
@@ -125,6 +186,8 @@ def _undecodable(text: bytes, cuts: _Cuts) -> Flags:
 
 
 def _decodes(piece: bytes) -> bool:
+    if piece.isascii():
+        return True
     try:
         piece.decode()
     except UnicodeDecodeError:
@@ -132,7 +195,7 @@ def _decodes(piece: bytes) -> bool:
     return True
 
 
-def _header(line: bytes) -> list[str]:
+def _header(line: bytes, wanted: Wanted) -> list[str]:
     if b"\r" in line.rstrip(b"\r\n"):
         raise DataRefused("its lines end in CR alone; write LF or CRLF.")
     try:
@@ -142,19 +205,40 @@ def _header(line: bytes) -> list[str]:
     other = next((mark for mark in ";\t|" if mark in names[0]), None)
     if len(names) == 1 and other is not None:
         raise DataRefused(f"the fields seem to be divided by {other!r}; write commas.")
+    data = any(name[:1].isdigit() for name in names) and not {*names} & {*wanted.columns}
+    hint = "The first line seems to be data: write a header. " if data else ""
+    refuse_lacking(names, wanted.columns, hint)
     return names
 
 
-def _rows(body: bytes, header: list[str], wanted: Sequence[str], count: int) -> pl.DataFrame:
-    if count == 0:
+def _rows(body: bytes, header: list[str], wanted: Sequence[str], height: int) -> pl.DataFrame:
+    if height == 0:
         return pl.DataFrame(schema=dict.fromkeys(wanted, pl.String))
-    # A header of our own: what Polars calls headerless columns differs between versions.
-    places = {name: f"f{header.index(name)}" for name in wanted}
-    ours = ",".join(f"f{i}" for i in range(len(header))).encode() + b"\n"
+    rows = _parsed(body, header, wanted, 0)
+    if rows is None or rows.height != height:
+        found = "nothing" if rows is None else f"{rows.height} records"
+        raise DataRefused(f"reads as {found} where {height} records stand.")
+    return rows
+
+
+def _parsed(
+    text: bytes,
+    header: list[str],
+    wanted: Sequence[str],
+    skip: int,
+    numbers: frozenset[str] = frozenset(),
+) -> pl.DataFrame | None:
+    # A header of our own, by the names that Polars demands where it reads none.
+    places = {name: f"column_{header.index(name) + 1}" for name in wanted}
+    schema = {f"column_{i + 1}": pl.String for i in range(len(header))}
     try:
-        rows = pl.read_csv(ours + body, columns=list(places.values()), infer_schema=False)
-    except pl.exceptions.PolarsError as why:
-        raise DataRefused(f"can't be read as CSV: {str(why).splitlines()[0]}.") from None
-    if rows.height != count:
-        raise DataRefused(f"reads as {rows.height} records where {count} stand.")
+        rows = pl.read_csv(
+            text,
+            has_header=False,
+            skip_rows=skip,
+            schema=schema | {places[name]: pl.Float64 for name in numbers},
+            columns=list(places.values()),
+        )
+    except pl.exceptions.PolarsError:
+        return None
     return rows.select(pl.col(place).alias(name) for name, place in places.items())

@@ -5,8 +5,6 @@ from typing import Literal
 
 import polars as pl
 
-from cll.errors import DataRefused
-
 Kind = Literal["name", "instant", "number", "outcome"]
 
 
@@ -23,6 +21,11 @@ class Field:
     time_format: str = "iso"  # of an instant: iso, an epoch of EPOCHS, or strptime's
     zone: str | None = None  # of instants that name none; null refuses them
 
+    @property
+    def needed(self) -> bool:
+        """Whether a file of JSON lacks something where no record has it."""
+        return self.kind == "number" or self.name in {"entity", "time", "start"}
+
 
 Wrong = list[tuple[pl.Series, str]]  # a mask and the reason for it
 
@@ -33,5 +36,30 @@ def text_of(published: pl.Series) -> pl.Series:
     return published.to_frame().select(pl.when(text != "").then(text)).to_series()
 
 
-def refused(published: pl.Series, needed: str) -> DataRefused:
-    return DataRefused(f"column {published.name!r} is {published.dtype}; {needed}.")
+def is_blank(text: pl.Series) -> pl.Series:
+    """Tell where text is null, or of blanks alone."""
+    # Only what begins with a blank can be, and those sort before "!" or behind ASCII.
+    if not ((text < "!") | (text > "\x7f")).any():
+        return text.is_null()
+    return text.is_null() | (text.str.strip_chars() == "")
+
+
+def as_text(published: pl.Series) -> pl.Series:
+    """Return values of any type as CSV would have them; null where there is no such text."""
+    if published.dtype == pl.Boolean:
+        words = pl.when(pl.first()).then(pl.lit("true")).when(~pl.first()).then(pl.lit("false"))
+        return published.to_frame().select(words.alias(published.name)).to_series()
+    if published.dtype.is_nested() or published.dtype == pl.Object:
+        told = [None if value is None else str(value) for value in published.to_list()]
+        return pl.Series(published.name, told, dtype=pl.String)
+    try:
+        return published.cast(pl.String)
+    except pl.exceptions.ComputeError:  # bytes that are not UTF-8
+        return pl.Series(published.name, [_decoded(v) for v in published], dtype=pl.String)
+
+
+def _decoded(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None

@@ -1,8 +1,9 @@
 """Which files a path and its patterns name, and what was passed over there, and why."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
+from fnmatch import fnmatch, translate
 from pathlib import Path
 
 from cll.reading.formats import format_of
@@ -37,6 +38,28 @@ def listed(path: str, patterns: Sequence[str]) -> Listed:
         elif why:
             skipped.add(f"{found.as_posix()}: {why}")
     return Listed(tuple(sorted(files, key=Path.as_posix)), tuple(sorted(skipped)))
+
+
+def fits(path: str, patterns: Sequence[str], file: str) -> bool:
+    """Tell whether a file would be listed, were it there.
+
+    >>> fits("runs", ["**/*.csv"], "runs/may/a.csv"), fits("runs", ["*"], "runs/may/a.csv")
+    (True, False)
+    """
+    wanted = [f"{path}/{pattern}" for pattern in patterns]
+    if any(fnmatch(Path(file).name, Path(pattern).name) for pattern in patterns):
+        wanted.append(path)
+    inside = [*Path(file).parts[len(Path(path).parts) :], Path(file).name]
+    hidden = any(part.startswith(".") for part in inside)
+    return not hidden and format_of(file) is not None and any(_names(one, file) for one in wanted)
+
+
+def _names(pattern: str, file: str) -> bool:
+    texts = [
+        r"(?:[^/]+/)*" if part == "**" else translate(part)[4:-3].replace(".*", "[^/]*") + "/"
+        for part in Path(pattern).as_posix().split("/")
+    ]
+    return re.fullmatch("".join(texts), Path(file).as_posix() + "/") is not None
 
 
 def _bases(path: str) -> Iterator[Path]:

@@ -4,22 +4,14 @@ CSV and JSON give strings: a JSON number keeps its text, `true` and `false` beco
 `007`, `7` and `1e5` stay what they are. Parquet gives its own types.
 """
 
-import gzip
-import io
-import zlib
-from collections.abc import Callable, Sequence
+import codecs
+from collections.abc import Callable
 from pathlib import PurePath
 
-import numpy as np
-import polars as pl
-import pyarrow as pa
-
 from cll.errors import DataRefused
-from cll.reading import delimited, objects
-from cll.reading.records import Records, faults_frame, refuse_lacking
-
-MAX_BYTES = 2**31  # unpacked; more than that is a bomb, or a file to be cut up
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+from cll.reading import columnar, delimited, objects, packed
+from cll.reading.limits import refuse_over
+from cll.reading.records import EMPTY, Records, Wanted
 
 
 def format_of(name: str) -> str | None:
@@ -29,73 +21,50 @@ def format_of(name: str) -> str | None:
     ('.csv', '.parquet', None)
     """
     path = PurePath(name.lower())
-    packed = path.suffix in {".gz", ".zst"}
-    suffix = path.with_suffix("").suffix if packed else path.suffix
-    return suffix if suffix in _READERS and not (packed and suffix == ".parquet") else None
+    is_packed = path.suffix in {".gz", ".zst"}
+    suffix = path.with_suffix("").suffix if is_packed else path.suffix
+    return suffix if suffix in _READERS and not (is_packed and suffix == ".parquet") else None
 
 
-def read(name: str, data: bytes, wanted: Sequence[str]) -> Records:
+def is_utf16(head: bytes) -> bool:
+    """Tell by the first four bytes: a mark, or the zeros that ASCII has there."""
+    return head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head[:4]
+
+
+def read(name: str, data: bytes, wanted: Wanted, before: int | None = None) -> Records:
     """Read the columns `wanted`; a file that can't be read as a whole raises DataRefused.
 
-    CSV and Parquet must have each of `wanted`. A JSON object may lack some: null.
+    `before` counts the lines before a stretch that doesn't begin its file.
     """
-    if not data:
-        raise DataRefused("the file is empty.")
-    return _READERS[format_of(name) or ""](_unpack(name, data), wanted)
+    if not data and before is None:
+        raise DataRefused(f"{EMPTY}.")
+    kind = format_of(name) or ""
+    if kind == ".parquet":
+        return columnar.parse(data, wanted)
+    text = _plain(packed.unpack(name, data, wanted.limits), begins=before is None)
+    if kind == ".json":
+        refuse_over("decompressed_size", len(text), wanted.limits.decompressed_size)
+    elif (before or 0) + len(text) > wanted.limits.rows:  # else there can't be so many
+        lines = (before or 0) + text.count(b"\n") + (not text.endswith(b"\n"))
+        refuse_over("rows", lines - (kind == ".csv"), wanted.limits.rows)
+    return _READERS[kind](text, wanted)
 
 
-def _unpack(name: str, data: bytes) -> bytes:
-    try:
-        if name.lower().endswith(".gz"):
-            unpacked = gzip.GzipFile(fileobj=io.BytesIO(data)).read(MAX_BYTES + 1)
-        elif name.lower().endswith(".zst"):
-            unpacked = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read(MAX_BYTES + 1)
-        else:
-            unpacked = data
-    except (OSError, EOFError, zlib.error) as why:
-        raise DataRefused(f"can't be unpacked: {why}.") from None
-    if len(unpacked) > MAX_BYTES:
-        raise DataRefused(f"unpacks to more than {MAX_BYTES} bytes; cut it up.")
-    return unpacked
-
-
-def _plain(data: bytes) -> bytes:
+def _plain(data: bytes, *, begins: bool) -> bytes:
     """Return text without byte-order mark and carriage returns at line ends."""
-    if data.startswith(_UTF16):
+    if begins and is_utf16(data[:4]):
         raise DataRefused("is UTF-16; write it as UTF-8.")
-    text = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
-    if not text:
-        raise DataRefused("the file is empty.")
+    text = data.removeprefix(codecs.BOM_UTF8) if begins else data
+    text = text.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in text else text
+    if not text and begins:
+        raise DataRefused(f"{EMPTY}.")
     return text
 
 
-def _csv(data: bytes, wanted: Sequence[str]) -> Records:
-    return delimited.parse(_plain(data), wanted)
-
-
-def _parquet(data: bytes, wanted: Sequence[str]) -> Records:
-    # A damaged file can make Polars panic, and a panic is no Exception.
-    damage = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
-    try:
-        refuse_lacking(list(pl.read_parquet_schema(io.BytesIO(data))), wanted)
-        rows = pl.read_parquet(io.BytesIO(data), columns=list(wanted)).select(wanted)
-    except damage as why:
-        raise DataRefused(f"can't be read as Parquet: {str(why).splitlines()[0]}.") from None
-    return Records(rows, np.arange(1, rows.height + 1), faults_frame([]))
-
-
-def _jsonl(data: bytes, wanted: Sequence[str]) -> Records:
-    return objects.parse_lines(_plain(data), wanted)
-
-
-def _json(data: bytes, wanted: Sequence[str]) -> Records:
-    return objects.parse(_plain(data), wanted)
-
-
-_READERS: dict[str, Callable[[bytes, Sequence[str]], Records]] = {
-    ".jsonl": _jsonl,
-    ".ndjson": _jsonl,
-    ".json": _json,
-    ".csv": _csv,
-    ".parquet": _parquet,
+_READERS: dict[str, Callable[[bytes, Wanted], Records]] = {
+    ".jsonl": objects.parse_lines,
+    ".ndjson": objects.parse_lines,
+    ".json": objects.parse,
+    ".csv": delimited.parse,
+    ".parquet": columnar.parse,
 }

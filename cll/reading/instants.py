@@ -1,16 +1,24 @@
 """Published times as instants in UTC: ISO text, epochs, formats of one's own, clocks with a zone."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from cll.reading.fields import Field, Wrong, refused, text_of
+from cll.reading.fields import Field, Wrong, as_text, text_of
 from cll.values import INSTANT, config_error
 
 EPOCHS = {"s": 10**6, "ms": 10**3, "us": 1, "ns": 1}  # microseconds in one; ns are divided
 YEARS = (1980, 2200)  # an epoch in the wrong unit falls out of these
 
+_OUTSIDE = f"not between {YEARS[0]} and {YEARS[1]}: another unit?"
+_FROM, _UNTIL = (
+    int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * 10**6 for year in (YEARS[0], YEARS[1] + 1)
+)
+_FARTHEST = 2.0**62  # microseconds, that 64 bits can hold
+
+_PLAIN = {19: "%Y-%m-%dT%H:%M:%S", 20: "%Y-%m-%dT%H:%M:%SZ"}  # by length
 _ISO = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
 _ISO_ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
 
@@ -31,34 +39,38 @@ def instant(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
     if published.dtype in (pl.Datetime, pl.Date):
         naive = published.cast(pl.Datetime("us", getattr(published.dtype, "time_zone", None)))
         values, wrong = _in_utc(naive, field)
-    elif field.time_format in EPOCHS and (
-        published.dtype.is_numeric() or published.dtype in (pl.String, pl.Null)
-    ):
-        values, wrong = _from_epoch(published, field.time_format)
-    elif published.dtype in (pl.String, pl.Null):
-        values, wrong = _fromtext_of(text_of(published.cast(pl.String)), field)
+    elif field.time_format in EPOCHS:
+        numeric = published.dtype.is_numeric()
+        values, wrong = _from_epoch(published if numeric else as_text(published), field.time_format)
     else:
-        raise refused(published, "set time_format to its epoch: s, ms, us or ns")
-    years = values.dt.year()
-    outside = (years < YEARS[0]) | (years > YEARS[1])
-    return values, [*wrong, (outside, f"not between {YEARS[0]} and {YEARS[1]}: another unit?")]
+        values, wrong = _from_text(as_text(published), field)
+    since = values.dt.epoch("us")
+    outside = (since < _FROM) | (since >= _UNTIL)
+    return values, [*wrong, (outside, _OUTSIDE)]
 
 
 def _from_epoch(published: pl.Series, unit: str) -> tuple[pl.Series, Wrong]:
     given = text_of(published) if published.dtype == pl.String else published
     real = given.cast(pl.Float64, strict=False).fill_nan(None)
     scaled = real / 1000 if unit == "ns" else real * EPOCHS[unit]
-    scaled = scaled.round().set(scaled.abs() >= 2.0**62, None)
+    beyond = scaled.abs() >= _FARTHEST
+    scaled = scaled.round().set(beyond, None)
     whole = given.cast(pl.Int64, strict=False)
     exact = whole // 1000 if unit == "ns" else whole * EPOCHS[unit]
     # Whole numbers stay exact; 1661140279.5 and 1.6e9 go by floating point.
     fits = ((real == whole.cast(pl.Float64)) & scaled.is_not_null()).fill_null(value=False)
     micros = exact.zip_with(fits, scaled.cast(pl.Int64, strict=False))
     wrong = given.is_not_null() & micros.is_null()
-    return micros.cast(INSTANT), [(wrong, f"not an epoch in {unit}")]
+    return micros.cast(INSTANT), [
+        (beyond & real.is_finite(), _OUTSIDE),
+        (wrong, f"not an epoch in {unit}"),
+    ]
 
 
-def _fromtext_of(text: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
+def _from_text(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
+    if field.time_format == "iso" and (quick := _at_once(published, field)) is not None:
+        return quick
+    text = text_of(published)
     iso = field.time_format == "iso"
     ready = text.str.replace(" ", "T", literal=True) if iso else text
     if not iso and "%z" not in field.time_format:
@@ -74,7 +86,23 @@ def _fromtext_of(text: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
     local, wrong = _in_utc(naive, field)
     values = local if zoned is None else zoned.zip_with(zoned.is_not_null(), local)
     lost = text.is_not_null() & values.is_null() & naive.is_null()
-    return values, [(lost, f"not a time as {field.time_format} writes it"), *wrong]
+    why = f"not a time as {field.time_format} writes it"
+    epoch = lost & text.str.contains(r"^-?[0-9]{9,}(?:\.[0-9]+)?$")
+    hint = "; set time_format to its epoch: s, ms, us or ns"
+    return values, [(epoch, why + hint), (lost, why), *wrong]
+
+
+def _at_once(text: pl.Series, field: Field) -> tuple[pl.Series, Wrong] | None:
+    """Read times that are all written alike, in the plainest way; None where they are not."""
+    first = text[text.is_not_null().arg_max() or 0] if len(text) else None
+    form = _PLAIN.get(len(first or ""))
+    if form is None or (zoned := form.endswith("Z")) != (first or "").endswith("Z"):
+        return None
+    form = form.replace("T", (first or "")[10])
+    times = text.str.to_datetime(form, time_unit="us", strict=False)
+    if times.null_count() != text.null_count():
+        return None
+    return _in_utc(times.dt.replace_time_zone("UTC") if zoned else times, field)
 
 
 def _parsed(text: pl.Series, formats: Sequence[str]) -> pl.Series:

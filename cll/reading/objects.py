@@ -5,8 +5,8 @@ apart by a pattern that is built from the first line and says the whole grammar;
 it doesn't fit are parsed one by one, and the pattern is built again from the first of them.
 """
 
+import codecs
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,130 +14,161 @@ import numpy as np
 import polars as pl
 
 from cll.errors import DataRefused
-from cll.reading.records import Fault, Records, faults_frame
+from cll.reading.limits import count, depth, has_longer, over, refuse_over
+from cll.reading.records import (
+    NESTED,
+    NOT_UTF8,
+    TRUNCATED,
+    Fault,
+    Records,
+    Wanted,
+    alike,
+    faults_frame,
+    refuse_lacking,
+)
+from cll.reading.shapes import LONGEST, TwiceError, flat, kind_of, named, pattern_of, unique
 from cll.values import VALUE_WIDTH
 
 _SHAPES = 4  # patterns that are tried on one file
-_FLAT = (
-    r'"[^"\\\x00-\x1f]*"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?'
-    r"|true|false|null|NaN|-?Infinity"
-)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {max(keys, key=keys.count)!r} stands twice")
-    return record
 
 
 _decode = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_int=str, parse_float=str, parse_constant=str
+    object_pairs_hook=unique, parse_int=str, parse_float=str, parse_constant=str
 ).decode
 
 
-def parse_lines(text: bytes, wanted: Sequence[str]) -> Records:
+def parse_lines(text: bytes, wanted: Wanted) -> Records:
     """Read JSON Lines; blank lines are no records."""
-    try:
-        lines = pl.DataFrame({"text": text.decode().split("\n")}).with_row_index("at", 1)
-    except UnicodeDecodeError:
+    left = _lines(text, wanted.limits.line_length)
+    if left is None:
         return _one_by_one(list(enumerate(text.split(b"\n"), 1)), wanted)
-    left = lines.filter(pl.col("text").str.contains(r"[^ \t\r]"))
     rows, at, odd = [], [], left.clear()
-    for _ in range(_SHAPES):
-        if left.is_empty():
-            break
-        keys = _flat_keys(left["text"][0])
-        if not set(keys) & set(wanted):
+    has: set[str] = set()
+    for again in range(_SHAPES):
+        if left.height and not left["text"][0].strip():
+            left = left.filter(left["text"].str.contains(r"[^ \t\r]"))
+        record = flat(left["text"][0]) if left.height else {}
+        kinds = {key: kind_of(value, again) for key, value in record.items()}
+        pattern = pattern_of(kinds, wanted.columns)
+        if not record.keys() & {*wanted.columns} or len(pattern) > LONGEST:
             odd, left = odd.vstack(left.head(1)), left.slice(1)
             continue
-        found = left["text"].str.extract_groups(_pattern(keys, wanted)).struct.unnest()
+        found = left["text"].str.extract_groups(pattern).struct.unnest()
         fits = found.to_series(0).is_not_null()
-        rows.append(_untokened(found.filter(fits), [k for k in keys if k in wanted], wanted))
-        at.append(left["at"].filter(fits).to_numpy())
-        left = left.filter(~fits)
-    rest = _one_by_one([(n, line.encode()) for n, line in odd.vstack(left).rows()], wanted)
+        if not fits.all():
+            found, place, left = found.filter(fits), left["at"].filter(fits), left.filter(~fits)
+        else:
+            place, left = left["at"], left.clear()
+        has |= kinds.keys()
+        rows.append(named(found, kinds, wanted.columns))
+        at.append(place.to_numpy())
+    rest = _one_by_one([(n, line.encode()) for n, line in odd.vstack(left).rows()], wanted, has)
+    return _ordered(rows, at, rest)
+
+
+def _ordered(rows: list[pl.DataFrame], at: list[Any], rest: Records) -> Records:
+    if len(rows) == 1 and not len(rest.at):
+        return Records(rows[0], at[0].astype(np.int64), rest.faults)
     places = np.concatenate([*at, rest.at]).astype(np.int64)
     order = np.argsort(places)
     return Records(pl.concat([*rows, rest.rows])[order], places[order], rest.faults)
 
 
-def parse(text: bytes, wanted: Sequence[str]) -> Records:
+def parse(text: bytes, wanted: Wanted) -> Records:
     """Read a file of one object, or of an array of them."""
+    if depth(text) > wanted.limits.nesting:
+        raise DataRefused(f"{over('nesting', wanted.limits.nesting)}.")
     try:
         found = _decode(text.decode())
     except (ValueError, RecursionError) as why:
+        if _ends_early(why):
+            raise DataRefused(f"{TRUNCATED}.") from None
         hint = "; name a file with a record a line .jsonl" if "Extra data" in str(why) else ""
         raise DataRefused(f"{_reason(why)}{hint}.") from None
-    return _records(list(enumerate(found if isinstance(found, list) else [found], 1)), [], wanted)
+    records = found if isinstance(found, list) else [found]
+    refuse_over("rows", len(records), wanted.limits.rows)
+    return _records(list(enumerate(records, 1)), [], wanted, set())
 
 
-def _flat_keys(line: str) -> list[str]:
-    """Return the keys of an object of plain values, in order; none of any other line."""
+def _ends_early(why: Exception) -> bool:
+    return isinstance(why, json.JSONDecodeError) and (
+        why.pos >= len(why.doc.rstrip()) or why.msg.startswith("Unterminated string")
+    )
+
+
+def _lines(text: bytes, longest: int) -> pl.DataFrame | None:
+    """Return all lines with their numbers, or None where Polars can't tell them apart."""
+    # Polars passes over a mark that says UTF-8; in the middle of a file it is no such mark.
+    if text.startswith(codecs.BOM_UTF8) or b"\x01" in text or has_longer(text, longest):
+        return None
     try:
-        record = _decode(line)
-    except (ValueError, RecursionError):
-        return []
-    flat = isinstance(record, dict) and not any(
-        isinstance(value, list | dict) for value in record.values()
-    )
-    # A key that JSON could write in two ways would have to be unescaped.
-    plain = flat and all(json.dumps(key) == f'"{key}"' for key in record)
-    return list(record) if plain else []
+        # By a separator that is not there, and without quotes: a line is a field.
+        lines = pl.read_csv(
+            text,
+            has_header=False,
+            separator="\x01",
+            quote_char=None,
+            schema={"text": pl.String},
+            empty_string_is_null=False,
+        )
+    except pl.exceptions.PolarsError:
+        return None
+    whole = lines.height == count(text, ord("\n")) + (not text.endswith(b"\n"))
+    return lines.with_row_index("at", 1) if whole else None
 
 
-def _pattern(keys: Sequence[str], wanted: Sequence[str]) -> str:
-    pairs = (
-        rf'"{re.escape(key)}"[ \t]*:[ \t]*({"" if key in wanted else "?:"}{_FLAT})' for key in keys
-    )
-    return r"^[ \t\r]*\{[ \t]*" + r"[ \t]*,[ \t]*".join(pairs) + r"[ \t]*\}[ \t\r]*$"
-
-
-def _untokened(tokens: pl.DataFrame, keys: Sequence[str], wanted: Sequence[str]) -> pl.DataFrame:
-    """Turn tokens into text: `"a"` is a, null is null, and anything else is its own text."""
-    tokens.columns = list(keys)
-    texts = [
-        pl.when(pl.col(key) != "null").then(pl.col(key).str.strip_chars('"'))
-        if key in keys
-        else pl.lit(None, dtype=pl.String).alias(key)
-        for key in wanted
-    ]
-    return tokens.select(texts)
-
-
-def _one_by_one(lines: Sequence[tuple[int, bytes]], wanted: Sequence[str]) -> Records:
+def _one_by_one(
+    lines: Sequence[tuple[int, bytes]], wanted: Wanted, has: set[str] | None = None
+) -> Records:
     found: list[tuple[int, Any]] = []
     faults: list[Fault] = []
+    limits = wanted.limits
     for number, line in lines:
         if not line or line.isspace():
             continue
+        reason = over("line_length", limits.line_length) if len(line) > limits.line_length else None
+        if reason is None and line.count(b"[") + line.count(b"{") > limits.nesting:
+            reason = over("nesting", limits.nesting) if depth(line) > limits.nesting else None
         try:
-            found.append((number, _decode(line.decode())))
+            if reason is None:
+                found.append((number, _decode(line.decode())))
         except (ValueError, RecursionError) as why:
+            reason = _reason(why)
+        if reason is not None:
             text = line[: 4 * VALUE_WIDTH].decode(errors="backslashreplace")
-            faults.append((number, None, text, _reason(why)))
-    return _records(found, faults, wanted)
+            faults.append((number, None, text, reason))
+    return _records(found, faults, wanted, has or set())
 
 
 def _reason(why: Exception) -> str:
     if isinstance(why, UnicodeDecodeError):
-        return "not UTF-8"
+        return NOT_UTF8
+    if isinstance(why, TwiceError):
+        return str(why)
     return f"not JSON: {'nested too deep' if isinstance(why, RecursionError) else why}"
 
 
-def _records(found: list[tuple[int, Any]], faults: list[Fault], wanted: Sequence[str]) -> Records:
+def _records(
+    found: list[tuple[int, Any]], faults: list[Fault], wanted: Wanted, has: set[str]
+) -> Records:
     objects = [(n, record) for n, record in found if isinstance(record, dict)]
     if len(objects) < len(found):
         others = ((n, record) for n, record in found if not isinstance(record, dict))
         faults += [(n, None, str(record), "not an object") for n, record in others]
+    if objects or has:
+        has = has.union(*(record.keys() for _, record in objects))
+        others = sorted(has.difference(wanted.columns))
+        # Telemetry may be sparse: a key that no record has is missed where it was renamed.
+        missed = (n for n in wanted.needed if n not in wanted.numbers or n in has)
+        renamed = (n for n in wanted.numbers if n not in has and alike(n, others))
+        refuse_lacking(sorted(has), [*missed, *sorted(renamed)])
     try:
-        rows = _frame([record for _, record in objects], wanted)
+        rows = _frame([record for _, record in objects], wanted.columns)
     except (TypeError, UnicodeEncodeError):
-        told = [(n, _texts(record, wanted)) for n, record in objects]
+        told = [(n, _texts(record, wanted.columns)) for n, record in objects]
         faults += [(n, *texts) for n, texts in told if isinstance(texts, tuple)]
         objects = [(n, texts) for n, texts in told if isinstance(texts, dict)]
-        rows = _frame([texts for _, texts in objects], wanted)
+        rows = _frame([texts for _, texts in objects], wanted.columns)
     at = np.array([n for n, _ in objects], dtype=np.int64)
     return Records(rows, at, faults_frame(faults))
 
@@ -157,8 +188,8 @@ def _texts(
         value = record.get(name)
         text = str(value).lower() if isinstance(value, bool) else value
         if text is not None and not isinstance(text, str):
-            return name, str(value), "a list or an object, where a value is needed"
+            return name, str(value), NESTED
         if text is not None and any("\ud800" <= letter <= "\udfff" for letter in text):
-            return name, text, "not UTF-8"
+            return name, text, NOT_UTF8
         texts[name] = text
     return texts

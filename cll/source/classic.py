@@ -1,7 +1,7 @@
 """Simulate the classic exercise: independent runs that fail where thresholds are crossed, and noise."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,11 +16,13 @@ from cll.values import (
     OUTCOME_KNOWN_AT,
     REJECTS,
     TRUTH_PREFIX,
-    Arrival,
+    Arrived,
     Chunk,
     Columns,
     Floats,
     Instant,
+    Piece,
+    format_instant,
 )
 
 _KPIS = ("cpu_usage", "memory_usage", "error_rate", "response_time")
@@ -46,9 +48,13 @@ class Classic:
     def reads(self) -> tuple[Path, ...]:
         return ()
 
-    def __call__(self, as_of: datetime, arrivals: Sequence[Arrival]) -> Iterator[Chunk]:
+    def __call__(self, as_of: datetime, files: Sequence[Arrived]) -> Iterator[Piece]:
         """Yield the runs, also those after `as_of`: they became known later. No incidents."""
-        del as_of, arrivals
+        del as_of, files
+        key = {**asdict(self), "start": format_instant(self.start)}
+        yield Piece("signals", "classic", key, self._runs)
+
+    def _runs(self) -> Chunk:
         rng = np.random.Generator(np.random.Philox(self.seed))
         kpis = _kpis(rng.random((self.rows, len(_KPIS))), rng.random((self.rows, 1)))
         over = (kpis > _THRESHOLDS).sum(axis=1)
@@ -68,7 +74,7 @@ class Classic:
             pl.lit("classic").alias("file"),
             "row",
         )
-        yield Chunk("signals", rows, pl.DataFrame(schema=REJECTS), self.rows)
+        return Chunk("signals", rows, pl.DataFrame(schema=REJECTS), self.rows)
 
 
 def _kpis(own: Floats, stress: Floats) -> Floats:

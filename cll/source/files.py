@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,9 +11,12 @@ import numpy as np
 import polars as pl
 
 from cll.errors import DataRefused, Unavailable
-from cll.reading import casting, folders, formats
-from cll.reading.mapping import Clock, Incidents, Signals
-from cll.reading.records import Records, faults_frame
+from cll.reading import casting, extents, folders
+from cll.reading.extents import Extent
+from cll.reading.fields import Field
+from cll.reading.limits import Limits
+from cll.reading.mapping import Clock, Incidents, Mapped, Signals
+from cll.reading.records import Records, Wanted, faults_frame
 from cll.values import (
     GROUP,
     INCIDENTS,
@@ -21,13 +25,15 @@ from cll.values import (
     OUTCOME_KNOWN_AT,
     REJECTS,
     SIGNAL_KEYS,
-    Arrival,
+    Arrived,
     Chunk,
     Columns,
+    Piece,
+    Table,
     config_error,
+    format_instant,
 )
 
-Table = Literal["signals", "incidents"]
 _PLACE = {"file": pl.String, "row": pl.Int64}
 
 
@@ -45,6 +51,7 @@ class Files:
     labels: tuple[str, ...] = ()
     backfill: Literal["on_time", "arrival"] = "on_time"
     fallback: Literal["none", "synthetic"] = "none"
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         for name in self.signals.numeric:
@@ -87,6 +94,11 @@ class Files:
         patterns = (*self.signals.files, *(self.incidents.files if self.incidents else ()))
         return folders.listed(self.path, patterns).skipped
 
+    def fits(self, file: str) -> bool:
+        """Whether a file of this name would be read, were it there."""
+        patterns = (*self.signals.files, *(self.incidents.files if self.incidents else ()))
+        return folders.fits(self.path, patterns, file)
+
     @property
     def reads(self) -> tuple[Path, ...]:
         if self.missing is not None:
@@ -94,15 +106,37 @@ class Files:
         found = (path for files in self._tables.values() for path in files)
         return tuple(sorted(found, key=Path.as_posix))
 
-    def __call__(self, as_of: datetime, arrivals: Sequence[Arrival]) -> Iterator[Chunk]:
-        """Yield a chunk a file, incidents last; `as_of` cuts nothing here, ingest does."""
+    def __call__(self, as_of: datetime, files: Sequence[Arrived]) -> Iterator[Piece]:
+        """Yield the files' pieces, incidents last; `as_of` cuts nothing here, ingest does."""
         del as_of
         if self.missing is not None:
             raise Unavailable(self.missing)
-        seen = {arrival.file: arrival.as_of for arrival in arrivals}
-        for table, files in self._tables.items():
-            for path in files:
-                yield self._chunk(table, path, seen)
+        arrived = {one.file: one for one in files}
+        for table, paths in self._tables.items():
+            for path in paths:
+                file = path.as_posix()
+                yield from self._pieces(table, arrived.get(file, Arrived(file, "", ())))
+
+    def _pieces(self, table: Table, file: Arrived) -> Iterator[Piece]:
+        dates_arrival = self.backfill == "arrival" and self._mapped(table).get("known_at") is None
+        before = 0
+        for extent in extents.extents(file, self.limits):
+            key = extent.key
+            if dates_arrival and extent.as_of is not None:
+                key["as_of"] = format_instant(extent.as_of)
+            if table == "signals" and self.signals.clock is not None:
+                key["before"] = before
+            read = partial(self._chunk, table, extent, before)
+            yield Piece(table, file.file, key, read)
+            if "before" in key and len(file.parts) > 1:
+                before += read().records
+        if file.torn:
+            waiting = Chunk(table, *self._empty(table), 1, 1)
+            yield Piece(table, file.file, {"file": file.file, "torn": True}, lambda: waiting)
+
+    def _mapped(self, table: Table) -> Mapped:
+        incidents = table == "incidents" and self.incidents is not None
+        return self.incidents.columns if incidents and self.incidents else self.signals.columns
 
     @property
     def _tables(self) -> dict[Table, tuple[Path, ...]]:
@@ -126,25 +160,32 @@ class Files:
             "incidents": {**INCIDENTS, **_PLACE},
         }
 
-    def _chunk(self, table: Table, path: Path, seen: dict[str, datetime]) -> Chunk:
-        file, schema = path.as_posix(), self._schemas[table]
+    def _empty(self, table: Table) -> tuple[pl.DataFrame, pl.DataFrame]:
+        return pl.DataFrame(schema=self._schemas[table]), pl.DataFrame(schema=REJECTS)
+
+    def _chunk(self, table: Table, extent: Extent, before: int) -> Chunk:
+        rows, rejects = self._empty(table)
         fields = self.incidents.fields if table == "incidents" and self.incidents else None
         fields = fields or self.signals.fields
-        wanted = list(dict.fromkeys(one.column for one in fields))
         try:
-            records = casting.cast(formats.read(file, path.read_bytes(), wanted), fields)
+            wanted = _wanted(fields, self.limits)
+            records = casting.cast(extents.read(extent, wanted), fields)
         except (DataRefused, OSError) as why:
-            faults, rows = faults_frame([(None, None, None, _reason(why))]), pl.DataFrame()
+            faults = faults_frame([(None, None, None, _reason(why))])
         else:
-            arrived = None if self.backfill == "on_time" else seen[file]
-            faults, rows = records.faults, self._dated(table, records, arrived)
-            rows = rows.with_columns(pl.lit(file).alias("file"), pl.Series("row", records.at))
-        placed = [pl.lit(table).alias("table"), pl.lit(file).alias("file")]
-        rejects = faults.with_columns(placed).select(list(REJECTS))
-        rows = rows.select(list(schema)) if rows.width else pl.DataFrame(schema=schema)
+            told = self._dated(table, records, extent.as_of, before)
+            # The file's name comes last, since selecting it would write it out row by row.
+            rows = told.select(name for name in rows.columns if name not in _PLACE).with_columns(
+                pl.lit(extent.file).alias("file"), pl.Series("row", records.at, pl.Int64)
+            )
+            faults = records.faults
+        placed = [pl.lit(table).alias("table"), pl.lit(extent.file).alias("file")]
+        rejects = faults.with_columns(placed).select(rejects.columns)
         return Chunk(table, rows, rejects, rows.height + rejects.height)
 
-    def _dated(self, table: Table, records: Records, arrived: datetime | None) -> pl.DataFrame:
+    def _dated(
+        self, table: Table, records: Records, arrived: datetime | None, before: int
+    ) -> pl.DataFrame:
         """Fill in what the file doesn't tell: entity, time, and when each row was known."""
         rows, happened = records.rows, "time" if table == "signals" else "start"
         if table == "incidents" and "kind" not in rows:
@@ -152,19 +193,29 @@ class Files:
         if table == "signals" and self.signals.entity_default is not None:
             rows = rows.with_columns(entity=pl.lit(self.signals.entity_default))
         if table == "signals" and self.signals.clock is not None:
-            rows = rows.with_columns(time=_ticks(records, self.signals.clock))
+            rows = rows.with_columns(time=_ticks(records, self.signals.clock, before))
         if "known_at" not in rows:
-            known = pl.col(happened) if arrived is None else pl.lit(arrived, dtype=INSTANT)
+            late = self.backfill == "arrival" and arrived is not None
+            known = pl.lit(arrived, dtype=INSTANT) if late else pl.col(happened)
             rows = rows.with_columns(known_at=known)
         if OUTCOME in rows and OUTCOME_KNOWN_AT not in rows:
-            told = pl.when(pl.col(OUTCOME).is_not_null()).then("known_at")
+            told = pl.col("known_at")
+            if rows[OUTCOME].null_count():
+                told = pl.when(pl.col(OUTCOME).is_not_null()).then(told)
             rows = rows.with_columns(told.alias(OUTCOME_KNOWN_AT))
         return rows
 
 
-def _ticks(records: Records, clock: Clock) -> pl.Expr:
+def _wanted(fields: Sequence[Field], limits: Limits) -> Wanted:
+    columns = dict.fromkeys(one.column for one in fields)
+    others = {one.column for one in fields if one.kind != "number"}
+    needed = dict.fromkeys(one.column for one in fields if one.needed)
+    return Wanted(tuple(columns), tuple(needed), frozenset(columns.keys() - others), limits)
+
+
+def _ticks(records: Records, clock: Clock, before: int) -> pl.Expr:
     everything = np.sort(np.concatenate([records.at, records.faults["row"].to_numpy()]))
-    number = pl.Series(np.searchsorted(everything, records.at), dtype=pl.Int64)
+    number = pl.Series(before + np.searchsorted(everything, records.at), dtype=pl.Int64)
     step = pl.lit(clock.step, dtype=pl.Duration("us"))
     return pl.lit(clock.start, dtype=INSTANT) + pl.lit(number) * step
 

@@ -1,9 +1,9 @@
 """Simulate a fleet whose incidents build up before they break, and tell each label's true chance."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +13,7 @@ from annotated_types import Ge, Interval
 from numpy.typing import NDArray
 
 from cll import fleet
+from cll.source.lives import Chances, Lives
 from cll.values import (
     GROUP,
     INCIDENTS,
@@ -21,12 +22,14 @@ from cll.values import (
     OUTCOME_KNOWN_AT,
     REJECTS,
     TRUTH_PREFIX,
-    Arrival,
+    Arrived,
     Chunk,
     Columns,
     Duration,
+    Flags,
     Floats,
     Instant,
+    Piece,
     config_error,
     format_duration,
     format_instant,
@@ -39,7 +42,6 @@ _NEVER = 1 << 60  # a step that no simulation reaches
 _DIGITS = 8  # of a true chance: beyond what is used, short of another CPU's last bit
 _OUTCOMES, _MISSING, _LATE, _DUPLICATES = 3, 4, 5, 6  # streams of random numbers
 
-Chances = Callable[[int, int], Floats]
 Share = Annotated[float, Interval(ge=0, le=1)]
 
 
@@ -81,26 +83,38 @@ class Synthetic:
     def reads(self) -> tuple[Path, ...]:
         return ()
 
-    def __call__(self, as_of: datetime, arrivals: Sequence[Arrival]) -> Iterator[Chunk]:
-        """Yield each day's signals, then the incidents; what begins at `as_of` is not over yet."""
-        del arrivals
-        slots, steps = _DAY // self.step, max(0, self._steps_before(as_of))
+    def __call__(self, as_of: datetime, files: Sequence[Arrived]) -> Iterator[Piece]:
+        """Yield each day's signals, then the incidents; what begins at `as_of` is not over yet.
+
+        A day is simulated when it is read, and the chain that leads to it once for all pieces.
+        """
+        del files
+        days = -(-max(0, self._steps_before(as_of)) // (_DAY // self.step))
+        slots, rows = _DAY // self.step, self.entities * (_DAY // self.step)
+        build = partial(fleet.build, self.seed, self.entities, slots, self.drift)
         drift = _NEVER if self.drift_at is None else self._steps_before(self.drift_at)
-        world = fleet.build(self.seed, self.entities, slots, self.drift)
-        chances: Chances = cache(partial(fleet.incident_chance, world))
-        state, handed = fleet.begin(world), 0
-        failing = [np.zeros((0, self.entities), np.int8)]  # 0 while not, else 1 + kind
-        for day in range(-(-steps // slots)):
-            drift_slot = drift - day * slots
-            lived, state = fleet.live(world, state, day, drift_slot)
-            failing.append(((lived.kind + 1) * (lived.stage == fleet.BROKEN)).astype(np.int8))
-            told = self._told(world, lived, day).with_columns(
-                self._truths(lived, chances, drift_slot)
-            )
-            rows = self._delivered(told, day).filter(pl.col("time") < as_of)
-            yield _chunk("signals", rows, handed)
-            handed += rows.height
-        yield _chunk("incidents", self._incidents(np.concatenate(failing)[:steps]), 0)
+        lives, handed = Lives(build, slots, drift), 0
+        for day in range(days):
+            until = min(as_of, self.start + (day + 1) * _DAY)
+            key = {"day": day, "until": format_instant(until)}
+            yield Piece("signals", "synthetic", key, partial(self._day, lives, day, until, handed))
+            handed += rows + int(self._repeated(day, rows).sum()) if self.duplicates else rows
+        key = {"incidents": True, "as_of": format_instant(as_of)}
+        yield Piece("incidents", "synthetic", key, partial(self._failed, lives, as_of))
+
+    def _day(self, lives: Lives, day: int, until: datetime, before: int) -> Chunk:
+        lived = lives.day(day)
+        told = self._told(lives.world, lived, day).with_columns(
+            self._truths(lived, lives.chances, lives.drift_slot(day))
+        )
+        rows = self._delivered(told, day).filter(pl.col("time") < until)
+        return _chunk("signals", rows, before)
+
+    def _failed(self, lives: Lives, as_of: datetime) -> Chunk:
+        steps = max(0, self._steps_before(as_of))
+        failing = [lives.failing(day) for day in range(-(-steps // (_DAY // self.step)))]
+        none = np.zeros((0, self.entities), np.int8)
+        return _chunk("incidents", self._incidents(np.concatenate([none, *failing])[:steps]), 0)
 
     def _steps_before(self, instant: datetime) -> int:
         return -((self.start - instant) // self.step)
@@ -154,9 +168,12 @@ class Synthetic:
                 pl.col("known_at") + pl.duration(seconds=pl.lit(pl.Series(wait)))
             )
         if self.duplicates:
-            drawn = fleet.random(self.seed, _DUPLICATES, day).random(told.height)
-            told = told[np.repeat(np.arange(told.height), 1 + (drawn < self.duplicates))]
+            told = told[np.repeat(np.arange(told.height), 1 + self._repeated(day, told.height))]
         return told
+
+    def _repeated(self, day: int, rows: int) -> Flags:
+        drawn = fleet.random(self.seed, _DUPLICATES, day).random(rows)
+        return drawn < self.duplicates
 
     def _incidents(self, failing: NDArray[np.int8]) -> pl.DataFrame:
         """Read the intervals off the steps that have passed; the last of an entity may be open."""

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from cll.errors import Unavailable
 from cll.source.files import Files
+from tests.source.draining import chunks
 
 AS_OF = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -36,6 +37,7 @@ def test_a_chosen_fallback_is_told_apart_from_a_folder_that_is_there(tmp_path):
 
 def test_a_run_is_a_json_file_or_a_json_line(tmp_path):
     run = {"entity": "agent-1", "time": "2026-01-01T00:00:00Z", "cpu_usage": 0.5, "failed": True}
+    run |= dict.fromkeys(["memory_usage", "error_rate", "response_time"])
     (tmp_path / "a.json").write_text(json.dumps(run, indent=2))
     (tmp_path / "b.jsonl").write_text(
         json.dumps(run | {"entity": "agent-2", "failed": False})
@@ -43,7 +45,7 @@ def test_a_run_is_a_json_file_or_a_json_line(tmp_path):
         + json.dumps(run | {"entity": "agent-3", "failed": None})
         + "\n"
     )
-    one, two = runs(tmp_path)(AS_OF, [])
+    one, two = chunks(runs(tmp_path), AS_OF)
     assert one.rows.select("entity", "cpu_usage", "error_rate", "outcome").rows() == [
         ("agent-1", 0.5, None, 1.0)
     ]

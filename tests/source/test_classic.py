@@ -12,13 +12,14 @@ from sklearn.preprocessing import StandardScaler
 
 from cll.source.classic import Classic
 from cll.values import SIGNAL_KEYS
+from tests.source.draining import chunks, pieces
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CONF = Path(__file__).parents[2] / "conf" / "source" / "classic.yaml"
 
 
 def told(source):
-    (chunk,) = source(START + timedelta(days=30), ())
+    (chunk,) = chunks(source, START + timedelta(days=30))
     return chunk.rows
 
 
@@ -47,7 +48,7 @@ def test_the_yaml_holds_the_defaults():
 
 
 def test_a_chunk_holds_the_columns_it_promises():
-    (chunk,) = Classic()(START, ())
+    (chunk,) = chunks(Classic(), START)
     columns = Classic().columns
     promised = [*SIGNAL_KEYS, *columns.numeric, "outcome", "outcome_known_at", *columns.truth]
     assert chunk.rows.columns == [*promised, "file", "row"]
@@ -98,3 +99,9 @@ def test_logistic_regression_reaches_82_percent_for_other_seeds_too():
 
 def test_it_reads_no_files():
     assert Classic().reads == ()
+
+
+def test_the_same_runs_are_one_piece_whatever_is_known():
+    (early,), (late,) = pieces(Classic(), START), pieces(Classic(), START + timedelta(days=9))
+    (other,) = pieces(Classic(seed=8), START)
+    assert early.key == late.key != other.key

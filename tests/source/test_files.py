@@ -11,8 +11,10 @@ import yaml
 from pydantic import TypeAdapter
 
 from cll.errors import ConfigError, Unavailable
+from cll.reading.limits import Limits
 from cll.source.files import Clock, Files, Incidents, Signals
-from cll.values import INCIDENTS, INSTANT, REJECTS, Arrival
+from cll.values import INCIDENTS, INSTANT, REJECTS
+from tests.source.draining import arrived, chunks
 
 AS_OF = datetime(2026, 1, 31, tzinfo=UTC)
 BOUTIQUE = Path("../shared/data/online-boutique")
@@ -22,11 +24,9 @@ PLAIN = {"entity": "entity", "time": "time", "cpu_usage": "cpu"}
 
 
 def read(folder, **settings):
-    chunks = list(Files(path=str(folder), **settings)(AS_OF, []))
-    for chunk in chunks:
-        assert chunk.records == chunk.rows.height + chunk.rejects.height
-        assert dict(chunk.rejects.schema) == REJECTS
-    return chunks
+    found = chunks(Files(path=str(folder), **settings), AS_OF)
+    assert all(dict(chunk.rejects.schema) == REJECTS for chunk in found)
+    return found
 
 
 def rows(folder, **settings):
@@ -92,7 +92,7 @@ def test_links_pipes_and_foreign_endings_are_passed_over_by_name(tmp_path):
         "notes.txt: no format that is read here",
         "pipe.csv: not a regular file",
     }
-    assert [chunk.records for chunk in source(AS_OF, [])] == [1, 0]
+    assert [chunk.records for chunk in chunks(source, AS_OF)] == [1, 0]
 
 
 def test_a_path_may_be_a_file_or_a_glob(tmp_path):
@@ -102,6 +102,19 @@ def test_a_path_may_be_a_file_or_a_glob(tmp_path):
     assert len(Files(path=f"{tmp_path}/*day").reads) == 2
     assert len(Files(path=f"{tmp_path}/tues*/*.csv").reads) == 1
     assert Files(path=f"{tmp_path}/monday/a.csv").reads == (tmp_path / "monday" / "a.csv",)
+
+
+def test_a_file_fits_by_its_name_as_if_it_were_there(tmp_path):
+    files = ["a.csv", "sub/b.csv", "sub/deep/c.jsonl.gz", "sub/notes.txt", ".d.csv", "sub/.e/f.csv"]
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    for patterns in (("**/*",), ("*",), ("sub/*.csv", "**/deep/*"), ("?.csv",), ("[ab].csv",)):
+        for path in (f"{tmp_path}", f"{tmp_path}/*", f"{tmp_path}/a.csv"):
+            source = Files(path=path, signals=plain(files=patterns))
+            if source.missing is None:
+                read = {file.as_posix() for file in source.reads}
+                assert read == {f"{tmp_path}/{n}" for n in files if source.fits(f"{tmp_path}/{n}")}
 
 
 def test_an_unreadable_file_is_one_reject_and_the_others_are_read(tmp_path):
@@ -120,23 +133,26 @@ def test_an_unreadable_file_is_one_reject_and_the_others_are_read(tmp_path):
     assert rows(tmp_path, signals=plain()).height == 1
 
 
-def test_a_column_of_a_type_that_cannot_be_meant_refuses_the_file(tmp_path):
+def test_a_column_of_a_type_that_cannot_be_meant_is_a_fault_in_each_record(tmp_path):
     time = pl.Series([AS_OF], dtype=INSTANT)
-    for column, series, reason in [
-        ("cpu", pl.Series([True]), "column 'cpu' is Boolean; a number is needed"),
-        ("cpu", pl.Series([[1.0]]), "a number is needed"),
-        ("entity", pl.Series([1.5]), "a name is text or a whole number"),
-        ("time", pl.Series([1767225600]), "set time_format to its epoch"),
+    for column, series, value, reason in [
+        ("cpu", pl.Series([True]), "true", "not a number"),
+        ("cpu", pl.Series([[1.0]]), "[1.0]", "a list or an object, where a value is needed"),
+        ("entity", pl.Series([b"a\xff"]), "a\\xff", "not UTF-8"),
+        ("time", pl.Series([1767225600]), "1767225600", "not a time as iso writes it; set"),
     ]:
         frame = pl.DataFrame({"entity": ["a"], "time": time, "cpu": [1.0]})
         frame.with_columns(series.alias(column)).write_parquet(tmp_path / "a.parquet")
-        assert reason in rejects(tmp_path, signals=plain())["reason"][0]
+        (found,) = rejects(tmp_path, signals=plain()).rows(named=True)
+        assert (found["row"], found["field"], found["value"]) == (1, column, value)
+        assert found["reason"].startswith(reason)
 
 
 def test_a_value_that_is_no_number_is_rejected_with_its_line(tmp_path):
     kept, bad = values(tmp_path, ["1", "x" * 200, '"1,5"', "true", "1_0", "NA", "inf", "1e400"])
     assert kept == [1.0]
     reason = ["not a number"] * 5 + ["infinite"] * 2
+    reason[1] = "not a number; write a decimal point"
     assert bad == list(
         zip(["x" * 80, "1,5", "true", "1_0", "NA", "inf", "1e400"], reason, strict=True)
     )
@@ -274,10 +290,10 @@ def test_an_outcome_may_be_a_number_or_a_boolean_and_nothing_else(tmp_path):
 def test_known_at_is_mapped_or_the_time_or_the_files_arrival(tmp_path):
     file = tmp_path / "a.csv"
     file.write_text("entity,time,cpu,seen\na,2026-01-01T00:00:00Z,1,2026-01-02T00:00:00Z\n")
-    arrivals = [Arrival(file.as_posix(), "0", AS_OF)]
+    files = [arrived(file, (None, AS_OF))]
     mapped = Signals(columns={**PLAIN, "known_at": "seen"})
     known = [
-        next(iter(source(AS_OF, arrivals))).rows["known_at"][0]
+        chunks(source, AS_OF, files)[0].rows["known_at"][0]
         for source in (
             Files(path=str(tmp_path), signals=mapped, backfill="arrival"),
             Files(path=str(tmp_path), signals=plain()),
@@ -356,6 +372,8 @@ def test_the_config_file_gives_the_defaults_that_the_code_has(name):
     assert set(tree) == set(Files.__dataclass_fields__)
     assert set(tree["signals"]) == set(Signals.__dataclass_fields__)
     assert built.signals.fields == Signals().fields
+    assert built.limits == Limits()
+    assert set(tree["limits"]) == set(Limits.__dataclass_fields__)
     assert (built.backfill, built.fallback, built.labels) == ("on_time", "none", ())
     assert built.columns.numeric == ("cpu_usage", "error_rate", "memory_usage", "response_time")
 

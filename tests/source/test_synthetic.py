@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from cll import fleet
 from cll.errors import ConfigError
 from cll.source.synthetic import Synthetic
 from cll.values import INCIDENTS, INSTANT, REJECTS, SIGNAL_KEYS
+from tests.source.draining import chunks, pieces
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HALF_HOUR = "truth_incident_1800s"
@@ -27,7 +29,7 @@ def day(number):
 
 
 def told(source, as_of):
-    *signals, incidents = source(as_of, ())
+    *signals, incidents = chunks(source, as_of)
     frames = [chunk.rows for chunk in signals]
     return pl.concat(frames) if frames else None, incidents.rows
 
@@ -119,7 +121,7 @@ def test_the_yaml_holds_the_defaults():
 
 
 def test_chunks_hold_the_columns_they_promise():
-    *signals, incidents = SMALL(day(2), ())
+    *signals, incidents = chunks(SMALL, day(2))
     columns = SMALL.columns
     assert [chunk.table for chunk in signals] == ["signals", "signals"]
     promised = [*SIGNAL_KEYS, *columns.numeric, "outcome", "outcome_known_at", "group"]
@@ -304,3 +306,29 @@ def test_all_troubles_at_once_are_the_same_twice():
 
 def test_it_reads_no_files():
     assert SMALL.reads == ()
+
+
+UNRULY = replace(SMALL, missing=0.1, late=0.2, duplicates=0.1, drift_at=day(1))
+
+
+def test_pieces_read_in_any_order_and_not_all_hold_the_same_rows():
+    as_of = day(4) + timedelta(hours=5)
+    wanted = [piece.read().rows for piece in pieces(UNRULY, as_of)]
+    assert wanted[3]["row"][0] > wanted[2]["row"][-1]
+    for order in ([5, 4, 3, 2, 1, 0], [3, 1], [5], [4, 4]):
+        again = pieces(UNRULY, as_of)
+        assert all(again[i].read().rows.equals(wanted[i]) for i in order)
+
+
+def test_a_day_that_is_over_is_the_same_piece_at_a_later_as_of():
+    early, late = pieces(UNRULY, day(2) + timedelta(hours=5)), pieces(UNRULY, day(4))
+    assert [piece.key for piece in early[:2]] == [piece.key for piece in late[:2]]
+    assert early[2].key != late[2].key
+    assert early[-1].key != late[-1].key
+    assert all(a.read().rows.equals(b.read().rows) for a, b in zip(early[:2], late, strict=False))
+
+
+def test_pieces_read_by_two_threads_hold_the_same_rows():
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda piece: piece.read().rows, pieces(UNRULY, day(5))))
+    assert all(a.equals(b.rows) for a, b in zip(found, chunks(UNRULY, day(5)), strict=True))

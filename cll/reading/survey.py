@@ -1,0 +1,200 @@
+"""Where a file can be cut, and what each stretch of it is: one pass, in bounded memory.
+
+A stretch is known by its hash, so what was read of a file that grew is not read again. Cuts fall
+where appending moves none of them: on the first record that starts at or behind a multiple of
+BLOCK, and where the file ended when it was seen before. In CSV quotes are counted, so that no cut
+falls inside of a quoted field; behind a quote that is lost there may be no cut for long.
+"""
+
+import codecs
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from cll.reading import delimited
+from cll.reading.formats import format_of, is_utf16
+from cll.reading.limits import Limits, count
+
+BLOCK = 32 * 2**20
+_READ = 2**20  # bytes at once: they stay in the processor's cache while they are looked at
+_LINES = frozenset({".jsonl", ".ndjson", ".csv"})
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A stretch of whole records."""
+
+    start: int
+    stop: int
+    row: int  # the number of its first line, from 1
+    sha256: str  # of its bytes
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass tells of a file."""
+
+    size: int  # bytes that hold whole records
+    sha256: str  # of these
+    prefixes: tuple[str | None, ...]  # by end: of the first so many bytes; None: there are fewer
+    cuts: tuple[Cut, ...]  # covering [0, size); an empty file has one that is empty
+    torn: bool  # behind `size` stands a record that is still being written
+
+
+def survey(path: Path, ends: Sequence[int], limits: Limits) -> Survey:
+    """Hash and cut a file; `ends` are the sizes that it was seen at before.
+
+    A cut falls on each end; on one that is inside of a record, before the record, since the rest of
+    it came later. A file that is read as a whole (packed, JSON, Parquet, UTF-16, or over the limit)
+    is one cut.
+    """
+    with path.open("rb", buffering=0) as file:
+        total = os.fstat(file.fileno()).st_size
+        whole = total > limits.file_size or is_utf16(os.pread(file.fileno(), 4, 0))
+        kind = None if whole or path.suffix.lower() not in _LINES else format_of(path.name)
+        scan = _Scan(file, kind, tuple(sorted({end for end in ends if 0 < end <= total})), total)
+        while scan.at < total and (data := file.read(min(_READ, total - scan.at))):
+            scan.feed(data)
+    torn = kind is not None and _is_torn(scan, path, limits)
+    size, known = (scan.mark, scan.whole_at_mark) if torn else (scan.at, scan.whole)
+    prefixes = {0: hashlib.sha256().hexdigest(), **scan.prefixes}
+    told = tuple(prefixes.get(end) for end in ends)
+    return Survey(size, known.hexdigest(), told, scan.all_cuts(torn=torn), torn)
+
+
+def _is_torn(scan: "_Scan", path: Path, limits: Limits) -> bool:
+    """Tell whether the last line has no newline and makes no sense yet."""
+    size = scan.at - scan.mark
+    if size == 0 or size > limits.line_length or scan.row > scan.mark_row:
+        return False
+    with path.open("rb") as file:
+        file.seek(scan.mark)
+        line = file.read(size)
+    if scan.kind == ".csv":
+        top = delimited.top(path, limits.line_length)
+        return scan.inside or (scan.mark > 0 and _fields(line) < _fields(top))
+    try:
+        json.loads(line.removeprefix(codecs.BOM_UTF8) if scan.mark == 0 else line)
+    except ValueError:
+        return not line.isspace()
+    except RecursionError:
+        return False
+    return False
+
+
+def _fields(line: bytes) -> int:
+    text = io.StringIO(line.decode(errors="replace"), newline="")
+    try:
+        return len(next(csv.reader(text), ()))
+    except csv.Error:
+        return line.count(b",") + 1
+
+
+@dataclass
+class _Scan:
+    """How far the pass has come; the mark is the start of the last record that was seen."""
+
+    file: io.FileIO
+    kind: str | None  # None: records aren't told apart
+    ends: tuple[int, ...]
+    total: int
+    at: int = 0
+    row: int = 1
+    mark: int = 0
+    mark_row: int = 1
+    start: int = 0  # of the cut that is open
+    start_row: int = 1
+    inside: bool = False  # of quotes
+    due: bool = False  # a cut falls on the next record's start
+    cuts: list[Cut] = field(default_factory=list)
+    prefixes: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.target = BLOCK
+        self.whole, self.cut = hashlib.sha256(), hashlib.sha256()
+        self._set_mark()
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes, stopping where a cut may fall."""
+        base, until = self.at, self.at + len(data)
+        while self.at < until:
+            stop = min(s for s in (self.target, *self.ends, until) if s > self.at)
+            first, last = self._starts(data, self.at - base, stop - base)
+            if self.due and first:
+                self._eat(data[self.at - base : first])
+                self._set_mark()
+                self._close()
+                self.due = False
+            if base + last > self.at:
+                self._eat(data[self.at - base : last])
+                self._set_mark()
+            rest = data[self.at - base : stop - base]
+            self._eat(rest)
+            self.behind.update(rest)
+            self._stopped()
+
+    def all_cuts(self, *, torn: bool) -> tuple[Cut, ...]:
+        if torn:
+            stop, known = self.mark, self.cut_at_mark if self.start else self.whole_at_mark
+        else:
+            stop, known = self.at, self.cut if self.start else self.whole
+        if stop > self.start or (stop == 0 and not torn):
+            return (*self.cuts, Cut(self.start, stop, self.start_row, known.hexdigest()))
+        return tuple(self.cuts)
+
+    def _starts(self, data: bytes, low: int, high: int) -> tuple[int, int]:
+        """Return where the first and the last record behind a newline start; 0: none does."""
+        if self.kind != ".csv" or data.find(b'"', low, high) < 0:
+            if self.inside or self.kind is None:
+                return 0, 0
+            return data.find(b"\n", low, high) + 1, data.rfind(b"\n", low, high) + 1
+        part = np.frombuffer(data, dtype=np.uint8)[low:high]
+        newlines = np.flatnonzero(part == ord("\n"))
+        quotes = np.searchsorted(np.flatnonzero(part == ord('"')), newlines)
+        outer = newlines[(quotes + self.inside) % 2 == 0] + low + 1
+        return (int(outer[0]), int(outer[-1])) if len(outer) else (0, 0)
+
+    def _eat(self, piece: bytes) -> None:
+        self.whole.update(piece)
+        if self.start:  # else it is the whole
+            self.cut.update(piece)
+        self.row += count(piece, ord("\n"))
+        if self.kind == ".csv":
+            self.inside ^= piece.count(b'"') % 2 == 1
+        self.at += len(piece)
+
+    def _set_mark(self) -> None:
+        self.mark, self.mark_row = self.at, self.row
+        self.whole_at_mark, self.cut_at_mark = self.whole.copy(), self.cut.copy()
+        self.behind = hashlib.sha256()
+
+    def _stopped(self) -> None:
+        if self.at in self.ends:
+            self.prefixes[self.at] = self.whole.hexdigest()
+            ahead = os.pread(self.file.fileno(), 2, self.at)
+            # A record without its newline is whole: the next stretch then begins with a blank line.
+            if not self.inside and self.kind and ahead.removeprefix(b"\r")[:1] == b"\n":
+                self._set_mark()
+            if self.at < self.total:
+                self._close()
+        if self.at == self.target:
+            self.target += BLOCK
+            self.due = True
+        if self.due and self.mark == self.at:
+            self._close()
+            self.due = False
+
+    def _close(self) -> None:
+        """End the open cut at the mark; what stands behind it opens the next."""
+        if self.mark > self.start:
+            known = self.cut_at_mark if self.start else self.whole_at_mark
+            self.cuts.append(Cut(self.start, self.mark, self.start_row, known.hexdigest()))
+            self.start, self.start_row = self.mark, self.mark_row
+            self.cut, self.cut_at_mark = self.behind.copy(), hashlib.sha256()

@@ -1,0 +1,161 @@
+import gzip
+import hashlib
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cll.reading import survey as surveying
+from cll.reading.limits import Limits
+from cll.reading.survey import survey
+
+LIMITS = Limits()
+
+
+def sha(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(surveying, "BLOCK", 64)
+    monkeypatch.setattr(surveying, "_READ", 16)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("survey")
+
+
+def surveyed(folder, name, data, ends=(), limits=LIMITS):
+    """Survey bytes, and check what must hold of any survey."""
+    path = folder / name
+    path.write_bytes(data)
+    found = survey(path, ends, limits)
+    assert found.sha256 == sha(data[: found.size])
+    assert found.prefixes == tuple(sha(data[:e]) if e <= len(data) else None for e in ends)
+    at = 0
+    for cut in found.cuts:
+        assert (cut.start, cut.sha256) == (at, sha(data[at : cut.stop]))
+        assert cut.row == data[:at].count(b"\n") + 1
+        at = cut.stop
+    assert at == found.size
+    assert found.size == len(data) or found.torn
+    return found
+
+
+def stops(found):
+    return [cut.stop for cut in found.cuts]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet", "a.csv.gz", "a.json"])
+def test_an_empty_file_is_one_cut_that_is_empty(folder, name):
+    found = surveyed(folder, name, b"")
+    assert [(c.start, c.stop, c.row) for c in found.cuts] == [(0, 0, 1)]
+    assert not found.torn
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "last"),
+    [
+        ("a.jsonl", b'{"x":1}\n', b'{"x":'),
+        ("a.jsonl", b"", b'{"x":'),
+        ("a.jsonl", b'{"x":1}\r\n', '{"x":"ä'.encode()[:-1]),
+        ("a.csv", b"x,y\n", b"1"),
+        ("a.csv", b"x,y\n1,2\n", b'1,"2'),
+        ("a.csv", b'"x\n1",y\n1,2\n', b"1"),
+    ],
+)
+def test_a_last_line_that_makes_no_sense_yet_is_torn(folder, name, whole, last):
+    found = surveyed(folder, name, whole + last)
+    assert (found.torn, found.size) == (True, len(whole))
+    assert stops(found) == ([len(whole)] if whole else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.jsonl", b'{"x":1}\n{"x":2}'),
+        ("a.jsonl", b'\xef\xbb\xbf{"x":1}'),
+        ("a.jsonl", b'{"x":1}\n   '),
+        ("a.jsonl", b'{"x":' + b"[" * 100_000),
+        ("a.csv", b"x,y"),
+        ("a.csv", b"x,y\n1,2"),
+        ("a.csv", b"x,y\n1,2,3"),
+        ("a.csv", b'x,y\n1,"2\n3,4'),
+        ("a.json", b'[{"x":'),
+        ("a.jsonl", '{"x":'.encode("utf-16")),
+        ("a.jsonl.gz", gzip.compress(b'{"x":')),
+    ],
+)
+def test_a_last_line_that_is_a_record_or_not_told_apart_is_whole(folder, name, data):
+    assert not surveyed(folder, name, data).torn
+
+
+def test_a_line_over_the_limit_is_not_waited_for(folder):
+    assert not surveyed(folder, "a.jsonl", b'{"x":"' + b"x" * 100, (), Limits(line_length=50)).torn
+
+
+@pytest.mark.usefixtures("small")
+def test_cuts_fall_on_the_first_record_behind_a_block(folder):
+    line = b'{"x":"' + b"x" * 12 + b'"}\n'
+    assert len(line) == 21
+    assert stops(surveyed(folder, "a.jsonl", line * 10)) == [84, 147, 210]
+    exact = b"x" * 31 + b"\n"
+    assert stops(surveyed(folder, "a.csv", exact * 4)) == [64, 128]
+    long = b"x" * 200 + b"\n"
+    assert stops(surveyed(folder, "a.csv", long + exact * 4)) == [201, 265, 329]
+
+
+def test_an_end_inside_of_a_record_cuts_before_it_and_at_one_cuts_there(folder):
+    text = b'{"x":1}\n{"x":2}\n{"x":3}\n'
+    assert stops(surveyed(folder, "a.jsonl", text, (8,))) == [8, 24]
+    assert stops(surveyed(folder, "a.jsonl", text, (7,))) == [7, 24]
+    assert stops(surveyed(folder, "a.jsonl", text, (9, 12))) == [8, 24]
+    assert stops(surveyed(folder, "a.jsonl", text, (3, 16, 24, 99))) == [16, 24]
+    windows = text.replace(b"\n", b"\r\n")
+    assert stops(surveyed(folder, "a.jsonl", windows, (7, 17))) == [7, 17, 27]
+    assert stops(surveyed(folder, "a.jsonl", windows, (8,))) == [8, 27]
+
+
+@pytest.mark.usefixtures("small")
+def test_no_cut_falls_inside_of_quotes(folder):
+    text = b'x,y\n1,"' + b"a\n" * 60 + b'"\n2,3\n4,5\n'
+    assert stops(surveyed(folder, "a.csv", text)) == [129, 137]
+    assert stops(surveyed(folder, "a.csv", text, (20,))) == [4, 129, 137]
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("name", ["a.json", "a.parquet", "a.jsonl.zst"])
+def test_a_file_that_is_read_as_a_whole_is_one_cut(folder, name):
+    assert stops(surveyed(folder, name, b"x\n" * 100, (4, 8))) == [200]
+
+
+@pytest.mark.usefixtures("small")
+def test_a_file_over_the_limit_is_one_cut(folder):
+    assert stops(surveyed(folder, "a.csv", b"x\n" * 100, (4,), Limits(file_size=199))) == [200]
+
+
+_CELLS = st.sampled_from([b"1", b"abc" * 9, b'"q"', b'"l\nb"', b"", b"\r", b'"'])
+_CSV = st.lists(st.tuples(_CELLS, _CELLS), max_size=12).map(
+    lambda rows: b"x,y\n" + b"".join(a + b"," + b + b"\n" for a, b in rows)
+)
+_JSONL = st.lists(st.integers(0, 10**30), max_size=12).map(
+    lambda xs: b"".join(json.dumps({"x": x}).encode() + b"\n" for x in xs)
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.one_of(_CSV, _JSONL), st.lists(st.integers(0, 400), max_size=4), st.data())
+def test_growing_moves_no_earlier_cut(folder, text, ends, data):
+    name = "a.csv" if text.startswith(b"x") else "a.jsonl"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(surveying, "BLOCK", 64)
+        patch.setattr(surveying, "_READ", 16)
+        upto = data.draw(st.integers(0, len(text)))
+        ends = sorted(end for end in ends if end <= upto)
+        before = surveyed(folder, name, text[:upto], ends)
+        after = surveyed(folder, name, text, sorted({*ends, upto}))
+    # The last cut before may end inside of a record that is told apart only now.
+    assert set(before.cuts[:-1]) <= set(after.cuts)

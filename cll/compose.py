@@ -58,7 +58,9 @@ def checked(conf: Path, tree: Mapping[str, Any], choices: Mapping[str, str]) -> 
     simulated = (
         config.load_yaml(conf / "source" / f"{fallback}.yaml") if fallback != "none" else None
     )
-    return {"choices": dict(choices), **tree, "fallback": simulated}
+    # An experiment maps data of its own, so what is known of these goes by its name.
+    section = choices.get(_EXPERIMENT) or choices["source"]
+    return {"choices": dict(choices), **tree, "fallback": simulated, "schema": section}
 
 
 def _refuse_unknown_metrics(tree: Mapping[str, Any]) -> None:

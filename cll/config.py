@@ -25,6 +25,7 @@ from cll.values import Instant
 PACKAGE = Path(__file__).parent
 COMPONENTS = ("source", "features", "label", "split", "estimator", "metric")
 SETTINGS = {  # groups that set up a step; the other groups choose a component
+    "ingest": "cll.schema.Enforcement",
     "train": "cll.train.Settings",
     "evaluate": "cll.evaluate.Settings",
     "gate": "cll.gate.Settings",

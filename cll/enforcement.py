@@ -1,0 +1,79 @@
+"""Hold what was kept against the committed schema, or learn that where there is none yet."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from cll import known, progress, schema, store
+from cll.contract import units
+from cll.contract.breach import Breach
+from cll.contract.form import Schema
+from cll.errors import DataRefused
+from cll.schema import Enforcement, Profiles
+from cll.values import Columns, Counts
+from cll.workspace import Tree, Workspace
+
+_TOLD = 3  # breaches that one line has room for
+
+
+@dataclass(frozen=True)
+class Found:
+    """What ingest has before it publishes: all days, and what of it is new."""
+
+    name: str  # of the source
+    days: Profiles
+    fresh: Sequence[str]  # days that are new, or made again
+    columns: Columns
+    incidents: pl.DataFrame
+    counts: Counts  # of the pieces that were not known before
+
+
+def enforce(ws: Workspace, tree: Tree, settings: Enforcement, found: Found) -> None:
+    """Raise DataRefused where something does not fit; what was refused is kept for `accept`.
+
+    A job of `cll run` is told so, and goes on: it may well try another mapping, and releases nothing.
+    """
+    sections = known.read(ws.root)
+    breaches = schema.check_quarantine(found.counts, settings.max_quarantined)
+    if settings.schema != "off":
+        breaches += _breaches(sections.get(found.name), settings, found)
+    if breaches and settings.schema != "warn" and ws.out is None:
+        _keep_refused(ws, found)
+        raise DataRefused(_line(breaches))
+    for one in breaches:
+        progress.note(f"ingest: {one.line}")
+    if settings.schema != "off" and found.name not in sections:
+        per_day = schema.per_day(found.incidents)
+        learnt = schema.infer(found.days, found.columns, units.kept_in(tree["source"]), per_day)
+        sections = {**sections, found.name: learnt}
+        progress.note(f"ingest: {known.SCHEMA}: learnt {found.name}; review it and commit it.")
+    known.write(ws.results, sections)
+    (ws.reports / known.REFUSED).unlink(missing_ok=True)
+
+
+def _breaches(section: Schema | None, settings: Enforcement, found: Found) -> list[Breach]:
+    per_day = schema.per_day(found.incidents)
+    if section is None:
+        for one in schema.look_back(found.days, found.columns, per_day, settings):
+            progress.note(f"ingest: {one.line}")
+        return []
+    fresh = {date: found.days[date] for date in found.fresh if date in found.days}
+    return schema.check(section, fresh, found.columns, per_day, settings)
+
+
+def _line(breaches: Sequence[Breach]) -> str:
+    told = " ".join(one.line for one in breaches[:_TOLD])
+    more = len(breaches) - _TOLD
+    return told if more <= 0 else f"{told} And {more} more: `cll schema diff`."
+
+
+def _keep_refused(ws: Workspace, found: Found) -> None:
+    told: Mapping[str, Any] = {
+        "name": found.name,
+        "profiles": found.days,
+        "columns": asdict(found.columns),
+        "incidents": schema.per_day(found.incidents),
+    }
+    store.write_json(ws.reports / known.REFUSED, told)

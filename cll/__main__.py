@@ -1,8 +1,6 @@
 """The command line: each command is a few lines around a function that lives elsewhere."""
 
-import json
 import os
-import subprocess
 import sys
 import traceback
 from pathlib import Path
@@ -10,9 +8,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from cll import upkeep
 from cll.errors import CllError, of_the_system
 from cll.progress import QUIET_VARIABLE
-from cll.progress import quiet as is_quiet
 
 app = typer.Typer(
     name="cll",
@@ -21,12 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-verify = typer.Typer(help="Prove a promise on this project's own data.", no_args_is_help=True)
-app.add_typer(verify, name="verify")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ROOT = Path()
-_STDERR = 2
 
 
 @app.callback()
@@ -68,20 +61,6 @@ def compose(
     from cll import stages, workspace  # noqa: PLC0415  each command imports what it uses
 
     stages.compose(workspace.Workspace(ROOT), check=check)
-
-
-@app.command()
-def ingest(*, as_json: Json = False) -> None:
-    """Bring the ingested data up to date; print records in, kept, quarantined, duplicate, pending.
-
-    Also where files of the source changed outside of data/raw, which `dvc repro` does not notice.
-    """
-    from cll import kept, table, workspace  # noqa: PLC0415  each command imports what it uses
-
-    _repro("ingest", silent=as_json)
-    if kept.is_behind(workspace.Workspace(ROOT)):
-        _repro("ingest", "--force", "--single-item", silent=as_json)
-    typer.echo(table.counts(ROOT, as_json=as_json))
 
 
 @app.command()
@@ -133,47 +112,7 @@ def export(
     typer.echo(f"{out}: written.")
 
 
-@verify.command("run")
-def verify_run() -> None:
-    """Train again in an empty folder, with 1 and 2 threads, and compare byte for byte."""
-    from cll import verify as proof  # noqa: PLC0415  each command imports what it uses
-
-    raise typer.Exit(proof.rerun(ROOT))
-
-
-def _repro(stage: str, *options: str, silent: bool) -> None:
-    """Let DVC bring one stage up to date; its own lines go to stderr, so that stdout is ours."""
-    from cll import table  # noqa: PLC0415  each command imports what it uses
-
-    command = [
-        sys.executable,
-        "-m",
-        "dvc",
-        "repro",
-        *(["-q"] if silent or is_quiet() else []),
-        *options,
-        stage,
-    ]
-    _refusal().unlink(missing_ok=True)  # of an earlier run
-    done = subprocess.run(  # noqa: S603  our own arguments
-        command, stdout=_STDERR, env=table.for_child(), check=False
-    )
-    if done.returncode:
-        if not _refusal().is_file():  # no stage said why, and a quiet DVC does not either
-            typer.echo(f"cll: `dvc repro {stage}` failed; run it to see why.", err=True)
-        raise typer.Exit(stages_exit_code())
-
-
-def stages_exit_code() -> int:
-    """Return the exit code of the stage that failed last: DVC flattens all to 255."""
-    try:
-        return int(json.loads(_refusal().read_text(encoding="utf-8"))["exit_code"])
-    except (OSError, ValueError, KeyError):
-        return 1
-
-
-def _refusal() -> Path:
-    return ROOT / "reports" / "refusal.json"
+upkeep.register(app)
 
 
 def main() -> NoReturn:

@@ -119,7 +119,7 @@ def test_the_result_of_a_project_is_shown(fleet):
 
 
 def test_predicting_counts_what_came_of_the_records(fleet, tmp_path):
-    part = store.partition(fleet.signals, "2026-01-04").relative_to(fleet.root)
+    part = (fleet.signals / store.part("2026-01-04")).relative_to(fleet.root)
     out = tmp_path / "scores.csv"
     said = small.cll(fleet.root, "predict", str(part), "--out", str(out))
     assert said.code == 0

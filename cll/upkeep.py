@@ -1,0 +1,209 @@
+"""The commands that look after the data: ingest, its schema, quarantine, labels, proofs, and room."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cll.errors import ConfigError
+from cll.progress import quiet as is_quiet
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+ROOT = Path()
+_STDERR = 2
+
+app = typer.Typer()
+verify = typer.Typer(help="Prove a promise on this project's own data.", no_args_is_help=True)
+schema = typer.Typer(
+    help="What the data are known to look like: registry/schema.yaml.", no_args_is_help=True
+)
+
+
+def register(main: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    main.registered_commands += app.registered_commands
+    main.add_typer(schema, name="schema")
+    main.add_typer(verify, name="verify")
+
+
+@app.command()
+def ingest(
+    *,
+    accept: Annotated[
+        list[str] | None, typer.Option(help="Take this file, rewritten or gone, as it is now.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring the ingested data up to date; print records in, kept, quarantined, duplicate, pending.
+
+    Also where files of the source changed outside of data/raw, which `dvc repro` does not notice.
+    """
+    from cll import kept, table, workspace  # noqa: PLC0415  each command imports what it uses
+
+    for line in kept.accept(workspace.Workspace(ROOT), accept or []):
+        typer.echo(line, err=True)
+    _bring_up_to_date(silent=as_json)
+    typer.echo(table.counts(ROOT, as_json=as_json))
+
+
+@app.command()
+def labels(*, as_json: Json = False) -> None:
+    """Count the labels as of now: mature, pending (not known yet), censored (never known)."""
+    from cll import labels as counting  # noqa: PLC0415  each command imports what it uses
+
+    counting.show(ROOT, as_json=as_json)
+
+
+@app.command()
+def quarantine(
+    *,
+    reason: Annotated[str | None, typer.Option(help="Only reasons with this text.")] = None,
+    file: Annotated[str | None, typer.Option(help="Only files of this name or pattern.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the records there as published, to be mended.")
+    ] = None,
+    mended: Annotated[
+        Path | None, typer.Option(help="Read what was mended there, beside the source's files.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List what was put into quarantine by reason and file; export it; read it again, mended."""
+    from cll import mending  # noqa: PLC0415  each command imports what it uses
+    from cll import quarantine as bad  # noqa: PLC0415  each command imports what it uses
+
+    if sum(bool(asked) for asked in (export, mended, reason or file or as_json)) > 1:
+        raise ConfigError("--export, --mended: each stands alone; leave the other options out.")
+    if export is not None:
+        typer.echo("\n".join(bad.export(ROOT, export)))
+    elif mended is not None:
+        for line in mending.take(ROOT, mended, lambda: _bring_up_to_date(silent=True)):
+            typer.echo(line)
+    else:
+        bad.show(ROOT, reason, file, as_json=as_json)
+
+
+@app.command()
+def gc(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Free it without asking.")] = False,
+    keep_days: Annotated[int, typer.Option(min=0, help="Age up to which runs' folders stay.")] = 30,
+) -> None:
+    """Say what no commit in reach needs and how much that is, and free it where that is wanted.
+
+    Runs of `cll run` go by age, kept data and pieces where the project's own are not made of them,
+    DVC's cache where no branch, tag, remote or experiment has it. registry/ is left alone.
+    """
+    from cll import garbage  # noqa: PLC0415  each command imports what it uses
+
+    def ask(question: str) -> bool:
+        return sys.stdin.isatty() and typer.confirm(question)
+
+    garbage.collect(ROOT, yes=yes, keep_days=keep_days, ask=ask)
+
+
+@verify.command("leakage")
+def verify_leakage(
+    *,
+    at: Annotated[
+        str | None, typer.Option(help="The instant; else the middle of the labelled rows.")
+    ] = None,
+) -> None:
+    """Make all that was known after an instant wild: features, labels, model before it stay.
+
+    Also names columns that give the answer away. Exit 1 where something leaks.
+    """
+    from cll import leakage, values  # noqa: PLC0415  each command imports what it uses
+
+    try:
+        instant = None if at is None else values.parse_instant(at)
+    except ValueError as error:
+        says = str(error).rstrip(".")
+        raise ConfigError(f"--at {at}: {says}; write 2026-01-31T00:00:00Z.") from None
+    raise typer.Exit(leakage.check(ROOT, instant))
+
+
+def _bring_up_to_date(*, silent: bool) -> None:
+    """Ingest, also where files of the source changed that DVC does not look at."""
+    from cll import kept, workspace  # noqa: PLC0415  each command imports what it uses
+
+    _repro("ingest", silent=silent)
+    if kept.is_behind(workspace.Workspace(ROOT)):
+        _repro("ingest", "--force", "--single-item", silent=silent)
+
+
+@verify.command("run")
+def verify_run() -> None:
+    """Train again in an empty folder, with 1 and 2 threads, and compare byte for byte."""
+    from cll import verify as proof  # noqa: PLC0415  each command imports what it uses
+
+    raise typer.Exit(proof.rerun(ROOT))
+
+
+@verify.command("rebuild")
+def verify_rebuild() -> None:
+    """Make signals and features again from the source alone, and compare byte for byte."""
+    from cll import verify as proof  # noqa: PLC0415  each command imports what it uses
+
+    raise typer.Exit(proof.rebuild(ROOT))
+
+
+@schema.command("show")
+def schema_show() -> None:
+    """Show the committed schema of the source that is chosen."""
+    from cll import schemas  # noqa: PLC0415  each command imports what it uses
+
+    schemas.show(ROOT)
+
+
+@schema.command("diff")
+def schema_diff() -> None:
+    """Show what the data now have that the schema has not; exit 3 where ingest refuses it."""
+    from cll import schemas  # noqa: PLC0415  each command imports what it uses
+
+    raise typer.Exit(schemas.diff(ROOT))
+
+
+@schema.command("accept")
+def schema_accept() -> None:
+    """Learn the schema again from what is there, also from what was refused; then commit it."""
+    from cll import schemas  # noqa: PLC0415  each command imports what it uses
+
+    schemas.accept(ROOT)
+
+
+def _repro(stage: str, *options: str, silent: bool) -> None:
+    """Let DVC bring one stage up to date; its own lines go to stderr, so that stdout is ours."""
+    from cll import table  # noqa: PLC0415  each command imports what it uses
+
+    command = [
+        sys.executable,
+        "-m",
+        "dvc",
+        "repro",
+        *(["-q"] if silent or is_quiet() else []),
+        *options,
+        stage,
+    ]
+    _refusal().unlink(missing_ok=True)  # of an earlier run
+    done = subprocess.run(  # noqa: S603  our own arguments
+        command, stdout=_STDERR, env=table.for_child(), check=False
+    )
+    if done.returncode:
+        if not _refusal().is_file():  # no stage said why, and a quiet DVC does not either
+            typer.echo(f"cll: `dvc repro {stage}` failed; run it to see why.", err=True)
+        raise typer.Exit(stages_exit_code())
+
+
+def stages_exit_code() -> int:
+    """Return the exit code of the stage that failed last: DVC flattens all to 255."""
+    try:
+        return int(json.loads(_refusal().read_text(encoding="utf-8"))["exit_code"])
+    except (OSError, ValueError, KeyError):
+        return 1
+
+
+def _refusal() -> Path:
+    return ROOT / "reports" / "refusal.json"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import polars as pl
 from pydantic import TypeAdapter
 
 from cll import config, store
-from cll.errors import DataRefused
+from cll.errors import DataRefused, Unavailable
+from cll.partitions import Standing
 from cll.values import GROUP, Columns, Features, Flags, Matrix, Split
-from cll.workspace import Tree, Workspace
+from cll.workspace import Tree, Workspace, memo
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,8 @@ class Dataset:
 def load(ws: Workspace, tree: Tree, world: config.World) -> Dataset:
     """Join signals, features and labels, and split them."""
     has = columns(ws)
-    made_of = store.unseal(ws.features)["key"]["inputs"].get("signals")
-    signals = store.read_partitions(ws.signals).sort("entity", "time")
-    features = store.read_partitions(ws.features).sort("entity", "time")
+    signals, features = read(ws.signals), read(ws.features)
+    made_of = Standing(ws.features).key.get("inputs", {}).get("signals")
     same_rows = features.select("entity", "time").equals(signals.select("entity", "time"))
     if made_of != store.sha256(ws.signals / store.MANIFEST) or not same_rows:
         raise DataRefused(f"{ws.features}: not the features of {ws.signals}; run `dvc repro`.")
@@ -67,14 +68,40 @@ def load(ws: Workspace, tree: Tree, world: config.World) -> Dataset:
     )
 
 
+def read(folder: Path) -> pl.DataFrame:
+    """Read all days of signals or features, sorted, and check each file's digest."""
+    there = Standing(folder, strict=True)
+    days = [date for date, told in sorted(there.partitions.items()) if told["rows"]]
+    if not days:
+        raise Unavailable(f"{folder}: not there yet; run `dvc repro` first.")
+    frames = [store.read_sealed(folder, there.files[day]) for day in days]
+    return pl.concat(frames).sort("entity", "time")
+
+
 def incidents(ws: Workspace) -> pl.DataFrame:
     """Read the incidents that were known."""
-    return store.read_frame(ws.signals / "incidents.parquet")
+    return _beside(ws, "incidents.parquet")
+
+
+def quarantine(ws: Workspace) -> pl.DataFrame:
+    """Read what was wrong with records."""
+    return _beside(ws, store.QUARANTINE)
+
+
+def _beside(ws: Workspace, name: str) -> pl.DataFrame:
+    """Read what lies beside the days, if it is what the manifest says."""
+    found = Standing(ws.signals, strict=True).files.get(name)
+    if found is None:
+        raise Unavailable(f"{ws.signals / name}: not there yet; run `dvc repro` first.")
+    return store.read_exactly(ws.signals / name, found[name])
 
 
 def facts(ws: Workspace) -> dict[str, Any]:
-    """Read what ingest says of the signals (columns, counts), and check every file's digest."""
-    return dict(store.unseal(ws.signals)["facts"])
+    """Read what ingest says of the signals (columns, counts), if no file of them was changed."""
+    remembered = memo(ws)
+    found = dict(store.unseal(ws.signals, remembered.sha256)["facts"])
+    remembered.save()
+    return found
 
 
 def columns(ws: Workspace) -> Columns:

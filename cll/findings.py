@@ -1,6 +1,10 @@
 """Step: look at what was kept, for what a person must hear before anything is learnt from it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -8,53 +12,71 @@ from cll.errors import DataRefused
 from cll.values import Columns, Counts
 
 REASONS = 5  # of the quarantine, that are told
+LACKS = "lacks "  # how the reason begins where a file has not the columns that are mapped
 
 
-def refuse(
-    signals: pl.DataFrame,
-    incidents: pl.DataFrame,
-    quarantine: pl.DataFrame,
-    columns: Columns,
-    counts: Counts,
-) -> None:
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of the kept records without reading them again."""
+
+    days: Mapping[str, Mapping[str, Any]]  # the profile of each
+    incidents: pl.DataFrame
+    entities: AbstractSet[str]  # those of the incidents that have signals, on the newest days
+    since: datetime | None  # the first of the newest days
+    quarantine: pl.DataFrame
+    counts: Counts
+
+
+def refuse(found: Evidence, columns: Columns) -> None:
     """Raise DataRefused where nothing could be learnt, or a mapping can't be what was meant."""
-    if signals.is_empty():
-        why = next((f"{told}." for told in _reasons(quarantine)), "")
-        if counts.pending and not why:
-            why = f"{counts.pending:,} are pending: not known by as_of; move it in world.yaml."
-        why = why or "is as_of, in world.yaml, before the data's first day?"
-        raise DataRefused(
-            f"Of {counts.records_in:,} records no signal was kept: {why.rstrip('.')}."
-        )
+    if not found.days:
+        raise DataRefused(_nothing_kept(found))
+    lacking = found.quarantine.filter(
+        pl.col("row").is_null() & pl.col("reason").str.starts_with(LACKS)
+    )
+    if lacking.height:
+        file, reason = lacking.select("file", "reason").row(0)
+        raise DataRefused(f"{file}: {reason.rstrip('.')}.")
+    rows = sum(day["rows"] for day in found.days.values())
     for name in columns.numeric:
-        if signals[name].null_count() == signals.height:
+        if all(day["columns"][name]["nulls"] == day["rows"] for day in found.days.values()):
             raise DataRefused(
-                f"Column {name} has no value in any of {signals.height:,} signals; mend its mapping, "
+                f"Column {name} has no value in any of {rows:,} signals; mend its mapping, "
                 "or set it to null there."
             )
-    strangers = _strangers(signals, incidents)
-    if incidents.height and strangers.height == incidents.height:
+    strangers, recent = _strangers(found)
+    if recent and strangers.height == recent:
         raise DataRefused(
-            f"None of the {incidents.height:,} incidents is of an entity that has signals: they name "
-            f"{strangers['entity'][0]!r}, the signals {signals['entity'][0]!r}; mend the mapping."
+            f"None of the {recent:,} newest incidents is of an entity that has signals then: they "
+            f"name {strangers['entity'][0]!r}; mend the mapping."
         )
 
 
-def remarks(
-    signals: pl.DataFrame, incidents: pl.DataFrame, quarantine: pl.DataFrame
-) -> Iterator[str]:
+def _nothing_kept(found: Evidence) -> str:
+    counts = found.counts
+    why = next((f"{told}." for told in _reasons(found.quarantine)), "")
+    if counts.pending and not why:
+        why = f"{counts.pending:,} are pending: not known by as_of; move it in world.yaml."
+    why = why or "is as_of, in world.yaml, before the data's first day?"
+    return f"Of {counts.records_in:,} records no signal was kept: {why.rstrip('.')}."
+
+
+def remarks(found: Evidence) -> Iterator[str]:
     """Yield what is worth a line: why records were quarantined, incidents of unknown entities."""
-    yield from _reasons(quarantine)
-    strangers = _strangers(signals, incidents)
+    yield from _reasons(found.quarantine)
+    strangers, recent = _strangers(found)
     if strangers.height:
         yield (
-            f"{strangers.height:,} of {incidents.height:,} incidents are of entities without signals, "
-            f"such as {strangers['entity'][0]!r}"
+            f"{strangers.height:,} of the {recent:,} newest incidents are of entities without "
+            f"signals then, such as {strangers['entity'][0]!r}"
         )
 
 
-def _strangers(signals: pl.DataFrame, incidents: pl.DataFrame) -> pl.DataFrame:
-    return incidents.join(signals.select("entity").unique(), on="entity", how="anti").sort("entity")
+def _strangers(found: Evidence) -> tuple[pl.DataFrame, int]:
+    """Return the newest incidents of entities without signals, and how many the newest are."""
+    newest = found.incidents.filter(pl.col("start") >= found.since)
+    known = pl.col("entity").is_in(list(found.entities))
+    return newest.filter(~known).sort("entity"), newest.height
 
 
 def _reasons(quarantine: pl.DataFrame) -> Iterator[str]:

@@ -15,9 +15,10 @@ from typing import Any
 
 import yaml
 
-from cll.errors import Busy
+from cll.errors import Busy, Unavailable
 
 _PR_SET_PDEATHSIG = 1
+_FILES = 64  # that a stage may have open at once; with fewer, Polars' threads abort
 Print = dict[str, tuple[int, int]]
 
 
@@ -28,6 +29,19 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it ended before we asked
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def enough_files() -> None:
+    """Raise Unavailable where this process may open too few files."""
+    opened: list[int] = []
+    try:
+        opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(_FILES))
+    except OSError as error:
+        says = f"{error.strerror}: a stage needs {_FILES} at once; raise `ulimit -n`."
+        raise Unavailable(says) from None
+    finally:
+        for one in opened:
+            os.close(one)
 
 
 @contextmanager

@@ -12,51 +12,34 @@ from typing import Any
 
 import polars as pl
 
+from cll.settling import Settled, merge, rejects, settle, settle_incidents
 from cll.values import (
-    GROUP,
     INCIDENTS,
-    INSTANT,
     OUTCOME,
     OUTCOME_KNOWN_AT,
     REJECTS,
     SIGNAL_KEYS,
-    VALUE_WIDTH,
     Chunk,
     Columns,
     Counts,
 )
-
-_SIGNAL = ["entity", "time"]
-_INCIDENT = ["entity", "start"]
-_PLACE = ["file", "row"]
-_FOREVER = 2**62  # microseconds: the end of what is still open
 
 Checks = Sequence[tuple[str, pl.Expr, str]]  # field, what is wrong, reason
 
 
 @dataclass(frozen=True)
 class Admitted:
-    """One chunk: its records are rows + quarantine + pending."""
+    """One chunk's records: rows + quarantine, besides what is still being written."""
 
     rows: pl.DataFrame
     quarantine: pl.DataFrame  # REJECTS: the source's own, and what is found here
-    pending: int  # not known yet at `as_of`
 
 
-@dataclass(frozen=True)
-class Settled:
-    """Admitted rows: kept + quarantine + duplicate."""
+def admit(chunk: Chunk, columns: Columns) -> Admitted:
+    """Check the rows of any source.
 
-    kept: pl.DataFrame  # sorted, without `file` and `row`
-    quarantine: pl.DataFrame  # REJECTS
-    duplicate: int
-
-
-def admit(chunk: Chunk, columns: Columns, as_of: datetime) -> Admitted:
-    """Check the rows of any source, and hold back what isn't known yet.
-
-    A row counts as known no earlier than it happened, so one from the future stays pending. NaN is
-    a missing value. An incident's end later than `as_of` isn't known yet, so it is still open.
+    A row, and its outcome, count as known no earlier than it happened, so one from the future has to
+    wait. NaN is a missing value.
     """
     if chunk.table == "signals":
         happened, checks = "time", _signal_checks(columns)
@@ -66,12 +49,28 @@ def admit(chunk: Chunk, columns: Columns, as_of: datetime) -> Admitted:
     else:
         happened, checks, rows = "start", _INCIDENT_CHECKS, chunk.rows
     sound, quarantine = _sift(chunk.table, rows, checks)
-    known = sound.with_columns(known_at=pl.max_horizontal("known_at", happened))
-    rows = known.filter(pl.col("known_at") <= as_of)
-    if chunk.table == "incidents":
-        rows = rows.with_columns(end=pl.when(pl.col("end") <= as_of).then("end"))
-    both = pl.concat([chunk.rejects.select(list(REJECTS)), quarantine])
-    return Admitted(rows, both, known.height - rows.height)
+    told = [name for name in ("known_at", OUTCOME_KNOWN_AT) if name in sound.columns]
+    later = [
+        pl.when(pl.col(n) < pl.col(happened)).then(happened).otherwise(n).alias(n) for n in told
+    ]
+    rows = sound.with_columns(later)
+    return Admitted(rows, pl.concat([chunk.rejects.select(list(REJECTS)), quarantine]))
+
+
+def by_day(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield each day (UTC, as YYYY-MM-DD) with its signals, the earliest first, in their order."""
+    if rows.is_empty():
+        return
+    first, last = rows.select(
+        first=pl.col("time").min().dt.date(), last=pl.col("time").max().dt.date()
+    ).row(0)
+    if first == last:
+        yield str(first), rows
+        return
+    dated = rows.with_columns(date=pl.col("time").dt.date())
+    parts = dated.partition_by("date", as_dict=True, include_key=False)
+    for key in sorted(parts):
+        yield str(key[0]), parts[key]
 
 
 def _signal_checks(columns: Columns) -> Checks:
@@ -103,140 +102,38 @@ def _sift(table: str, rows: pl.DataFrame, checks: Checks) -> tuple[pl.DataFrame,
     first = rows.select(pl.coalesce(failed)).to_series()
     sound = rows.filter(first.is_null()) if first.null_count() < rows.height else rows
     found = [
-        _rejects(table, rows.filter(first == i), name, pl.lit(reason))
+        rejects(table, rows.filter(first == i), name, pl.lit(reason))
         for i, (name, _, reason) in enumerate(checks)
         if sound.height < rows.height
     ]
     return sound, pl.concat([pl.DataFrame(schema=REJECTS), *found])
 
 
-def _rejects(table: str, rows: pl.DataFrame, name: str, reason: pl.Expr) -> pl.DataFrame:
-    return rows.select(
-        pl.lit(table).alias("table"),
-        "file",
-        "row",
-        pl.lit(name).alias("field"),
-        pl.col(name).cast(pl.String).str.slice(0, VALUE_WIDTH).alias("value"),
-        reason.alias("reason"),
-    )
-
-
-def settle(rows: pl.DataFrame, columns: Columns) -> Settled:
-    """Keep one row for an entity and time.
-
-    The same record again, whenever known, is a duplicate, and so is one without the outcome that
-    its repetition tells. Another record of the same entity and time is a conflict: the earliest
-    known is kept, ties fall to the smaller values, the others are quarantined.
-    """
-    values = [*columns.numeric, *columns.truth, *([GROUP] if columns.group else [])]
-    late = OUTCOME if columns.outcome else None
-    return _settle("signals", rows, _Rule(_SIGNAL, values, values, late))
-
-
-def settle_incidents(rows: pl.DataFrame) -> Settled:
-    """Keep one row for an entity and start, as `settle` does; one with an end closes an open one."""
-    return _settle("incidents", rows, _Rule(_INCIDENT, [], ["kind"], "end"))
-
-
-@dataclass(frozen=True)
-class _Rule:
-    """How to tell repetitions: `late` is what a later record may still tell."""
-
-    key: list[str]
-    same: list[str]  # besides the key: equal in records of which one may tell more
-    values: list[str]  # besides the key and `late`: equal in repetitions
-    late: str | None
-
-
-def _settle(table: str, rows: pl.DataFrame, rule: _Rule) -> Settled:
-    rows = rows.sort(rule.key)
-    again = pl.lit(value=True)
-    for name in rule.key:
-        again &= pl.col(name) == pl.col(name).shift()
-    again = again.fill_null(value=False)
-    repeated = rows.select(again | again.shift(-1, fill_value=False)).to_series()
-    if not repeated.any():
-        return Settled(rows.drop(_PLACE), pl.DataFrame(schema=REJECTS), 0)
-    several = rows.filter(repeated)
-    distinct = _distinct(several, rule)
-    winner = distinct.select(pl.struct(rule.key).is_first_distinct()).to_series()
-    against = pl.format(
-        "conflicts with {}:{}, known earlier", *(pl.col(n).first().over(rule.key) for n in _PLACE)
-    )
-    lost = distinct.with_columns(against=against).filter(~winner)
-    kept = pl.concat([rows.filter(~repeated), distinct.filter(winner)]).sort(rule.key)
-    return Settled(
-        kept.drop(_PLACE),
-        _rejects(table, lost, rule.key[-1], pl.col("against")),
-        several.height - distinct.height,
-    )
-
-
-def _distinct(rows: pl.DataFrame, rule: _Rule) -> pl.DataFrame:
-    """Drop repetitions; what is left of a key is in the order in which it was known."""
-    told_at = OUTCOME_KNOWN_AT if rule.late == OUTCOME else "known_at"
-    rows = rows.with_columns(told_at=told_at)
-    alike = [*rule.key, *rule.same]
-    rows = rows.with_columns(pl.col("known_at").min().over(alike))
-    compared = [*rule.values]
-    if rule.late is not None:
-        told = pl.col(rule.late).is_not_null()
-        rows = rows.filter(told | ~told.any().over(alike))
-        compared = [rule.late, *compared]
-    order = [*rule.key, "known_at", "told_at", *compared, *_PLACE]
-    rows = rows.sort(order, nulls_last=True)
-    return rows.unique([*rule.key, *compared], keep="first", maintain_order=True).drop("told_at")
-
-
-def merge(incidents: pl.DataFrame) -> pl.DataFrame:
-    """Join an entity's incidents that overlap or touch; an open end wins.
-
-    Kind and `known_at` are those of the earliest.
-    """
-    rows = incidents.sort([*_INCIDENT, "end"], nulls_last=True)
-    until = pl.col("end").dt.epoch("us").fill_null(_FOREVER).cum_max().over("entity")
-    fresh = pl.col("start").dt.epoch("us") > pl.col("until").shift().over("entity")
-    merged = (
-        rows.with_columns(until=until)
-        .with_columns(number=fresh.fill_null(value=True).cum_sum())
-        .group_by("number", maintain_order=True)
-        .agg(pl.first("entity", "start", "known_at", "kind"), pl.max("until"))
-    )
-    end = pl.when(pl.col("until") < _FOREVER).then(pl.col("until")).cast(INSTANT)
-    return merged.with_columns(end=end).select(list(INCIDENTS))
-
-
 class Intake:
-    """Collects a source's chunks; all have to be taken before anything is asked for."""
+    """Collects a source's chunks in memory; all have to be taken before anything is asked for."""
 
     def __init__(self, columns: Columns, as_of: datetime) -> None:
         self._columns = columns
         self._as_of = as_of
         self._admitted: dict[str, list[Admitted]] = {"signals": [], "incidents": []}
         self._records_in = 0
+        self._torn = 0
 
     def take(self, chunk: Chunk) -> None:
         self._records_in += chunk.records
-        self._admitted[chunk.table].append(admit(chunk, self._columns, self._as_of))
+        self._torn += chunk.pending
+        self._admitted[chunk.table].append(admit(chunk, self._columns))
 
     def days(self) -> Iterator[tuple[str, pl.DataFrame]]:
         """Yield each day (UTC, as YYYY-MM-DD) with its signals, the earliest first."""
-        rows = self._signals.kept
-        dated = rows.with_columns(date=pl.col("time").dt.date())
-        parts = dated.partition_by("date", as_dict=True, include_key=False)
-        for key in sorted(parts):
-            yield str(key[0]), parts[key]
-
-    def signals(self) -> pl.DataFrame:
-        return self._signals.kept
+        yield from by_day(self._signals.kept)
 
     def incidents(self) -> pl.DataFrame:
         return merge(self._incidents.kept)
 
     def quarantine(self) -> pl.DataFrame:
         found = [one.quarantine for table in self._admitted.values() for one in table]
-        frames = [*found, self._signals.quarantine, self._incidents.quarantine]
-        return pl.concat(frames).sort(list(REJECTS), nulls_last=True)
+        return quarantined([*found, self._signals.quarantine, self._incidents.quarantine])
 
     def counts(self) -> Counts:
         parts = (self._signals, self._incidents)
@@ -245,18 +142,26 @@ class Intake:
             kept=sum(part.kept.height for part in parts),
             quarantined=self.quarantine().height,
             duplicate=sum(part.duplicate for part in parts),
-            pending=sum(one.pending for table in self._admitted.values() for one in table),
+            pending=self._torn + sum(part.pending for part in parts),
         )
 
     @cached_property
     def _signals(self) -> Settled:
         rows = [one.rows for one in self._admitted["signals"]]
-        return settle(pl.concat(rows), self._columns) if rows else _nothing(SIGNAL_KEYS)
+        if not rows:
+            return _nothing(SIGNAL_KEYS)
+        return settle(pl.concat(rows), self._columns, self._as_of)
 
     @cached_property
     def _incidents(self) -> Settled:
         rows = [one.rows for one in self._admitted["incidents"]]
-        return settle_incidents(pl.concat(rows)) if rows else _nothing(INCIDENTS)
+        return settle_incidents(pl.concat(rows), self._as_of) if rows else _nothing(INCIDENTS)
+
+
+def quarantined(found: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Put what was found in one frame of REJECTS, in an order of its own."""
+    nothing = pl.DataFrame(schema=REJECTS)
+    return pl.concat([nothing, *found]).sort(list(REJECTS), nulls_last=True)
 
 
 def _nothing(schema: Mapping[str, Any]) -> Settled:

@@ -1,48 +1,97 @@
 """The ingest stage: from what a source reads to sealed partitions, and the log of arrivals."""
 
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-from cll import config, progress, store
+import polars as pl
+
+from cll import arrivals, config, day, enforcement, findings, progress, settling, store
+from cll import ingest as step
+from cll.known import source_name as schema_name
+from cll.partitions import SHARED, Renewal
 from cll.roles import Source
-from cll.values import RECORDS, Arrival, format_instant
-from cll.workspace import ARRIVALS, Tree, Workspace, arrivals, key
+from cll.schema import Enforcement
+from cll.segments import Facts, Segments
+from cll.values import RECORDS, Arrived, Counts, format_instant
+from cll.workspace import Tree, Workspace, code, libraries, memo
+
+_RECENT = 31  # days with signals that incidents are compared with
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What the folder holds besides its partitions."""
+
+    incidents: pl.DataFrame
+    quarantine: pl.DataFrame
+    counts: Counts
 
 
 def ingest(ws: Workspace, tree: Tree, world: config.World) -> None:
-    """Take what the source knew at `as_of`, cut it into days, and account for each record."""
-    from cll import findings  # noqa: PLC0415  what this stage alone uses
-    from cll import ingest as step  # noqa: PLC0415  what this stage alone uses
-
+    """Take what the source knew at `as_of`, day by day; a day that stands is not made again."""
     source = source_of(tree)
-    seen = _arrive(ws, source.reads, world.as_of)
-    for line in getattr(source, "skipped", ()):
-        progress.note(f"ingest: skipped {line}")
-    if getattr(source, "backfill", None) == "on_time":
-        progress.note("ingest: rows without known_at count as known in time (backfill: on_time).")
-    intake = step.Intake(source.columns, world.as_of)
-    for chunk in progress.track(source(world.as_of, seen), "ingest"):
-        intake.take(chunk)
-    folder = store.fresh(ws.signals)
-    for day, rows in intake.days():
-        store.write_frame(store.partition(folder, day), rows)
-    found = intake.signals(), intake.incidents(), intake.quarantine()
-    store.write_frame(folder / "incidents.parquet", found[1])
-    store.write_frame(folder / "quarantine.parquet", found[2])
-    findings.refuse(*found, source.columns, intake.counts())
-    for line in findings.remarks(*found):
-        progress.note(f"ingest: {line}")
-    counts = _counted(intake.counts())
-    facts = {"columns": asdict(source.columns), "counts": counts}
-    if source != config.build("source", tree["source"]):
-        facts["fallback"] = tree["source"]["fallback"]
-    made_of = {entry.file: entry.sha256 for entry in seen}
-    known = {"as_of": format_instant(world.as_of), "source": tree["source"], "files": made_of}
-    store.seal(folder, key(ws, "ingest", **known), facts)
-    store.write_json(ws.reports / "ingest.json", counts)
-    progress.note(f"ingest: {RECORDS.format(**counts)}")
+    seen = arrivals.see(ws, source, world.as_of)
+    _say_how_it_reads(source)
+    settings: Enforcement = config.build("ingest", tree["ingest"])
+    made_of = key(ws, tree, world, seen.files)
+    common = {name: made_of[name] for name in SHARED}
+    folders = [ws.signals, *ws.seeds("signals")]
+    segments = Segments(ws.cache / "segments", common, source.columns, folders)
+    with Renewal(ws.signals, made_of, memo(ws), ws.seeds("signals")) as renewal:
+        known = renewal.known("pieces")
+        pieces = list(source(world.as_of, seen.files))
+        with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+            found = pool.map(partial(segments.of, known=known), pieces)
+            read = dict(progress.track(found, "ingest", total=len(pieces)))
+        making = day.Making(
+            renewal,
+            segments,
+            source.columns,
+            world.as_of,
+            settings.bucket_rows,
+        )
+        for date, of_day in progress.track(_days(read).items(), "ingest: days"):
+            day.renew(making, date, of_day)
+        settled = _settle(renewal, segments, read, world.as_of)
+        fell_back = source != config.build("source", tree["source"])
+        days = {date: one["profile"] for date, one in renewal.partitions.items() if one["rows"]}
+        _refuse(renewal, source, days, settled)
+        fresh = [facts for name, facts in read.items() if name not in known]
+        name = schema_name(tree, fell_back=fell_back)
+        made = [date for dates in renewal.made.values() for date in dates]
+        newly = _read_newly(fresh)
+        evidence = enforcement.Found(name, days, made, source.columns, settled.incidents, newly)
+        enforcement.enforce(ws, tree, settings, evidence)
+        more: dict[str, Any] = {"bucket_rows": settings.bucket_rows}
+        more |= {"fallback": tree["source"]["fallback"]} if fell_back else {}
+        seen.refuse_changed()
+        arrivals.write(ws.results / arrivals.LOG, seen.log)
+        _publish(ws, source, renewal, read, settled, more)
+
+
+def key(ws: Workspace, tree: Tree, world: config.World, files: Sequence[Arrived]) -> dict[str, Any]:
+    """Say what the signals follow from, and what all of their partitions do."""
+    return {
+        "code": code(ws, "ingest"),
+        "config": {
+            "source": tree["source"],
+            "fallback": tree["fallback"],
+            "bucket_rows": tree["ingest"]["bucket_rows"],
+        },
+        "libraries": libraries(),
+        "inputs": {
+            "as_of": format_instant(world.as_of),
+            "files": {one.file: [one.sha256, _arrivals(one)] for one in files},
+        },
+    }
+
+
+def _arrivals(file: Arrived) -> list[str]:
+    return sorted({format_instant(part.as_of) for part in file.parts})
 
 
 def source_of(tree: Tree) -> Source:
@@ -55,15 +104,100 @@ def source_of(tree: Tree) -> Source:
     return source
 
 
-def _counted(counts: Any) -> dict[str, int]:
+def _say_how_it_reads(source: Source) -> None:
+    for line in getattr(source, "skipped", ()):
+        progress.note(f"ingest: skipped {line}")
+    if getattr(source, "backfill", None) == "on_time":
+        progress.note("ingest: rows without known_at count as known in time (backfill: on_time).")
+
+
+def _days(read: Mapping[str, Facts]) -> dict[str, dict[str, Facts]]:
+    """Return each day with the pieces that have rows of it, and what these say of it."""
+    days: dict[str, dict[str, Facts]] = {}
+    for name, facts in read.items():
+        for date, of_day in facts["days"].items():
+            days.setdefault(date, {})[name] = of_day
+    return dict(sorted(days.items()))
+
+
+def _settle(
+    renewal: Renewal, segments: Segments, read: Mapping[str, Facts], as_of: datetime
+) -> Settled:
+    """Settle incidents, gather what was quarantined, and account for every record."""
+    told = [name for name, facts in read.items() if facts["table"] == "incidents"]
+    none = pl.DataFrame(schema=settling.INCIDENT_ROWS)
+    frames = [none, *(segments.incidents(name) for name in told)]
+    found = settling.settle_incidents(pl.concat(frames), as_of)
+    rejects = [segments.rejects(name) for name, facts in read.items() if facts["quarantined"]]
+    days = renewal.partitions
+    rejects += [renewal.read(store.rejected(d)) for d in days if days[d]["quarantined"]]
+    counts = Counts(
+        records_in=sum(facts["records"] for facts in read.values()),
+        kept=found.kept.height + sum(one["rows"] for one in days.values()),
+        quarantined=found.quarantine.height + sum(frame.height for frame in rejects),
+        duplicate=found.duplicate + sum(one["duplicate"] for one in days.values()),
+        pending=found.pending
+        + sum(one["pending"] for one in days.values())
+        + sum(facts["pending"] for facts in read.values()),
+    )
+    return Settled(
+        settling.merge(found.kept), step.quarantined([*rejects, found.quarantine]), counts
+    )
+
+
+def _read_newly(fresh: Sequence[Facts]) -> Counts:
+    return Counts(
+        records_in=sum(facts["records"] for facts in fresh),
+        quarantined=sum(facts["quarantined"] for facts in fresh),
+    )
+
+
+def _refuse(renewal: Renewal, source: Source, days: Mapping[str, Any], settled: Settled) -> None:
+    """Refuse what can't be learnt from, and tell what is worth a line."""
+    newest = sorted(days)[-_RECENT:]
+    evidence = findings.Evidence(
+        days,
+        settled.incidents,
+        _entities(renewal, settled.incidents, newest),
+        store.midnight(newest[0]) if newest else None,
+        settled.quarantine,
+        settled.counts,
+    )
+    findings.refuse(evidence, source.columns)
+    for line in findings.remarks(evidence):
+        progress.note(f"ingest: {line}")
+
+
+def _publish(
+    ws: Workspace,
+    source: Source,
+    renewal: Renewal,
+    read: Mapping[str, Facts],
+    settled: Settled,
+    more: Mapping[str, Any],
+) -> None:
+    """Renew the folder, now that nothing speaks against it, and say what became of the records."""
+    counts = _counted(settled.counts)
+    renewal.stage("incidents.parquet", settled.incidents)
+    renewal.stage(store.QUARANTINE, settled.quarantine)
+    for line in renewal.told("ingest"):
+        progress.note(line)
+    facts = {"columns": asdict(source.columns), "counts": counts, "pieces": read, **more}
+    renewal.publish(facts)
+    store.write_json(ws.reports / "ingest.json", counts)
+    progress.note(f"ingest: {RECORDS.format(**counts)}")
+
+
+def _entities(renewal: Renewal, incidents: pl.DataFrame, dates: Sequence[str]) -> set[str]:
+    """Return the incidents' entities that have signals on these days; the newest tell the most."""
+    wanted, found = set(incidents["entity"].unique()), set[str]()
+    for date in reversed(dates):
+        if not wanted - found:
+            break
+        found |= set(renewal.entities(date))
+    return found
+
+
+def _counted(counts: Counts) -> dict[str, int]:
     fields = asdict(counts)
     return {"in": fields.pop("records_in"), **fields}
-
-
-def _arrive(ws: Workspace, reads: tuple[Path, ...], as_of: datetime) -> list[Arrival]:
-    """Note at which `as_of` each file's content was first seen; the log lies in git."""
-    now = arrivals(ws, progress.track(reads, "hash"), as_of)
-    log = store.read_arrivals(ws.root / ARRIVALS)
-    all_seen = {(entry.file, entry.sha256): entry for entry in [*log, *now]}
-    store.write_arrivals(ws.results / ARRIVALS, all_seen.values())
-    return now

@@ -2,14 +2,15 @@
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cll import config, intake, progress, stages, store
+from cll import arrivals, config, derive, intake, progress, stages, store
 from cll.errors import CllError
-from cll.values import format_instant
-from cll.workspace import Tree, Workspace, arrivals, key, load_tree, load_world
+from cll.partitions import Standing
+from cll.workspace import Tree, Workspace, load_tree, load_world, memo
 
 _KEPT = {"ingest": "signals", "featurize": "features"}
 
@@ -17,32 +18,54 @@ _KEPT = {"ingest": "signals", "featurize": "features"}
 def made_once(ws: Workspace, stage: str, tree: Tree, world: config.World) -> Workspace:
     """Make a stage's folder once for all jobs that would compute the same bytes.
 
-    A folder is believed by its manifest only; one that is damaged is made again.
+    That may be the project's own. A folder is believed by its manifest only; one that is damaged
+    is made again.
     """
-    kept = ws.root / ".cll" / "store"
-    made_of = key(ws, stage, **_INPUTS[stage](ws, tree, world))
-    folder = kept / f"{stage}-{store.digest(made_of)[:16]}"
-    if _sound(folder):
+    made_of = _key(ws, stage, tree, world)
+    project = ws.root / "data" / _KEPT[stage]
+    folder = ws.cache / "store" / f"{stage}-{store.digest(made_of)[:16]}"
+    if Standing(project).key == made_of and _sound(ws, project):
+        folder = project
+    if folder == project or _sound(ws, folder):
         progress.note(f"{stage}: as kept in {folder}")
     else:
+        shutil.rmtree(folder, ignore_errors=True)
         _make(ws, stage, tree, world, folder)
-    return replace(ws, **{f"{_KEPT[stage]}_folder": folder})
+    if stage == "ingest":
+        return replace(ws, signals_folder=folder)
+    return replace(ws, features_folder=folder)
+
+
+def _key(ws: Workspace, stage: str, tree: Tree, world: config.World) -> dict[str, Any]:
+    if stage == "featurize":
+        return derive.key(ws, tree)
+    seen = arrivals.see(ws, intake.source_of(tree), world.as_of)
+    return intake.key(ws, tree, world, seen.files)
 
 
 def is_behind(ws: Workspace) -> bool:
     """Tell whether the source reads other files now than the project's signals were made of."""
-    reads = intake.source_of(load_tree(ws)).reads
-    now = arrivals(ws, progress.track(reads, "hash"), load_world(ws).as_of)
-    made_of: Tree = store.read_json(ws.signals / store.MANIFEST)["key"]["inputs"]["files"]
-    return {one.file: one.sha256 for one in now} != made_of
+    seen = arrivals.see(ws, intake.source_of(load_tree(ws)), load_world(ws).as_of)
+    tree, world = load_tree(ws), load_world(ws)
+    wanted = intake.key(ws, tree, world, seen.files)
+    return bool(Standing(ws.signals).key.get("inputs") != wanted["inputs"])
 
 
-def _sound(folder: Path) -> bool:
+def accept(ws: Workspace, files: Sequence[str]) -> list[str]:
+    """Take files of the source that were rewritten, or are gone, as they are now."""
+    if not files:
+        return []
+    source = intake.source_of(load_tree(ws))
+    return arrivals.accept(ws, source, files, load_world(ws).as_of)
+
+
+def _sound(ws: Workspace, folder: Path) -> bool:
+    remembered = memo(ws)
     try:
-        store.unseal(folder)
+        store.unseal(folder, remembered.sha256)
     except CllError:
-        shutil.rmtree(folder, ignore_errors=True)
         return False
+    remembered.save()
     return True
 
 
@@ -60,19 +83,3 @@ def _make(ws: Workspace, stage: str, tree: Tree, world: config.World, folder: Pa
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _ingested_from(ws: Workspace, tree: Tree, world: config.World) -> dict[str, Any]:
-    source = intake.source_of(tree)
-    seen = arrivals(ws, source.reads, world.as_of)
-    files = [[one.file, one.sha256, format_instant(one.as_of)] for one in seen]
-    known = {"as_of": format_instant(world.as_of), "files": files}
-    return {**known, "source": tree["source"], "fallback": tree["fallback"]}
-
-
-def _featurized_from(ws: Workspace, tree: Tree, _: config.World) -> dict[str, Any]:
-    signals = store.sha256(ws.signals / store.MANIFEST)
-    return {"signals": signals, "features": tree["features"]}
-
-
-_INPUTS = {"ingest": _ingested_from, "featurize": _featurized_from}

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from cll import artifact, config, progress, store
+from cll import arrivals, artifact, config, progress, store
 from cll.artifact import Predictor
 from cll.errors import ConfigError, DataRefused, Unavailable
 from cll.featurize import featurize
@@ -27,7 +27,7 @@ from cll.values import (
     Columns,
     Counts,
 )
-from cll.workspace import Workspace, arrivals, load_world
+from cll.workspace import Workspace, load_world
 
 FILES = "cll.source.files.Files"
 FORMS = (".parquet", ".csv")
@@ -55,8 +55,9 @@ def score(ws: Workspace, data: Path, out: Path, model: str) -> Counts:
     if _compares_with_peers(trained_with["features"]):
         progress.note("predict: rows are compared with the entities in these files only.")
     intake = Intake(source.columns, _ALL_IS_KNOWN)
-    for chunk in source(_ALL_IS_KNOWN, arrivals(ws, source.reads, load_world(ws).as_of)):
-        intake.take(chunk)
+    files = arrivals.as_new(source.reads, load_world(ws).as_of, source.limits)
+    for piece in source(_ALL_IS_KNOWN, files):
+        intake.take(piece.read())
     scored = list(_scores(predictor, feature_set, intake, source.columns))
     if not scored:
         raise DataRefused(f"{data}: no row to score: {_first_reason(intake)}.")
@@ -90,7 +91,8 @@ def _scores(
         since = datetime.fromisoformat(day).replace(tzinfo=UTC)
         first = (since - feature_set.lookback).date().isoformat()
         signals = pl.concat([rows for d, rows in days.items() if first <= d <= day])
-        features = featurize(signals, feature_set, columns, incidents, since)
+        told = incidents if feature_set.reads_incidents else incidents.clear()
+        features = featurize(signals, feature_set, columns, told, since)
         with threadpool_limits(1, user_api="blas"):
             yield predict(predictor, features)
 

@@ -7,21 +7,19 @@ functions in one process. A step is imported by the stage that needs it, and by 
 import contextlib
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from cll import config, dataset, guard, intake, progress, store
+from cll import config, dataset, guard, progress, store
 from cll.errors import CllError, ConfigError, of_the_system
 from cll.values import Lineage, Rule, Verdict, format_instant
 from cll.workspace import (
     Tree,
     Workspace,
     environment,
-    key,
     libraries,
     load_tree,
     load_world,
@@ -46,30 +44,18 @@ def compose(ws: Workspace, *, check: bool = False) -> None:
     store.write_bytes(ws.resolved, text.encode())
 
 
-def featurize(ws: Workspace, tree: Tree, _world: config.World) -> None:
-    """Compute each day's features from that day and the lookback before it.
+def ingest(ws: Workspace, tree: Tree, world: config.World) -> None:
+    """Take what the source knew at `as_of`, day by day."""
+    from cll import intake  # noqa: PLC0415  what this stage alone uses
 
-    Days are taken together in stretches as long as the lookback: a row's features do not depend
-    on what else is computed with it, and so no row is read more than twice.
-    """
-    from cll import featurize as step  # noqa: PLC0415  what this stage alone uses
+    intake.ingest(ws, tree, world)
 
-    feature_set = config.build("features", tree["features"])
-    columns, incidents = dataset.columns(ws), dataset.incidents(ws)
-    folder = store.fresh(ws.features)
-    days = store.dates(ws.signals)
-    length = max(1, -(-feature_set.lookback // timedelta(days=1)))
-    stretches = [days[start : start + length] for start in range(0, len(days), length)]
-    for stretch in progress.track(stretches, "featurize"):
-        since = datetime.fromisoformat(stretch[0]).replace(tzinfo=UTC)
-        first = (since - feature_set.lookback).date().isoformat()
-        read = [day for day in days if first <= day <= stretch[-1]]
-        signals = store.read_partitions(ws.signals, read)
-        frame = step.featurize(signals, feature_set, columns, incidents, since)
-        for date, rows in frame.group_by(pl.col("time").dt.date(), maintain_order=True):
-            store.write_frame(store.partition(folder, str(date[0])), rows)
-    made_of = store.sha256(ws.signals / store.MANIFEST)
-    store.seal(folder, key(ws, "featurize", signals=made_of, features=tree["features"]), {})
+
+def featurize(ws: Workspace, tree: Tree, world: config.World) -> None:
+    """Compute each day's features from that day and the lookback before it."""
+    from cll import derive  # noqa: PLC0415  what this stage alone uses
+
+    derive.featurize(ws, tree, world)
 
 
 def train(ws: Workspace, tree: Tree, world: config.World) -> None:
@@ -97,7 +83,7 @@ def train(ws: Workspace, tree: Tree, world: config.World) -> None:
     first, last = taught.select(first=pl.min("time"), last=pl.max("time")).row(0)
     lineage = Lineage(
         config={group: tree[group] for group in LEARNT_FROM},
-        data_sha256=store.digest(store.unseal(ws.signals)["files"]),
+        data_sha256=store.digest(store.read_json(ws.signals / store.MANIFEST)["files"]),
         train_from=format_instant(first),
         train_until=format_instant(last),
         rows=len(learnt.y),
@@ -177,7 +163,7 @@ def report(ws: Workspace, tree: Tree, world: config.World) -> None:
         verdict,
         {path.stem: store.read_csv(path) for path in plots},
         store.read_json(ws.candidate / "model.json"),
-        store.read_frame(ws.signals / "quarantine.parquet"),
+        dataset.quarantine(ws),
         {"as_of": format_instant(world.as_of), "choices": tree["choices"]},
     )
     store.write_bytes(ws.reports / "report.html", written.html.encode())
@@ -185,7 +171,7 @@ def report(ws: Workspace, tree: Tree, world: config.World) -> None:
 
 
 STAGES: dict[str, Callable[[Workspace, Tree, config.World], None]] = {
-    "ingest": intake.ingest,
+    "ingest": ingest,
     "featurize": featurize,
     "train": train,
     "evaluate": evaluate,
@@ -209,6 +195,7 @@ def main(name: str) -> int:
     ws = Workspace(Path())
     refusal = ws.reports / "refusal.json"
     try:
+        guard.enough_files()
         with guard.inputs_unchanged(ws.root, name):
             if name == "compose":
                 compose(ws)

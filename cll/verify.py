@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from cll.errors import Unavailable
 from cll.workspace import Workspace, environment, load_tree, load_world
 
 TOLERANCE = 1.5e-6  # figures have six digits, so those that agree to 1e-6 differ by one at most
+PARTITIONED = ("data/signals", "data/features")
 PARTS = (
-    "data/signals",
-    "data/features",
+    *PARTITIONED,
     "models/candidate",
     "metrics.json",
     "reports/verdict.json",
@@ -44,6 +44,26 @@ def rerun(root: Path) -> int:
     return 1 if bad else 0
 
 
+def rebuild(root: Path) -> int:
+    """Ingest and featurize everything again from the source, taking over nothing, and compare.
+
+    Returns 0 when every byte is what the project has; else 1, after naming what is not.
+    """
+    ws = Workspace(root)
+    for folder in (ws.signals, ws.features):
+        if not (folder / store.MANIFEST).is_file():
+            raise Unavailable(f"{folder}: not there yet; run `dvc repro` first.")
+    with tempfile.TemporaryDirectory(prefix="cll-verify-") as scratch:
+        _run_all(root, Path(scratch), None)
+        different = sorted(_differences(root, Path(scratch), PARTITIONED))
+        days = len(store.read_json(ws.signals / store.MANIFEST)["facts"]["partitions"])
+    if different:
+        _say(f"rebuild: {len(different)} files differ: {', '.join(different[:5])}.")
+        return 1
+    _say(f"rebuild: the same bytes, {days} days from the source ({', '.join(PARTITIONED)}).")
+    return 0
+
+
 def _tell(
     root: Path, folder: Path, threads: str, different: list[str], elsewhere: list[str]
 ) -> int:
@@ -69,16 +89,19 @@ def _say(text: str) -> None:
     print(text, flush=True)  # noqa: T201  the answer that was asked for
 
 
-def _run_all(root: Path, folder: Path, threads: str) -> None:
-    numbers = dict.fromkeys(("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS"), threads)
-    command = [sys.executable, "-m", "cll.verify", str(folder)]
+def _run_all(root: Path, folder: Path, threads: str | None) -> None:
+    """Run the stages in a process of their own: all of them, or, without threads, those of data."""
+    names = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS")
+    numbers = dict.fromkeys(names, threads) if threads else {}
+    wanted = list(stages.STAGES) if threads else ["ingest", "featurize"]
+    command = [sys.executable, "-m", "cll.verify", str(folder), *wanted]
     child = subprocess.run(command, cwd=root, env={**os.environ, **numbers}, check=False)  # noqa: S603  our own arguments
     if child.returncode:
-        raise Unavailable(f"The run with {threads} threads failed; see the lines above.")
+        raise Unavailable("The run to compare with failed; see the lines above.")
 
 
-def _differences(left: Path, right: Path) -> Iterator[str]:
-    for part in PARTS:
+def _differences(left: Path, right: Path, parts: Sequence[str] = PARTS) -> Iterator[str]:
+    for part in parts:
         names = {str(f.relative_to(top)) for top in (left, right) for f in _files(top / part)}
         for name in names:
             both = [top / name for top in (left, right)]
@@ -101,13 +124,13 @@ def _furthest(left: object, right: object) -> float:
     return 0.0 if left == right else float("inf")
 
 
-def main(folder: str) -> None:
-    """Run all stages into `folder`: the child of `rerun`, with its number of threads."""
-    ws = Workspace(Path(), Path(folder))
+def main(folder: str, wanted: Sequence[str]) -> None:
+    """Run stages into `folder`, which takes over nothing: the child of a proof."""
+    ws = Workspace(Path(), Path(folder), apart=True)
     tree: Mapping[str, Any] = load_tree(Workspace(Path()))
-    for stage in stages.STAGES.values():
-        stage(ws, tree, load_world(ws))
+    for name in wanted:
+        stages.STAGES[name](ws, tree, load_world(ws))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2:])

@@ -2,34 +2,45 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cll import config, store
 from cll.errors import ConfigError
-from cll.values import Arrival
+from cll.memo import Memo
 
 Tree = Mapping[str, Any]
 _VECTOR_FLAGS = ("avx2", "fma", "avx512f")  # the kernels that NumPy and OpenBLAS choose by
-ARRIVALS = Path("registry") / "arrivals.jsonl"
 LIBRARIES = ("numpy", "polars", "pyarrow", "scikit-learn", "lightgbm")
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where a run reads and writes: the project's folder, or a folder of its own (`out`)."""
+    """Where a run reads and writes: the project's folder, or a folder of its own (`out`).
+
+    One that is `apart` takes over nothing that was computed before: it proves what is there.
+    """
 
     root: Path
     out: Path | None = None
     signals_folder: Path | None = None
     features_folder: Path | None = None
+    apart: bool = False
 
     @property
     def results(self) -> Path:
         return self.out or self.root
+
+    @property
+    def cache(self) -> Path:
+        """Where lies what can be lost, for it can be made again."""
+        return (self.results if self.apart else self.root) / ".cll"
+
+    def seeds(self, name: str) -> list[Path]:
+        """Where partitions may lie that need not be made again: those of `dvc repro`."""
+        return [] if self.apart else [self.root / "data" / name]
 
     @property
     def signals(self) -> Path:
@@ -73,26 +84,19 @@ def load_tree(ws: Workspace) -> Tree:
     return config.load_yaml(ws.resolved)
 
 
-def arrivals(ws: Workspace, reads: Iterable[Path], as_of: datetime) -> list[Arrival]:
-    """Say of each file when its content was first seen: by the arrival log, else at `as_of`."""
-    log = store.read_arrivals(ws.root / ARRIVALS)
-    seen = {(entry.file, entry.sha256): entry for entry in log}
-    now = ((path.as_posix(), store.sha256(path)) for path in reads)
-    return [seen.get(identity) or Arrival(*identity, as_of) for identity in now]
-
-
-def key(ws: Workspace, stage: str, **inputs: Any) -> dict[str, Any]:
-    """Say what a stage's result depends on: believed again only where all of it is the same."""
+def code(ws: Workspace, stage: str) -> dict[str, str]:
+    """Return the digests of the code that a stage of dvc.yaml can run."""
     pipeline = config.load_yaml(ws.root / "dvc.yaml")["stages"]
     # The code that runs is the package's, wherever the project lies.
     home = config.PACKAGE.parent
-    code = [home / dep for dep in pipeline[stage]["deps"] if dep.startswith("cll")]
-    files = sorted(f for dep in code for f in ([dep] if dep.is_file() else dep.glob("*.py")))
-    return {
-        "code": {f.relative_to(home).as_posix(): store.sha256(f) for f in files},
-        "inputs": inputs,
-        "libraries": libraries(),
-    }
+    deps = [home / dep for dep in pipeline[stage]["deps"] if dep.startswith("cll")]
+    files = sorted(f for dep in deps for f in ([dep] if dep.is_file() else dep.glob("*.py")))
+    return {f.relative_to(home).as_posix(): store.sha256(f) for f in files}
+
+
+def memo(ws: Workspace) -> Memo:
+    """Return what is remembered of files that did not change."""
+    return Memo(ws.cache / "memo.json")
 
 
 def libraries() -> dict[str, str]:

@@ -30,22 +30,22 @@ def load(ws, **changed):
 
 
 def test_features_of_other_signals_are_refused(copy):
-    manifest = store.read_json(copy.signals / store.MANIFEST)
+    manifest = store.read_checked(copy.signals / store.MANIFEST)
     manifest["facts"]["counts"]["in"] += 1
-    store.write_json(copy.signals / store.MANIFEST, manifest)
+    store.write_manifest(copy.signals, manifest["key"], manifest["facts"], manifest["files"])
     with pytest.raises(DataRefused, match=r"features: not the features of .*signals; run `dvc"):
         load(copy)
 
 
 def test_features_that_lack_a_day_are_refused(copy):
-    store.partition(copy.features, "2026-01-02").unlink()
+    (copy.features / store.part("2026-01-02")).unlink()
     with pytest.raises(DataRefused, match=r"part-0\.parquet: is missing; run `dvc repro` again"):
         load(copy)
 
 
 @pytest.mark.parametrize("part", ["signals", "features"])
 def test_one_flipped_byte_of_the_data_is_refused(copy, part):
-    path = store.partition(copy.root / "data" / part, "2026-01-02")
+    path = copy.root / "data" / part / store.part("2026-01-02")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -59,7 +59,7 @@ def test_data_that_is_not_there_says_what_to_run(tmp_path):
 
 
 def test_each_row_has_its_own_features(fleet, loaded):
-    features = store.read_partitions(fleet.features)
+    features = dataset.read(fleet.features)
     keys = ["entity", "time"]
     wanted = loaded.rows.select(keys).join(features, on=keys, how="left", maintain_order="left")
     assert np.array_equal(loaded.X, wanted.select(loaded.names).to_numpy(), equal_nan=True)
@@ -78,7 +78,7 @@ def test_a_row_teaches_or_judges_or_neither(loaded):
 
 
 def test_rows_without_a_label_are_counted_by_the_reason(fleet, loaded):
-    everything = store.read_partitions(fleet.signals).height
+    everything = dataset.read(fleet.signals).height
     assert loaded.rows.height + sum(loaded.excluded.values()) == everything
     assert loaded.excluded["immature"] > 0
     assert "mature" not in loaded.excluded

@@ -11,10 +11,16 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 COLUMNS = Columns(numeric=("cpu", "queue"))
 
 
-def signals(queue=(1.0, None)):
-    times = [START + timedelta(minutes=i) for i in range(len(queue))]
-    frame = {"entity": ["a"] * len(queue), "time": times, "cpu": [0.5] * len(queue)}
-    return pl.DataFrame({**frame, "queue": list(queue)}, schema_overrides={"queue": pl.Float64})
+def days(queue=(1.0, None)):
+    nulls = {"cpu": 0, "queue": sum(value is None for value in queue)}
+    columns = {name: {"nulls": count} for name, count in nulls.items()}
+    return {"2026-01-01": {"rows": len(queue), "columns": columns}} if queue else {}
+
+
+def evidence(of_days, table=None, found=None, counts=None, known=("a",)):
+    table = incidents() if table is None else table
+    found = rejects() if found is None else found
+    return findings.Evidence(of_days, table, set(known), START, found, counts or Counts())
 
 
 def incidents(*entities):
@@ -28,44 +34,56 @@ def rejects(*reasons):
 
 
 def test_where_all_is_quarantined_the_first_reason_is_told():
-    counts = Counts(records_in=2, quarantined=2)
+    found = evidence({}, None, rejects("torn", "torn"), Counts(records_in=2, quarantined=2))
     with pytest.raises(DataRefused, match=r"Of 2 records no signal was kept: .* a.csv:2: torn\.$"):
-        findings.refuse(signals([]), incidents(), rejects("torn", "torn"), COLUMNS, counts)
+        findings.refuse(found, COLUMNS)
 
 
 def test_before_the_first_day_as_of_is_asked_for():
     with pytest.raises(DataRefused, match=r"is as_of, in world.yaml, before the data's first day"):
-        findings.refuse(signals([]), incidents(), rejects(), COLUMNS, Counts())
+        findings.refuse(evidence({}), COLUMNS)
 
 
 def test_where_all_is_pending_as_of_is_named():
-    counts = Counts(records_in=3, pending=3)
     with pytest.raises(DataRefused, match="3 are pending: not known by as_of"):
-        findings.refuse(signals([]), incidents(), rejects(), COLUMNS, counts)
+        findings.refuse(evidence({}, counts=Counts(records_in=3, pending=3)), COLUMNS)
+
+
+def test_a_file_that_lacks_a_mapped_column_is_refused_by_name():
+    rows = [("signals", "b.csv", None, None, None, "lacks 'cpu_usage'; similar: 'cpu'")]
+    lacking = pl.DataFrame(rows, schema=REJECTS, orient="row")
+    with pytest.raises(DataRefused, match=r"^b.csv: lacks 'cpu_usage'; similar: 'cpu'\.$"):
+        findings.refuse(evidence(days(), found=lacking), COLUMNS)
 
 
 def test_a_column_without_any_value_is_refused():
-    counts = Counts(records_in=2, kept=2)
     with pytest.raises(DataRefused, match=r"Column queue has no value in any of 2 signals"):
-        findings.refuse(signals([None, None]), incidents(), rejects(), COLUMNS, counts)
+        findings.refuse(evidence(days([None, None])), COLUMNS)
 
 
 def test_incidents_of_other_entities_alone_are_refused():
-    counts = Counts(records_in=3, kept=3)
-    with pytest.raises(DataRefused, match=r"None of the 1 incidents .* 'pod-a', the signals 'a'"):
-        findings.refuse(signals(), incidents("pod-a"), rejects(), COLUMNS, counts)
+    found = evidence(days(), incidents("pod-a"))
+    with pytest.raises(DataRefused, match=r"None of the 1 newest incidents .* name 'pod-a'"):
+        findings.refuse(found, COLUMNS)
 
 
 def test_some_incidents_of_other_entities_are_told():
-    frames = signals(), incidents("a", "b"), rejects()
-    findings.refuse(*frames, COLUMNS, Counts(records_in=4, kept=4))
-    assert list(findings.remarks(*frames)) == [
-        "1 of 2 incidents are of entities without signals, such as 'b'"
+    found = evidence(days(), incidents("a", "b"))
+    findings.refuse(found, COLUMNS)
+    assert list(findings.remarks(found)) == [
+        "1 of the 2 newest incidents are of entities without signals then, such as 'b'"
     ]
 
 
+def test_incidents_before_the_newest_days_are_not_compared():
+    old = incidents("gone").with_columns(start=pl.col("start") - timedelta(days=1))
+    found = evidence(days(), old)
+    findings.refuse(found, COLUMNS)
+    assert list(findings.remarks(found)) == []
+
+
 def test_the_commonest_reason_for_quarantine_comes_first():
-    told = list(findings.remarks(signals(), incidents("a"), rejects("torn", "late", "late")))
+    told = list(findings.remarks(evidence(days(), found=rejects("torn", "late", "late"))))
     assert told == [
         "2 quarantined, the first at a.csv:3: late",
         "1 quarantined, the first at a.csv:2: torn",

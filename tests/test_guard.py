@@ -1,7 +1,9 @@
+import resource
+
 import pytest
 
 from cll import guard
-from cll.errors import Busy
+from cll.errors import Busy, Unavailable
 
 PIPELINE = """
 stages:
@@ -45,3 +47,14 @@ def test_an_edit_of_the_params_file_fails_it(root):
 def test_byte_code_written_meanwhile_is_no_change(root):
     with guard.inputs_unchanged(root, "train"):
         (root / "code" / "__pycache__" / "a.pyc").write_text("")
+
+
+def test_too_few_files_that_may_be_opened_are_told_before_anything_is_done():
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (40, allowed[1]))
+    try:
+        with pytest.raises(Unavailable, match=r"a stage needs 64 at once; raise `ulimit -n`"):
+            guard.enough_files()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
+    guard.enough_files()

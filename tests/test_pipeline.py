@@ -12,11 +12,15 @@ from cll import config, stages
 ROOT = Path(__file__).parents[1]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 GRAPH = grimp.build_graph("cll", cache_dir=None)
-WIRING = ("stages", "intake", "dataset")  # modules of functions that call each other by name
+WIRING = (
+    "stages",
+    "intake",
+    "derive",
+    "dataset",
+)  # modules of functions that call each other by name
 LAZY = {
-    "ingest",
-    "findings",
-    "featurize",
+    "intake",
+    "derive",
     "train",
     "evaluate",
     "gate",
@@ -31,7 +35,7 @@ def functions():
     for module in WIRING:
         for node in ast.parse((ROOT / "cll" / f"{module}.py").read_text()).body:
             if isinstance(node, ast.FunctionDef):
-                name = node.name if module in {"stages", "intake"} else f"{module}.{node.name}"
+                name = node.name if module == "stages" else f"{module}.{node.name}"
                 found[name] = node
     return found
 
@@ -90,7 +94,8 @@ def _path(module):
 
 def expected_params(stage):
     _, groups = uses(stage)
-    source = ast.unparse(FUNCTIONS[stage])
+    inside = {"ingest": "intake.ingest", "featurize": "derive.featurize"}.get(stage, stage)
+    source = ast.unparse(FUNCTIONS[inside])
     plain = {key for key in ("choices", "seed", "fallback") if f"tree['{key}']" in source}
     return groups | plain
 
@@ -98,7 +103,7 @@ def expected_params(stage):
 def listed_params(stage, file):
     for entry in PIPELINE[stage].get("params", []):
         if isinstance(entry, dict) and file in entry:
-            return set(entry[file])
+            return {name.partition(".")[0] for name in entry[file]}
     return set()
 
 

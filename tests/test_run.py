@@ -165,11 +165,13 @@ def test_a_run_changes_nothing_but_its_own_folder(made):
 
 def test_signals_and_features_are_made_once_for_all_that_share_them(made):
     folder, _ = made
-    before = {path: path.stat().st_mtime_ns for path in (folder / ".cll").rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in (folder / ".cll" / "store").rglob("*")}
     said = small.cll(folder, "run", *UNLABELLED, "seed=1")
     assert "ingest: as kept in " in said.err
     assert "featurize: as kept in " in said.err
-    assert before == {path: path.stat().st_mtime_ns for path in (folder / ".cll").rglob("*")}
+    assert before == {
+        path: path.stat().st_mtime_ns for path in (folder / ".cll" / "store").rglob("*")
+    }
     assert len(kept(folder)) == 2
 
 

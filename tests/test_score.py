@@ -54,7 +54,7 @@ def assert_same_bits(ws, out):
 
 
 def exported(fleet, columns=("entity", "time", *KPIS)):
-    return store.read_partitions(fleet.signals).select(columns)
+    return dataset.read(fleet.signals).select(columns)
 
 
 def test_another_ending_is_refused_before_anything_is_read(fleet, tmp_path):
@@ -180,7 +180,7 @@ def test_a_model_of_past_incidents_wants_the_folder_of_both_tables(fleet, tmp_pa
     score.score(ws, ws.signals, out, "candidate")
     assert_same_bits(ws, out)
     with pytest.raises(ConfigError, match="the model looks at past incidents too; name the folder"):
-        score.score(ws, store.partition(ws.signals, "2026-01-02"), out, "candidate")
+        score.score(ws, (ws.signals / store.part("2026-01-02")), out, "candidate")
 
 
 def test_the_sources_own_folder_holds_incidents_that_are_no_signals(tmp_path, out):

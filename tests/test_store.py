@@ -3,7 +3,6 @@ import pytest
 
 from cll import store
 from cll.errors import DataRefused, SecurityRefusal, Unavailable
-from cll.values import Arrival, parse_instant
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
@@ -46,23 +45,37 @@ def test_damaged_parquet_is_named(tmp_path):
         store.read_frame(tmp_path / "x.parquet")
 
 
+def part(folder, date):
+    return folder / store.part(date)
+
+
 def sealed(folder):
-    store.write_frame(store.partition(folder, "2026-01-01"), pl.DataFrame({"x": [1.0, 2.0]}))
-    store.write_frame(store.partition(folder, "2026-01-02"), pl.DataFrame({"x": [3.0]}))
-    store.seal(folder, {"source": "s"}, {"kept": 3})
+    files = {}
+    for date, numbers in {"2026-01-01": [1.0, 2.0], "2026-01-02": [3.0]}.items():
+        path = part(folder, date)
+        files[str(path.relative_to(folder))] = store.write_frame(path, pl.DataFrame({"x": numbers}))
+    store.write_manifest(folder, {"source": "s"}, {"kept": 3}, files)
     return folder
 
 
 def test_a_sealed_folder_gives_its_facts_and_rows(tmp_path):
     folder = sealed(tmp_path / "signals")
-    assert store.unseal(folder)["facts"] == {"kept": 3}
-    assert store.read_partitions(folder)["x"].to_list() == [1.0, 2.0, 3.0]
-    assert store.read_partitions(folder, ["2026-01-02"])["x"].to_list() == [3.0]
+    manifest = store.unseal(folder)
+    assert manifest["facts"] == {"kept": 3}
+    of_day = {n: d for n, d in manifest["files"].items() if "2026-01-02" in n}
+    assert store.read_sealed(folder, of_day)["x"].to_list() == [3.0]
+
+
+def test_a_partition_that_was_changed_is_not_read(tmp_path):
+    folder = sealed(tmp_path / "signals")
+    files = {store.part("2026-01-01"): "0" * 64}
+    with pytest.raises(SecurityRefusal, match=r"date=2026-01-01.part-0.parquet: its bytes"):
+        store.read_sealed(folder, files)
 
 
 def test_a_flipped_bit_is_found_with_the_files_name(tmp_path):
     folder = sealed(tmp_path / "signals")
-    path = store.partition(folder, "2026-01-02")
+    path = part(folder, "2026-01-02")
     data = bytearray(path.read_bytes())
     data[10] ^= 1
     path.write_bytes(data)
@@ -79,14 +92,9 @@ def test_a_file_that_the_manifest_does_not_know_is_refused(tmp_path):
 
 def test_a_vanished_partition_is_named(tmp_path):
     folder = sealed(tmp_path / "signals")
-    store.partition(folder, "2026-01-01").unlink()
+    part(folder, "2026-01-01").unlink()
     with pytest.raises(DataRefused, match=r"date=2026-01-01.part-0.parquet: is missing"):
         store.unseal(folder)
-
-
-def test_an_empty_folder_has_no_partition_to_read(tmp_path):
-    with pytest.raises(DataRefused, match="no partition to read"):
-        store.read_partitions(tmp_path)
 
 
 def test_the_same_frame_is_the_same_parquet(tmp_path):
@@ -94,15 +102,3 @@ def test_the_same_frame_is_the_same_parquet(tmp_path):
     store.write_frame(tmp_path / "a", frame)
     store.write_frame(tmp_path / "b", frame)
     assert store.sha256(tmp_path / "a") == store.sha256(tmp_path / "b")
-
-
-def test_the_arrival_log_comes_back_as_it_was_written(tmp_path):
-    entries = [Arrival("a.jsonl", "00ff", parse_instant("2026-01-31T00:00:00Z"))]
-    store.write_arrivals(tmp_path / "log", entries)
-    assert store.read_arrivals(tmp_path / "log") == entries
-
-
-def test_a_damaged_arrival_log_names_the_line(tmp_path):
-    (tmp_path / "log").write_text('{"file": "a"}\n')
-    with pytest.raises(DataRefused, match=r"log:1: not an arrival"):
-        store.read_arrivals(tmp_path / "log")

@@ -77,7 +77,7 @@ def test_on_another_processor_other_keys_are_a_difference(tell):
 def test_a_rerun_in_a_folder_of_its_own_is_the_same_bytes(tmp_path, monkeypatch, tmp_path_factory):
     fleet = small.fleet(tmp_path_factory)
     monkeypatch.chdir(fleet.root)
-    verify.main(str(tmp_path))
+    verify.main(str(tmp_path), list(verify.stages.STAGES))
     assert list(verify._differences(fleet.root, tmp_path)) == []
 
 

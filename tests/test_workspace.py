@@ -40,39 +40,27 @@ def test_results_go_to_a_folder_of_their_own_and_the_champion_stays(ws, tmp_path
     assert run.model("champion").is_relative_to(ws.root)
 
 
-def test_a_key_tells_inputs_code_and_libraries_apart(ws):
-    key = workspace.key(ws, "featurize", signals="1")
-    assert key == workspace.key(ws, "featurize", signals="1")
-    assert store.digest(key) != store.digest(workspace.key(ws, "featurize", signals="2"))
-    assert set(key["libraries"]) == set(workspace.LIBRARIES)
-    assert "cll/featurize.py" in key["code"]
-    assert "cll/features/windows.py" in key["code"]
-    assert not any(name.startswith("cll/estimator") for name in key["code"])
+def test_the_code_of_a_stage_is_what_it_can_run(ws):
+    code = workspace.code(ws, "featurize")
+    assert "cll/featurize.py" in code
+    assert "cll/features/windows.py" in code
+    assert not any(name.startswith(("cll/estimator", "cll/reading")) for name in code)
 
 
-def test_the_code_of_a_key_is_the_package_that_runs_not_the_folders(ws):
-    before = workspace.key(ws, "featurize")
+def test_the_code_of_a_stage_is_the_package_that_runs_not_the_folders(ws):
+    before = workspace.code(ws, "featurize")
     (ws.root / "cll").mkdir()
     (ws.root / "cll" / "featurize.py").write_text("raise SystemExit\n")
-    assert workspace.key(ws, "featurize") == before
+    assert workspace.code(ws, "featurize") == before
 
 
-def test_a_file_is_known_since_it_was_first_seen_with_this_content(ws):
-    first, second = ws.root / "a.csv", ws.root / "b.csv"
-    first.write_text("a")
-    second.write_text("b")
-    seen = Arrival(first.as_posix(), store.sha256(first), JANUARY)
-    other = Arrival(second.as_posix(), "0" * 64, JANUARY)
-    store.write_arrivals(ws.root / workspace.ARRIVALS, [seen, other])
-    found = workspace.arrivals(ws, [first, second], FEBRUARY)
-    assert [one.as_of for one in found] == [JANUARY, FEBRUARY]
-
-
-def test_a_damaged_arrival_log_is_refused(ws):
-    (ws.root / "registry").mkdir()
-    (ws.root / workspace.ARRIVALS).write_text("{}\n")
-    with pytest.raises(DataRefused, match=r"arrivals\.jsonl:1: not an arrival"):
-        workspace.arrivals(ws, [], JANUARY)
+def test_what_is_apart_takes_over_nothing(ws, tmp_path):
+    run = workspace.Workspace(ws.root, tmp_path / "run")
+    assert run.seeds("signals") == [ws.root / "data" / "signals"]
+    assert run.cache == ws.root / ".cll"
+    apart = workspace.Workspace(ws.root, tmp_path / "run", apart=True)
+    assert apart.seeds("signals") == []
+    assert apart.cache == tmp_path / "run" / ".cll"
 
 
 def test_the_environment_is_the_lock_file_and_the_kind_of_processor(ws):

@@ -1,0 +1,182 @@
+"""Pieces of a source as they were admitted, cut into days: read once, and kept by content.
+
+A piece that was read before is known by what the signals' manifest says of it. Its rows lie under
+.cll/segments, where nothing is lost that can't be read again.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cll import ingest as step
+from cll import settling, store
+from cll.errors import CllError
+from cll.partitions import sweep
+from cll.profile import profile
+from cll.values import Columns, Piece, format_instant
+
+_FACTS, _PLACES, _REJECTS, _INCIDENTS = (
+    "segment.json",
+    "places.parquet",
+    "rejects.parquet",
+    "incidents",
+)
+_MAKING = ".making-"
+Facts = Mapping[str, Any]
+
+
+class Segments:
+    """The segments of one ingest; `common` is what all records follow from besides their pieces.
+
+    A day that one piece alone tells of lies in `partitions`, folders of signals, and not here, too.
+    """
+
+    def __init__(
+        self, folder: Path, common: object, columns: Columns, partitions: Sequence[Path]
+    ) -> None:
+        self._folder = folder
+        self._common = store.digest(common)
+        self._columns = columns
+        self._partitions = partitions
+        self._pieces: dict[str, Piece] = {}
+        self._told: dict[str, dict[str, Any]] = {}
+        sweep(folder, _MAKING)
+
+    def of(self, piece: Piece, known: Mapping[str, Facts]) -> tuple[str, Facts]:
+        """Return a piece's name by content, and what is said of it; read it if nothing is known."""
+        name = store.digest([self._common, piece.table, piece.key])[:24]
+        self._pieces[name] = piece
+        return name, known.get(name) or self._of(name)["facts"]
+
+    def take(self, name: str, date: str, target: Path) -> str:
+        """Move the file of a day's rows as they are kept; return its digest."""
+        source = self._path(name, f"{date}.parquet", date)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_relative_to(self._folder):
+            shutil.move(source, target)
+        else:
+            shutil.copyfile(source, target)
+        return str(self._of(name)["files"][f"{date}.parquet"])
+
+    def profile(self, name: str, date: str) -> dict[str, Any]:
+        """Say what a day's rows look like."""
+        return dict(self._of(name)["profiles"][date])
+
+    def rows(self, name: str, date: str, bounds: tuple[str, str] | None = None) -> pl.DataFrame:
+        """Return a day's rows, or those of the entities within `bounds`, with `file` and `row`."""
+        facts = self._of(name)["facts"]
+        rows = pl.scan_parquet(self._path(name, f"{date}.parquet", date), hive_partitioning=False)
+        places = pl.scan_parquet(self._path(name, _PLACES)).filter(
+            pl.col("date") == pl.lit(date).str.to_date()
+        )
+        placed = pl.concat([rows, places.select("row")], how="horizontal")
+        if bounds is not None:
+            placed = placed.filter(
+                pl.col("entity").is_between(pl.lit(bounds[0]), pl.lit(bounds[1]))
+            )
+        return placed.select(
+            pl.all().exclude("row"), file=pl.lit(facts["file"]), row=pl.col("row").cast(pl.Int64)
+        ).collect()
+
+    def count(self, name: str, date: str) -> int:
+        """Return how many rows a day has."""
+        return int(self._of(name)["facts"]["days"][date]["rows"])
+
+    def entities(self, name: str, date: str) -> pl.DataFrame:
+        """Count a day's rows by entity."""
+        path = self._path(name, f"{date}.parquet", date)
+        entities = pl.scan_parquet(path, hive_partitioning=False).select("entity").collect()
+        return entities.group_by("entity").agg(rows=pl.len())
+
+    def incidents(self, name: str) -> pl.DataFrame:
+        """Return a piece's incidents, with `file` and `row`."""
+        return store.read_frame(self._path(name, f"{_INCIDENTS}.parquet"))
+
+    def rejects(self, name: str) -> pl.DataFrame:
+        """Return what was wrong with a piece's records."""
+        return store.read_frame(self._path(name, _REJECTS))
+
+    def _of(self, name: str) -> dict[str, Any]:
+        """Return what is said of a segment; make it where that isn't there, or isn't what it was."""
+        if name not in self._told:
+            try:
+                self._told[name] = store.read_checked(self._folder / name / _FACTS)
+            except CllError:
+                self._told[name] = self._make(name)
+        return self._told[name]
+
+    def _path(self, name: str, file: str, date: str | None = None) -> Path:
+        """Return a file of a segment, or the partition that holds it; make what is neither."""
+        wanted, own = self._of(name)["files"].get(file), self._folder / name / file
+        others = [folder / store.part(date) for folder in self._partitions] if date else []
+        for path in (own, *others):
+            if path.is_file() and store.sha256(path) == wanted:
+                return path
+        self._told[name] = self._make(name)
+        return own
+
+    def _make(self, name: str) -> dict[str, Any]:
+        piece = self._pieces[name]
+        chunk = piece.read()
+        admitted = step.admit(chunk, self._columns)
+        scratch = self._folder / f"{_MAKING}{os.getpid()}-{name}"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        told: dict[str, Any] = {"files": {}, "profiles": {}}
+        days: dict[str, Any] = {}
+        if piece.table == "signals":
+            days = _write_days(scratch, admitted.rows, self._columns, told)
+        else:
+            _write(scratch, f"{_INCIDENTS}.parquet", admitted.rows, told)
+        if admitted.quarantine.height:
+            _write(scratch, _REJECTS, admitted.quarantine, told)
+        told["facts"] = {
+            "days": days,
+            "file": piece.name,
+            "pending": chunk.pending,
+            "quarantined": admitted.quarantine.height,
+            "records": chunk.records,
+            "rows": admitted.rows.height,
+            "table": piece.table,
+        }
+        store.write_scratch_bytes(scratch / _FACTS, store.checked_bytes(told))
+        folder = self._folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            scratch.rename(folder)
+        except OSError:  # another process was faster: its bytes are the same
+            shutil.rmtree(scratch, ignore_errors=True)
+        return told
+
+
+def _write_days(
+    folder: Path, rows: pl.DataFrame, columns: Columns, told: dict[str, Any]
+) -> dict[str, Any]:
+    """Write each day's rows as a partition holds them, so that one may become a partition."""
+    days, places = {}, []
+    for date, of_day in step.by_day(settling.sort(rows)):
+        kept = of_day.drop("file", "row")
+        _write(folder, f"{date}.parquet", kept, told)
+        places.append(
+            of_day.select(date=pl.lit(date).str.to_date(), row=pl.col("row").cast(pl.UInt32))
+        )
+        told["profiles"][date] = profile(kept, columns)
+        first, last = kept.select(first=pl.min("known_at"), last=pl.max("known_at")).row(0)
+        days[date] = {
+            "first": format_instant(first),
+            "last": format_instant(last),
+            "repeats": settling.repeats(kept),
+            "rows": kept.height,
+            "sha256": told["files"][f"{date}.parquet"],
+        }
+    if places:
+        _write(folder, _PLACES, pl.concat(places), told)
+    return days
+
+
+def _write(folder: Path, name: str, frame: pl.DataFrame, told: dict[str, Any]) -> None:
+    told["files"][name] = store.write_scratch(folder / name, frame)

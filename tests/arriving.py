@@ -1,0 +1,211 @@
+"""Files that telemetry arrives in, and a plain account of what has to become of each record."""
+
+import csv
+import io
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+FIELDS = ("entity", "time", "known_at", "cpu_usage", "failed")
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+TEXT = (".jsonl", ".csv")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One published record; `bad` says how it is spoilt, and a blank line is none at all."""
+
+    entity: str
+    time: datetime
+    cpu: float | None
+    failed: int | None
+    delay: timedelta = timedelta(0)
+    bad: str = ""
+
+    @property
+    def values(self):
+        return {
+            "entity": "" if self.bad == "nameless" else self.entity,
+            "time": "soon" if self.bad == "soon" else stamp(self.time),
+            "known_at": stamp(self.time + self.delay),
+            "cpu_usage": self.cpu,
+            "failed": self.failed,
+        }
+
+
+@dataclass(frozen=True)
+class Line:
+    """A record where it stands in a file, and the `as_of` at which it was first seen whole."""
+
+    record: Record
+    arrived: datetime | None = None
+
+
+@dataclass(repr=False)
+class File:
+    """A file of a source: its whole lines, and the last one while it is still being written."""
+
+    path: Path  # on the disk
+    name: str  # as the source has it
+    first: datetime | None = None  # when any of it was first seen
+    lines: list[Line] = field(default_factory=list)
+    torn: Record | None = None
+    torn_text: str = ""  # what of the last line is written
+    half: bool = False  # the last line reads as a record, and is none yet
+
+    def __repr__(self):
+        return self.name
+
+    @property
+    def form(self):
+        return self.path.suffix
+
+    def append(self, records):
+        """Add whole lines, and complete the last one where it was torn."""
+        text = ""
+        if self.torn is not None:
+            text = line(self.form, self.torn)[len(self.torn_text) :]
+            if not (self.half and text == "\n"):  # else it was whole already
+                del self.lines[len(self.lines) - self.half :]
+                self.lines.append(Line(self.torn))
+            self.torn, self.half = None, False
+        if not self.path.exists() and self.form == ".csv":
+            text = ",".join(FIELDS) + "\n"
+        self.lines += [Line(one) for one in records]
+        if self.form == ".parquet":
+            self._write_parquet()
+        else:
+            self._write(text + "".join(line(self.form, one) for one in records))
+
+    def tear(self, record, share):
+        """Begin a line and leave it: of CSV one that has all its fields reads as a record."""
+        if self.torn is not None:
+            self.append([])
+        text = line(self.form, record).rstrip("\n")
+        self.torn, self.torn_text = record, text[: max(1, int(len(text) * share))]
+        whole = self.torn_text == text
+        self.half = whole or (self.form == ".csv" and text.count(",") == self.torn_text.count(","))
+        if self.half:
+            self.lines.append(Line(record if whole else replace(record, failed=None)))
+        self._write(self.torn_text)
+
+    def arrive(self, as_of):
+        self.first = self.first or as_of
+        self.lines = [one if one.arrived else replace(one, arrived=as_of) for one in self.lines]
+
+    def places(self):
+        """Yield each record with its row, as the quarantine would name it."""
+        first = 2 if self.form == ".csv" else 1
+        for row, one in enumerate(self.lines, first):
+            if one.record.bad != "blank":
+                yield row, one
+
+    def _write(self, text):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as file:
+            file.write(text.encode())
+
+    def _write_parquet(self):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [one.record.values for one in self.lines]
+        kinds = {"entity": pl.String, "time": pl.String, "known_at": pl.String}
+        schema = {**kinds, "cpu_usage": pl.Float64, "failed": pl.Int64}
+        pl.DataFrame(rows, schema=schema).write_parquet(self.path)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What has to become of the records."""
+
+    kept: dict  # (entity, time): what is kept of them
+    quarantined: set  # (file, row)
+    counts: dict
+    days: dict  # the sound records of each day, with their places
+    waiting: set  # days with records that aren't known yet
+
+    @property
+    def refused(self):
+        """Nothing could be learnt from this."""
+        return all(cpu is None for cpu, *_ in self.kept.values())
+
+
+def stamp(instant):
+    return instant.isoformat().replace("+00:00", "Z")
+
+
+def line(form, record):
+    if record.bad == "blank":
+        return "\n"
+    if record.bad == "broken":
+        return "{oops\n" if form == ".jsonl" else "x,y\n"
+    if form == ".jsonl":
+        return json.dumps(record.values) + "\n"
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(record.values.values())
+    return text.getvalue()
+
+
+def account(files, as_of, known):
+    """Settle all records one by one; `known` is on_time, arrival or told."""
+    groups, days, waiting = defaultdict(list), defaultdict(set), set()
+    quarantined, pending, records = set(), 0, 0
+    for file in files:
+        torn = file.torn is not None and not file.half
+        records, pending = records + torn, pending + torn
+        for row, one in file.places():
+            records += 1
+            record, place = one.record, (file.name, row)
+            if record.bad:
+                quarantined.add(place)
+                continue
+            told = {"on_time": record.time, "told": record.time + record.delay}
+            told_at = told.get(known, one.arrived)
+            since = max(told_at, record.time)
+            day = record.time.date().isoformat()
+            days[day].add((place, record, since))
+            if since > as_of:
+                pending += 1
+                waiting.add(day)
+            else:
+                groups[record.entity, record.time].append((record, since, told_at, place))
+    kept, conflicts = {}, set()
+    for key, rows in groups.items():
+        kept[key], lost = _settle(rows)
+        conflicts |= lost
+    quarantined |= conflicts
+    counts = {"in": records, "kept": len(kept), "quarantined": len(quarantined), "pending": pending}
+    counts["duplicate"] = records - len(kept) - len(quarantined) - pending
+    return Account(kept, quarantined, counts, dict(days), waiting)
+
+
+def _settle(rows):
+    """Return what is kept of one entity and time, and the places of what conflicts with it."""
+    alike = defaultdict(list)
+    for row in rows:
+        alike[_number(row[0].cpu)].append(row)
+    variants = []
+    for cpu, group in alike.items():
+        since = min(row[1] for row in group)
+        outcomes = {row[0].failed for row in group} - {None} or {None}
+        for failed in outcomes:
+            saying = [row for row in group if row[0].failed == failed]
+            told_at, place = min((row[2], row[3]) for row in saying)
+            told_at = None if failed is None else told_at
+            if failed is None:
+                place = min(row[3] for row in saying)
+            order = (since, *((x is None, x or 0) for x in (_seconds(told_at), failed, cpu)))
+            variants.append((order, (cpu, failed, since, told_at), place))
+    variants.sort()
+    return variants[0][1], {place for _, _, place in variants[1:]}
+
+
+def _seconds(instant):
+    return None if instant is None else instant.timestamp()
+
+
+def _number(value):
+    return None if value is None else value + 0.0

@@ -1,0 +1,202 @@
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cll import arrivals
+from cll.errors import Busy, DataRefused
+from cll.workspace import Workspace
+
+DAY1, DAY2, DAY3 = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
+LINE = '{"x": 1}\n'
+
+
+@dataclass(frozen=True)
+class Folder:
+    """As much of a source as arrivals look at."""
+
+    path: Path
+
+    @property
+    def reads(self):
+        return tuple(sorted(p for p in self.path.glob("*") if p.is_file()))
+
+    def fits(self, file):
+        return Path(file).parent == self.path
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "raw").mkdir()
+    return Workspace(tmp_path), Folder(tmp_path / "raw")
+
+
+def see(place, as_of):
+    ws, source = place
+    seen = arrivals.see(ws, source, as_of)
+    arrivals.write(ws.root / arrivals.LOG, seen.log)
+    return seen
+
+
+def parts(place, as_of):
+    (file,) = see(place, as_of).files
+    return [(part.start, part.stop, part.as_of) for part in file.parts]
+
+
+def write(place, text, name="a.jsonl"):
+    path = place[1].path / name
+    path.write_text(text)
+    return path
+
+
+def test_a_file_that_was_rewritten_is_refused_by_name(place):
+    write(place, LINE)
+    see(place, DAY1)
+    write(place, '{"x": 2}\n')
+    with pytest.raises(
+        DataRefused, match=r"a.jsonl: was rewritten: it is not what was read at 2026-"
+    ):
+        see(place, DAY2)
+
+
+def test_a_file_that_shrank_is_refused_by_name(place):
+    write(place, LINE + LINE)
+    see(place, DAY1)
+    write(place, LINE)
+    with pytest.raises(DataRefused, match="was rewritten: it is shorter than what was read at"):
+        see(place, DAY2)
+
+
+def test_a_grown_file_whose_beginning_changed_is_refused(place):
+    write(place, LINE)
+    see(place, DAY1)
+    write(place, '{"x": 2}\n' + LINE)
+    with pytest.raises(DataRefused, match=r"a.jsonl: was rewritten"):
+        see(place, DAY2)
+
+
+def test_a_file_that_vanished_is_refused_by_name(place):
+    write(place, LINE).unlink()
+    write(place, LINE, "b.jsonl")
+    path = write(place, LINE * 2)
+    see(place, DAY1)
+    path.unlink()
+    with pytest.raises(
+        DataRefused, match=r"a.jsonl: has vanished: .* cll ingest --accept .*a.jsonl"
+    ):
+        see(place, DAY2)
+
+
+def test_what_a_file_grew_by_arrived_later(place):
+    write(place, LINE)
+    see(place, DAY1)
+    write(place, LINE + LINE)
+    size = len(LINE)
+    assert parts(place, DAY2) == [(0, size, DAY1), (size, 2 * size, DAY2)]
+    assert parts(place, DAY3) == [(0, size, DAY1), (size, 2 * size, DAY2)]
+
+
+def test_a_line_that_is_still_being_written_arrives_when_it_is_whole(place):
+    write(place, LINE + '{"x": ')
+    (file,) = see(place, DAY1).files
+    assert file.torn
+    write(place, LINE + LINE)
+    (file,) = see(place, DAY2).files
+    assert not file.torn
+    assert [part.as_of for part in file.parts] == [DAY1, DAY2]
+
+
+def test_a_file_under_another_name_keeps_its_arrival(place):
+    path = write(place, LINE)
+    see(place, DAY1)
+    path.rename(path.with_name("b.jsonl"))
+    assert parts(place, DAY2) == [(0, len(LINE), DAY1)]
+
+
+def test_a_renamed_file_keeps_each_of_its_arrivals_and_its_old_name_is_not_missed(place):
+    path = write(place, LINE)
+    see(place, DAY1)
+    write(place, LINE + LINE)
+    see(place, DAY2)
+    path.rename(path.with_name("b.jsonl"))
+    size = len(LINE)
+    for _ in range(2):
+        assert parts(place, DAY3) == [(0, size, DAY1), (size, 2 * size, DAY2)]
+
+
+def test_the_same_file_again_adds_nothing_to_the_log(place):
+    write(place, LINE)
+    first = see(place, DAY1).log
+    assert see(place, DAY2).log == first
+
+
+def test_a_rewritten_file_can_be_accepted_and_is_known_from_then_on(place):
+    path = write(place, LINE)
+    see(place, DAY1)
+    write(place, '{"x": 2}\n')
+    told = arrivals.accept(*place, [path.as_posix()], DAY2)
+    assert told == [f"{path}: taken as it is now, known from 2026-01-02T00:00:00Z on."]
+    assert parts(place, DAY3) == [(0, len(LINE), DAY2)]
+
+
+def test_a_vanished_file_can_be_let_go_and_come_back_as_new(place):
+    path = write(place, LINE)
+    see(place, DAY1)
+    path.unlink()
+    arrivals.accept(*place, [path.as_posix()], DAY2)
+    assert see(place, DAY2).files == []
+    write(place, LINE)
+    assert parts(place, DAY3) == [(0, len(LINE), DAY3)]
+
+
+def test_only_what_was_read_can_be_accepted(place):
+    with pytest.raises(DataRefused, match=r"x.csv: not a file that was read before"):
+        arrivals.accept(*place, ["x.csv"], DAY1)
+
+
+def test_before_it_arrived_a_file_is_not_missed(place):
+    path = write(place, LINE)
+    see(place, DAY2)
+    path.unlink()
+    assert see(place, DAY1).files == []
+
+
+def test_a_file_as_it_was_then_is_taken_where_as_of_is_then(place):
+    write(place, LINE)
+    see(place, DAY1)
+    write(place, LINE + LINE)
+    see(place, DAY3)
+    write(place, LINE)
+    assert parts(place, DAY2) == [(0, len(LINE), DAY1)]
+
+
+def test_a_file_of_another_source_is_not_missed(place):
+    ws, _ = place
+    write(place, LINE)
+    see(place, DAY1)
+    (ws.root / "other").mkdir()
+    assert arrivals.see(ws, Folder(ws.root / "other"), DAY2).files == []
+
+
+def test_a_log_that_is_not_one_is_named_with_its_line(place):
+    ws, _ = place
+    (ws.root / "registry").mkdir()
+    (ws.root / arrivals.LOG).write_text('{"form": "arrivals", "version": 1}\n{"file": "a"}\n')
+    with pytest.raises(DataRefused, match=r"arrivals.jsonl:2: not an arrival .* restore the file"):
+        see(place, DAY1)
+
+
+def test_a_file_that_is_rewritten_while_it_is_read_is_told(place):
+    write(place, LINE)
+    seen = see(place, DAY1)
+    write(place, '{"x": 2}\n')
+    with pytest.raises(Busy, match=r"a.jsonl: changed while it was read; run again"):
+        seen.refuse_changed()
+
+
+def test_a_file_that_grows_while_it_is_read_is_what_was_looked_at(place):
+    write(place, LINE)
+    seen = see(place, DAY1)
+    write(place, LINE + LINE)
+    seen.refuse_changed()

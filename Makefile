@@ -47,7 +47,7 @@ test: setup ## The fast tests
 	$(BIN)/pytest -q -n 2
 
 slow: setup ## The tests that take minutes: real repositories, a clean clone, real data
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -m slow -n 2 --dist loadfile
 
 clean: ## Remove what was computed; .venv and what git tracks stay
 	rm -rf .cll outputs multirun .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,3 +1,4 @@
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -200,3 +201,12 @@ def test_a_file_that_grows_while_it_is_read_is_what_was_looked_at(place):
     seen = see(place, DAY1)
     write(place, LINE + LINE)
     seen.refuse_changed()
+
+
+def test_a_file_is_read_through_once_and_not_again_because_it_was_seen(place):
+    path = write(place, LINE * 2)
+    os.utime(path, (0, 0))  # one this young would be looked at again anyhow
+    see(place, DAY1)
+    before = (place[0].cache / "memo.json").read_bytes()
+    assert len(see(place, DAY2).log) == 1
+    assert (place[0].cache / "memo.json").read_bytes() == before

@@ -3,9 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from cll import store, workspace
-from cll.errors import ConfigError, DataRefused
-from cll.values import Arrival
+from cll import workspace
+from cll.errors import ConfigError
 from tests import small
 
 JANUARY, FEBRUARY = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)

@@ -19,6 +19,10 @@ class Kpi:
     def lookback(self) -> timedelta:
         return timedelta(0)
 
+    @property
+    def reads_incidents(self) -> bool:
+        return False
+
     def __call__(
         self, signals: pl.DataFrame, columns: Sequence[str], incidents: pl.DataFrame
     ) -> pl.DataFrame:

@@ -1,34 +1,30 @@
 """What each row is against its entity's own past and against its peers at that time."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
 from annotated_types import Ge
 
-from cll.errors import ConfigError
-from cll.values import (
-    OUTCOME,
-    OUTCOME_KNOWN_AT,
-    Duration,
-    Features,
-    Floats,
-    config_error,
-    format_duration,
-)
-from cll.windows import history, moments, peers, rolling, surprise
+from cll.values import Duration, Features, Floats, config_error, format_duration
+from cll.windows import history, inputs, panes, peers, rolling, surprise, visible
+from cll.windows.columns import column
 from cll.windows.history import PastOutcomes
-from cll.windows.moments import Window
+from cll.windows.panes import Pane
 from cll.windows.peers import Peers
 from cll.windows.rolling import Rows
+from cll.windows.scratch import Scratch
 from cll.windows.surprise import Surprise
+from cll.windows.visible import Sight, View, Watch
 
-_PART = 65_536  # rows that are worked at once: their arrays fit a processor's cache
-_LEAST_PAST = 3  # values without which a z-score says nothing
-_DIGITS = 12  # processors differ in the last digit of a logarithm
+_PART = 12_288  # rows that are worked at once: their arrays fit a processor's cache
+_BESIDE = 4  # columns that are worked side by side: fewer of an entity of more rows than
+_CELLS = 8 * _BESIDE * _PART  # values at once
 
 Count = Annotated[int, Ge(1)]
 Named = Iterator[tuple[str, Floats]]
@@ -40,11 +36,13 @@ Against = Literal["z", "ratio", "change"]
 class Windows:
     """The raw columns, and of each its lags, event-time windows and standing among peers.
 
-    Of the columns that are `past_only` a row shows what the entity's row before it holds.
+    Of the columns that are `past_only` a row shows what the entity's row before it holds. A row
+    that became known after another was scored takes no part in that one's features.
     """
 
     columns: tuple[str, ...] | None = None
     past_only: tuple[str, ...] = ()
+    delay: Duration = timedelta(0)
     transform: Literal["none", "log1p"] = "none"
     value: bool = True
     windows: tuple[Duration, ...] = (timedelta(minutes=30), timedelta(hours=3))
@@ -68,57 +66,94 @@ class Windows:
 
     @property
     def lookback(self) -> timedelta:
-        nothing = timedelta(0)
-        shift = self.max_age if self.past_only else nothing
-        lag = self.max_age if self.lags or self.change else nothing
-        among = self.peers.reach if self.peers else nothing
-        reach = max(nothing, *self.windows, lag, among)
+        fleet = self.peers.reach + self._compared_reach if self.peers else timedelta(0)
+        return max(self._own_reach, fleet, self.past_outcomes.lookback)
+
+    @property
+    def reads_incidents(self) -> bool:
+        return self.since_incident
+
+    @property
+    def wait(self) -> timedelta:
+        """How long after its time a row is scored that is known by then."""
+        return self.delay + (self.peers.delay if self.peers else timedelta(0))
+
+    @property
+    def _own_reach(self) -> timedelta:
+        lag = self.max_age if self.lags or self.change else timedelta(0)
+        reach = max(timedelta(0), lag, *self.windows)
         if self.surprise:
-            later = self.max_age if self.surprise.lags else nothing
-            later = max(later, among if self.surprise.peers else nothing)
+            later = self.max_age if self.surprise.lags else timedelta(0)
             reach = max(reach, max(self.surprise.windows) + later)
-        return max(reach + shift, self.past_outcomes.lookback)
+        return reach + self._shift
+
+    @property
+    def _compared_reach(self) -> timedelta:
+        """How far back before a row that is compared its values reach."""
+        compared = self.surprise.windows if self.surprise and self.surprise.peers else ()
+        return max((timedelta(0), *compared)) + self._shift
+
+    @property
+    def _shift(self) -> timedelta:
+        return self.max_age if self.past_only else timedelta(0)
+
+    def halves(self) -> tuple["Windows", "Windows | None"]:
+        """Return what needs an entity's own rows only, and what needs all entities of a time."""
+        own, among = self.surprise, self.surprise
+        if own and among:
+            own = replace(own, peers=()) if own.statistics or own.summary else None
+            among = replace(among, statistics=(), summary=None) if among.peers else None
+        half = replace(self, delay=self.wait, peers=None, surprise=own)
+        if not self.peers or not (self.peers.statistics or among):
+            return half, None
+        bare = replace(self, value=False, windows=(), lags=(), change=False, missing=False)
+        return half, replace(
+            bare, surprise=among, since_incident=False, past_outcomes=PastOutcomes()
+        )
 
     def __call__(
         self, signals: pl.DataFrame, columns: Sequence[str], incidents: pl.DataFrame
     ) -> pl.DataFrame:
         rows = rolling.number(signals)
-        values = self._values(signals, rows, tuple(columns))
+        sight = visible.sight(signals, rows, self.delay, self.wait)
+        raw = inputs.chosen(signals, columns, self.columns, self.past_only)
+        raw = inputs.log1p(raw) if self.transform == "log1p" else raw
+        values = self._shown(raw, rows)
         found: dict[str, Features] = {}
-        for start, stop in rows.parts(_PART):
-            part = {name: x[start:stop] for name, x in values.items()}
-            _keep(self._own(rows.part(start, stop), part), found, start, signals.height)
-        _keep(self._among_peers(signals, rows, values), found, 0, signals.height)
+        first, *others = rows.parts(_PART)
+        work, threads = partial(self._parts, rows, values, found), pl.thread_pool_size()
+        work([first])  # names all features, in their order
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(work, (others[i::threads] for i in range(threads))):
+                pass  # raises what a part raises
+        _keep(self._among_peers(signals, sight, raw, values), found, 0, signals.height)
         _keep(self._from_history(signals, rows, incidents), found, 0, signals.height)
-        return signals.select("entity", "time", *(pl.Series(n, v) for n, v in found.items()))
+        visible.mend(found, sight, self._own_reach, partial(self._anew, raw))
+        if self.past_outcomes.asked:
+            told = partial(history.anew, *history.outcomes(signals), self.past_outcomes)
+            visible.mend(found, sight, self.past_outcomes.lookback, told)
+        made = [pl.Series(name, found.pop(name)) for name in list(found)]  # frees what is copied
+        return signals.select("entity", "time", *made)
 
-    def _values(
-        self, signals: pl.DataFrame, rows: Rows, columns: tuple[str, ...]
-    ) -> dict[str, Floats]:
-        """Return the chosen columns as every feature sees them."""
-        chosen = columns if self.columns is None else self.columns
-        for key, named, among in (
-            ("columns", chosen, columns),
-            ("past_only", self.past_only, chosen),
-        ):
-            if unknown := [name for name in named if name not in among]:
-                says = f"no such column; there are: {', '.join(among) or 'none'}."
-                raise config_error(f"features.{key}", unknown[0], says)
-        values = {name: _numbers(signals[name]) for name in chosen}
-        if self.transform == "log1p":
-            for name, x in values.items():
-                values[name] = np.round(np.sign(x) * np.log1p(np.abs(x)), _DIGITS)
-        if not self.past_only:
-            return values
-        row, there = rows.lag(1, rolling.microseconds(self.max_age))
-        before = {
-            f"{name}_before": np.where(there, values[name][row], np.nan) for name in self.past_only
-        }
-        if twice := before.keys() & values.keys():
-            raise _named_twice(min(twice))
-        return {n: x for n, x in values.items() if n not in self.past_only} | before
+    def _parts(
+        self,
+        rows: Rows,
+        values: dict[str, Floats],
+        found: dict[str, Features],
+        cuts: list[tuple[int, int]],
+    ) -> None:
+        scratch = Scratch()
+        for cut in cuts:
+            some = {name: x[slice(*cut)] for name, x in values.items()}
+            _keep(self._own(rows.part(*cut), some, scratch), found, cut[0], len(rows.time))
 
-    def _own(self, rows: Rows, values: dict[str, Floats]) -> Named:
+    def _shown(self, raw: Mapping[str, Floats], rows: Rows) -> dict[str, Floats]:
+        return inputs.shown(raw, rows, self.past_only, rolling.microseconds(self.max_age))
+
+    def _seen(self, raw: Mapping[str, Floats], view: View) -> dict[str, Floats]:
+        return self._shown({name: x[view.copied] for name, x in raw.items()}, view.rows)
+
+    def _own(self, rows: Rows, values: dict[str, Floats], scratch: Scratch) -> Named:
         """Yield what needs the entity's own rows only."""
         if self.value:
             yield from values.items()
@@ -131,67 +166,70 @@ class Windows:
             if self.change:
                 row, there = rows.lag(1, rolling.microseconds(self.max_age))
                 yield f"{name}_change", np.where(there, x - x[row], np.nan)
-        for width in self.windows:
-            yield from self._in_windows(rows, values, width)
+        if self.windows:
+            yield from self._in_windows(rows, values, scratch)
 
-    def _in_windows(self, rows: Rows, values: dict[str, Floats], width: timedelta) -> Named:
-        blocks, end = rolling.cut(rows, rolling.microseconds(width)), format_duration(width)
-        clock, twin, past_twin = None, None, None  # of a column without gaps
-        for name, x in values.items():
-            column = moments.column(x)
-            whole = column.whole
-            climb = moments.climb(blocks, column, clock if whole else None)
-            now = moments.window(climb, rows.stop, twin if whole else None)
-            before = moments.window(climb, rows.first, past_twin if whole else None)
-            if whole:
-                clock, twin, past_twin = climb, now, before
-            for statistic in self.rolling:
-                yield f"{name}_{statistic}_{end}", _ROLLING[statistic](now, column, blocks, rows)
-            for against in self.past:
-                yield f"{name}_{against}_{end}", _PAST[against](x, before)
-            if self.missing:
-                share = 1 - now.count / np.maximum(rows.stop - blocks.low, 1)
-                yield f"{name}_missing_{end}", share
+    def _in_windows(self, rows: Rows, values: dict[str, Floats], scratch: Scratch) -> Named:
+        """Yield the statistics of each window, column by column."""
+        many = max(1, min(_BESIDE, _CELLS // max(len(rows.time), 1)))
+        names = list(values)
+        groups = [names[i : i + many] for i in range(0, len(names), many)]
+        laid = [np.stack([values[name] for name in group], axis=1) for group in groups]
+        time = rows.time if "slope" in self.rolling else None
+        columns = [column(x, time) for x in laid]
+        for width in self.windows:
+            blocks, end = rolling.cut(rows, rolling.microseconds(width)), format_duration(width)
+            for group, x, beside in zip(groups, laid, columns, strict=True):
+                pane = Pane(rows, blocks, beside, scratch)
+                found: list[tuple[str, Floats]] = []
+                found += [(name, panes.ROLLING[name](pane)) for name in self.rolling]
+                found += [(name, panes.PAST[name](x, pane.before)) for name in self.past]
+                found += [("missing", pane.missing)] if self.missing else []
+                for i, name in enumerate(group):
+                    yield from ((f"{name}_{what}_{end}", y[:, i]) for what, y in found)
 
     def _among_peers(
-        self, signals: pl.DataFrame, rows: Rows, values: Mapping[str, Floats]
+        self,
+        signals: pl.DataFrame,
+        sight: Sight,
+        raw: Mapping[str, Floats],
+        values: Mapping[str, Floats],
     ) -> Named:
-        if self.peers:
-            yield from peers.compared(signals, values, self.peers, self.peers.statistics)
-        if self.surprise is None:
+        among, unusual = self.peers, self.surprise
+        if among:
+            watch = Watch(sight, self._shift, lambda view: list(self._seen(raw, view).values()))
+            yield from peers.compared(signals, values, among, among.statistics, watch)
+        if unusual is None:
             return
-        scores = surprise.scores(rows, values, self.surprise)
-        sizes = {score.named("surprise"): surprise.of(score.z) for score in scores}
-        if "z" in self.surprise.statistics:
-            yield from ((score.named("z"), score.z) for score in scores)
-        if "surprise" in self.surprise.statistics:
-            yield from sizes.items()
-        if self.peers:
-            yield from peers.compared(signals, sizes, self.peers, self.surprise.peers)
-        yield from surprise.summarized(
-            rows, scores, self.surprise, rolling.microseconds(self.max_age)
-        )
+        scores = surprise.scores(sight.rows, values, unusual)
+        sizes = surprise.sizes(scores)
+        yield from surprise.named(scores, sizes, unusual)
+        if among:
+
+            def anew(view: View) -> list[Floats]:
+                scores = surprise.scores(view.rows, self._seen(raw, view), unusual)
+                return list(surprise.sizes(scores).values())
+
+            watch = Watch(sight, self._compared_reach, anew)
+            yield from peers.compared(signals, sizes, among, unusual.peers, watch)
+        age = rolling.microseconds(self.max_age)
+        yield from surprise.summarized(sight.rows, scores, unusual, age)
+
+    def _anew(self, raw: Mapping[str, Floats], view: View) -> Named:
+        """Yield what needs the entity's own rows only, of copies."""
+        values = self._seen(raw, view)
+        yield from self._own(view.rows, values, Scratch())
+        if self.surprise:
+            scores = surprise.scores(view.rows, values, self.surprise)
+            yield from surprise.named(scores, surprise.sizes(scores), self.surprise)
+            age = rolling.microseconds(self.max_age)
+            yield from surprise.summarized(view.rows, scores, self.surprise, age)
 
     def _from_history(self, signals: pl.DataFrame, rows: Rows, incidents: pl.DataFrame) -> Named:
         if self.since_incident:
             yield "hours_since_incident", history.hours_since_incident(signals, incidents)
-        past = self.past_outcomes
-        if not past.lags and not past.windows:
-            return
-        if OUTCOME not in signals.columns:
-            says = "the source has no outcome; map one, or write []."
-            raise config_error("features.past_outcomes", "set", says)
-        known = signals["time"]
-        if OUTCOME_KNOWN_AT in signals.columns:
-            known = signals[OUTCOME_KNOWN_AT].fill_null(known)
-        at = known.dt.epoch("us").to_numpy()
-        yield from history.named(rows, _numbers(signals[OUTCOME]), at, past)
-
-
-def _numbers(series: pl.Series) -> Floats:
-    """Return float64 with NaN for what is missing, or not to be held by a feature's float32."""
-    values = series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    return np.where(np.abs(values) <= np.finfo(np.float32).max, values, np.nan)
+        if self.past_outcomes.asked:
+            yield from history.named(rows, *history.outcomes(signals), self.past_outcomes)
 
 
 def _keep(named: Named, found: dict[str, Features], start: int, height: int) -> None:
@@ -199,50 +237,13 @@ def _keep(named: Named, found: dict[str, Features], start: int, height: int) -> 
     seen = set() if start else set(found)
     for name, values in named:
         if name in seen:
-            raise _named_twice(name)
+            raise inputs.named_twice(name)
         seen.add(name)
-        whole = found.setdefault(name, np.empty(height, np.float32))
+        if name not in found:
+            found[name] = np.empty(height, np.float32)
+        part = found[name][start : start + len(values)]
         with np.errstate(over="ignore"):
-            part = values.astype(np.float32)
-        whole[start : start + len(part)] = np.where(np.isfinite(part), part, np.float32(np.nan))
-
-
-def _named_twice(name: str) -> ConfigError:
-    return config_error("features", name, "two features have this name; rename a column.")
-
-
-def _extreme(pick: np.ufunc) -> Callable[..., Floats]:
-    def find(_: Window, column: moments.Column, blocks: rolling.Blocks, rows: Rows) -> Floats:
-        return moments.extreme(blocks, column, pick, rows.stop)
-
-    return find
-
-
-def _of_moments(statistic: Callable[[Window], Floats]) -> Callable[..., Floats]:
-    return lambda window, *_: statistic(window)
-
-
-_ROLLING = {
-    "mean": _of_moments(moments.mean),
-    "std": _of_moments(moments.std),
-    "slope": _of_moments(moments.slope),
-    "min": _extreme(np.minimum),
-    "max": _extreme(np.maximum),
-}
-
-
-def _divide(x: Floats, by: Floats) -> Floats:
-    with np.errstate(over="ignore"):
-        return np.divide(x, by, out=np.full_like(x, np.nan), where=by != 0)
-
-
-def _z(x: Floats, past: Window) -> Floats:
-    score = _divide(x - moments.mean(past), moments.std(past))
-    return np.where(past.count >= _LEAST_PAST, score, np.nan)
-
-
-_PAST: dict[str, Callable[[Floats, Window], Floats]] = {
-    "z": _z,
-    "ratio": lambda x, past: _divide(x, moments.mean(past)),
-    "change": lambda x, past: x - moments.mean(past),
-}
+            part[:] = values
+        beyond = np.isinf(part)
+        if beyond.any():
+            part[beyond] = np.nan

@@ -10,13 +10,26 @@ import numpy as np
 import polars as pl
 from annotated_types import Ge
 
-from cll.values import INCIDENTS, Duration, Floats, config_error, format_duration
+from cll.values import (
+    INCIDENTS,
+    OUTCOME,
+    OUTCOME_KNOWN_AT,
+    Duration,
+    Floats,
+    config_error,
+    format_duration,
+)
+from cll.windows import inputs
 from cll.windows.rolling import HOUR, Integers, Rows, microseconds
+from cll.windows.visible import View
 
 
 @dataclass(frozen=True)
 class PastOutcomes:
-    """The entity's own earlier outcomes, in the order in which they became known."""
+    """The entity's own earlier outcomes, in the order in which they became known.
+
+    They count if known by the row's own time: what is told while it waits to be scored does not.
+    """
 
     lags: tuple[Annotated[int, Ge(1)], ...] = ()
     windows: tuple[Duration, ...] = ()
@@ -32,6 +45,10 @@ class PastOutcomes:
             key, found = "features.past_outcomes.delay", format_duration(self.delay)
             way = "longer than max_delay, so none counts; raise max_delay."
             raise config_error(key, found, way)
+
+    @property
+    def asked(self) -> bool:
+        return bool(self.lags or self.windows)
 
     @property
     def lookback(self) -> timedelta:
@@ -84,6 +101,17 @@ def told(rows: Rows, outcome: Floats, known: Integers, delay: int, max_delay: in
     return Told(rows, rows.entity[order], at[order], outcome[order])
 
 
+def outcomes(signals: pl.DataFrame) -> tuple[Floats, Integers]:
+    """Return each row's outcome, and since when it is known."""
+    if OUTCOME not in signals.columns:
+        says = "the source has no outcome; map one, or write []."
+        raise config_error("features.past_outcomes", "set", says)
+    known = signals["time"]
+    if OUTCOME_KNOWN_AT in signals.columns:
+        known = signals[OUTCOME_KNOWN_AT].fill_null(known)
+    return inputs.numbers(signals[OUTCOME]), known.dt.epoch("us").to_numpy()
+
+
 def named(
     rows: Rows, outcome: Floats, known: Integers, settings: PastOutcomes
 ) -> Iterator[tuple[str, Floats]]:
@@ -97,8 +125,15 @@ def named(
         yield f"outcome_mean_{format_duration(width)}", heard.mean(microseconds(width))
 
 
+def anew(
+    outcome: Floats, known: Integers, settings: PastOutcomes, view: View
+) -> Iterator[tuple[str, Floats]]:
+    """Yield the features of copies."""
+    yield from named(view.rows, outcome[view.copied], known[view.copied], settings)
+
+
 def hours_since_incident(signals: pl.DataFrame, incidents: pl.DataFrame) -> Floats:
-    """Return the hours since the entity's latest incident began, of those known by then."""
+    """Return the hours since the entity's latest incident began, of those known by the row's time."""
     known = (
         incidents.select(list(INCIDENTS))
         .with_columns(pl.max_horizontal("known_at", "start").alias("at"))

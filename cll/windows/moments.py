@@ -1,230 +1,167 @@
-"""Mean, spread, slope and extremes of event-time windows, merged from the two halves of each.
+"""Mean, spread, slope and extremes of event-time windows, joined from the two halves of each.
 
-Moments climb each block once from either side (Welford 1962) and merge pairwise (Chan 1979). As
-nothing is subtracted from a longer sum, no digit is lost to a level shift outside the window, and
-a result depends on its window's rows alone, to the last bit.
+The older half of a window ends with a block and the younger half begins with one, so sums climb
+each block once from either side. They count from a value and a time of the window itself: the first
+of the younger half, or the last of the older half where the younger holds none. No digit is lost to
+a level far from 0 or to a level shift outside the window, and a result depends on its window's
+rows alone, to the last bit. Counts and sums of times are whole numbers, whose differences are exact.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from cll.values import Flags, Floats
+from cll.values import Floats
+from cll.windows.climb import TT, XT, XX, Climb, X
+from cll.windows.columns import Columns, column
 from cll.windows.rolling import HOUR, Blocks, Integers
+from cll.windows.scratch import Scratch
 
-
-@dataclass(frozen=True)
-class Column:
-    """Values, 0 where missing, and how many of them are there before each row."""
-
-    values: Floats
-    there: Flags
-    before: Integers  # one longer than values
-
-    @property
-    def whole(self) -> bool:
-        return bool(self.before[-1] == len(self.values))
-
-
-def column(values: Floats) -> Column:
-    """Take NaN and infinities as missing."""
-    there = np.isfinite(values)
-    return Column(np.where(there, values, 0.0), there, np.append(0, np.cumsum(there)))
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Moments of values: at each place of a climb, or of each row's window."""
-
-    mean: Floats
-    square: Floats  # sum of squared deviations from the mean
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way through all blocks: the moments of what is there up to each place."""
-
-    place: Integers  # of each row
-    weight: Floats | None  # 1 over the number of values up to here, 0 where missing; None: whole
-    values: Moments
-    hours: Moments
-    cross: Floats  # sum of products of both deviations
-
-
-@dataclass(frozen=True)
-class Climb:
-    """Both ways through all blocks."""
-
-    blocks: Blocks
-    column: Column
-    up: Way
-    down: Way
-
-
-@dataclass(frozen=True)
-class Seam:
-    """Where the two halves of each row's window meet: the same for columns with the same gaps."""
-
-    count: Integers
-    from_end: Integers  # place of the older half in the way down, -1 where it is empty
-    from_start: Integers  # place of the younger half in the way up
-    share: Floats  # of the younger half
-    weight: Floats  # of a squared difference between the halves
-    hours: Floats  # sum of squared deviations of the window's times
-    hours_gap: Floats  # between the halves' mean times
+__all__ = ["column"]
 
 
 @dataclass(frozen=True)
 class Window:
-    """What is known of each row's window."""
+    """What is known of each row's window; sums count from a value and a time of the window."""
 
-    seam: Seam
-    values: Moments
-    cross: Floats
+    sums: Floats  # by kind
+    base: Floats  # the value that they count from
+    count: Floats
+    times: Floats | None  # the sum of times
+    scratch: Scratch
+    name: str  # of its arrays there
 
-    @property
-    def count(self) -> Integers:
-        return self.seam.count
+    @cached_property
+    def level(self) -> Floats:
+        """Return the mean, counted from the base; NaN where nothing is there."""
+        with np.errstate(invalid="ignore"):
+            np.divide(self.sums[X], self.count, out=(level := self.out("level")))
+        return level
 
-
-def climb(blocks: Blocks, column: Column, clock: Climb | None = None) -> Climb:
-    """Climb all blocks from both sides; a column with the same gaps lends its hours."""
-    up = column.before[1:] - column.before[blocks.head]
-    down = column.before[blocks.tail] - column.before[:-1]
-    return Climb(
-        blocks,
-        column,
-        _climb(blocks, column, (blocks.up, up), clock.up if clock else None),
-        _climb(blocks, column, (blocks.down, down), clock.down if clock else None),
-    )
+    def out(self, name: str) -> Floats:
+        return self.scratch.floats(self.name + name, *self.base.shape)
 
 
-def _climb(
-    blocks: Blocks, column: Column, way: tuple[Integers, Integers], clock: Way | None
-) -> Way:
-    place, count = way
-    weight = None
-    if not column.whole:
-        weight = _put(blocks, place, column.there / np.maximum(count, 1))
-    hours = clock.hours if clock else _moments(blocks, _put(blocks, place, blocks.hours), weight)
-    x = _put(blocks, place, column.values)
-    values = _moments(blocks, x, weight)
-    cross = np.zeros(blocks.places + 1)
-    for table, steps in _tables(blocks):
-        t = _put(blocks, place, blocks.hours)[table].reshape(steps, -1)
-        rise = _left(x[table].reshape(steps, -1), values.mean[table].reshape(steps, -1))
-        rise *= t - hours.mean[table].reshape(steps, -1)
-        _pile(rise, weight, table, cross)
-    return Way(place, weight, values, hours, cross)
+def climb(blocks: Blocks, columns: Columns, scratch: Scratch | None = None) -> Climb:
+    return Climb(blocks, columns, scratch or Scratch())
 
 
-def _put(blocks: Blocks, place: Integers, values: Floats) -> Floats:
-    """Lay values out as the tables are; the last place, of no row, stays empty."""
-    laid = np.zeros(blocks.places + 1)
-    laid[place] = values
-    return laid
+def window(climb: Climb, stop: Integers, name: str = "") -> Window:
+    """Sum up the window of each row, up to but not including row `stop`; it ends in its block."""
+    blocks, columns, scratch = climb.blocks, climb.columns, climb.scratch
+    sums = _joined(climb, stop, name)
+    count = _between(columns.before, climb, stop, "count")
+    base = scratch.floats(f"{name}base", *count.shape)
+    climb.base.take(blocks.of, axis=0, out=base, mode="clip")
+    cell = climb.without_younger(stop)
+    cell = (cell[0][count[cell] > 0], cell[1][count[cell] > 0])
+    last = np.zeros(0, np.int64)
+    if len(cell[0]):
+        sums[:, *cell], last = climb.alone(blocks.low[cell[0]], cell[1])
+        base[cell] = columns.values[last, cell[1]]
+    times = None
+    if columns.time is not None and columns.elapsed is not None:
+        since = scratch.integers("since", *count.shape)
+        columns.time[climb.first].take(blocks.of, axis=0, out=since, mode="clip")
+        since[cell] = columns.time[last]
+        np.multiply(since, count, out=since)
+        passed = _between(columns.elapsed, climb, stop, "passed")
+        np.subtract(passed, since, out=passed)
+        times = _kept(passed, climb, f"{name}times")
+    base, sums = base.reshape(columns.shape), sums.reshape(len(sums), *columns.shape)
+    return Window(sums, base, _kept(count, climb, f"{name}count"), times, scratch, name)
 
 
-def _tables(blocks: Blocks) -> Iterator[tuple[slice, int]]:
-    for offset, steps, across in blocks.tables:
-        yield slice(offset, offset + steps * across), steps
+def _kept(numbers: Integers, climb: Climb, name: str) -> Floats:
+    floats = climb.scratch.floats(name, *numbers.shape)
+    floats[:] = numbers
+    return floats.reshape(climb.columns.shape)
 
 
-def _moments(blocks: Blocks, laid: Floats, weight: Floats | None) -> Moments:
-    mean, square = np.zeros_like(laid), np.zeros_like(laid)
-    for table, steps in _tables(blocks):
-        x, m = laid[table].reshape(steps, -1), mean[table].reshape(steps, -1)
-        w = 1 / np.arange(1.0, steps + 1) if weight is None else weight[table].reshape(steps, -1)
-        step = np.empty(x.shape[1])
-        m[0] = x[0]
-        for i in range(1, steps):
-            np.subtract(x[i], m[i - 1], out=step)
-            step *= w[i]
-            np.add(m[i - 1], step, out=m[i])
-        rise = _left(x, m)
-        rise *= x - m
-        _pile(rise, weight, table, square)
-    return Moments(mean, square)
+def _between(running: Integers, climb: Climb, stop: Integers, name: str) -> Integers:
+    """Return the difference of a running sum over each row's window."""
+    shape = climb.columns.values.shape
+    total = climb.scratch.integers(name, *shape)
+    older = climb.scratch.integers("older", *shape)
+    running.take(stop, axis=0, out=total, mode="clip")
+    running.take(climb.blocks.low, axis=0, out=older, mode="clip")
+    return np.subtract(total, older, out=total)
 
 
-def _left(x: Floats, mean: Floats) -> Floats:
-    """Return each value's deviation from the mean before it."""
-    left = x.copy()
-    left[1:] -= mean[:-1]
-    return left
-
-
-def _pile(rise: Floats, weight: Floats | None, table: slice, into: Floats) -> None:
-    """Sum `rise` up along the steps, leaving out what is missing."""
-    if weight is not None:
-        rise *= weight[table].reshape(rise.shape) > 0
-    for i in range(1, len(rise)):
-        rise[i] += rise[i - 1]
-    into[table] = rise.ravel()
-
-
-def window(climb: Climb, stop: Integers, like: Window | None = None) -> Window:
-    """Merge the window of each row, up to but not including row `stop`, which is in its block.
-
-    A window of the same rows over a column with the same gaps lends its seam.
-    """
-    seam = like.seam if like else _seam(climb, stop)
-    down, up = climb.down.values, climb.up.values
-    left = down.mean[seam.from_end]
-    gap = up.mean[seam.from_start] - left
-    bend = gap * seam.weight
-    square = down.square[seam.from_end] + up.square[seam.from_start] + gap * bend
-    cross = climb.down.cross[seam.from_end] + climb.up.cross[seam.from_start]
-    return Window(seam, Moments(left + gap * seam.share, square), cross + bend * seam.hours_gap)
-
-
-def _seam(climb: Climb, stop: Integers) -> Seam:
-    blocks, before = climb.blocks, climb.column.before
-    left = before[blocks.head] - before[blocks.low]
-    right = before[stop] - before[blocks.head]
-    from_end = np.where(left > 0, climb.down.place[np.minimum(blocks.low, len(stop) - 1)], -1)
-    from_start = np.where(right > 0, climb.up.place[stop - 1], -1)
-    share = right / np.maximum(left + right, 1)
-    weight = left * share
-    down, up = climb.down.hours, climb.up.hours
-    gap = up.mean[from_start] - down.mean[from_end] + (left > 0) * (blocks.width / HOUR)
-    hours = down.square[from_end] + up.square[from_start] + gap * gap * weight
-    return Seam(left + right, from_end, from_start, share, weight, hours, gap)
+def _joined(climb: Climb, stop: Integers, name: str) -> Floats:
+    """Add the sums over both halves of each row's window."""
+    rows, many = climb.columns.values.shape
+    kinds = climb.up.shape[1] // many
+    start, end = (place * kinds for place in climb.blocks.places(stop))
+    sums = climb.scratch.floats(f"{name}sums", kinds, rows, many)
+    older = climb.scratch.floats("older", rows, many)
+    up, down = (laid.reshape(-1, many) for laid in (climb.up, climb.down))
+    for kind, total in enumerate(sums):
+        up[kind:].take(end, axis=0, out=total, mode="clip")
+        down[kind:].take(start, axis=0, out=older, mode="clip")
+        np.add(total, older, out=total)
+    return sums
 
 
 def mean(window: Window) -> Floats:
     """Return the mean; NaN where nothing is there."""
-    return np.where(window.count > 0, window.values.mean, np.nan)
+    found = window.out("mean")
+    np.add(window.level, window.base, out=found)
+    return found
 
 
 def std(window: Window) -> Floats:
     """Return the sample standard deviation (of n - 1); NaN below two values."""
-    spread = np.sqrt(window.values.square / np.maximum(window.count - 1, 1))
-    return np.where(window.count > 1, spread, np.nan)
+    square: Floats = np.multiply(window.sums[X], window.level, out=window.out("std"))
+    np.subtract(window.sums[XX], square, out=square)
+    np.maximum(square, 0.0, out=square)
+    with np.errstate(invalid="ignore"):
+        np.divide(square, np.subtract(window.count, 1, out=window.out("by")), out=square)
+    np.sqrt(square, out=square)
+    return square
 
 
 def slope(window: Window) -> Floats:
     """Return the least-squares slope per hour; NaN where all values are of one time."""
-    span = window.seam.hours
-    return np.where(span > 0, window.cross / np.where(span > 0, span, 1), np.nan)
+    found, span = window.out("slope"), window.out("by")
+    if window.times is None:
+        found.fill(np.nan)
+        return found
+    with np.errstate(invalid="ignore"):
+        np.divide(window.times, window.count, out=span)
+        np.multiply(span, window.times, out=span)
+        np.subtract(window.sums[TT], span, out=span)
+        np.multiply(window.level, window.times, out=found)
+        np.subtract(window.sums[XT], found, out=found)
+        np.divide(found, span, out=found)  # of one time 0 / 0: they count from it
+    np.multiply(found, HOUR, out=found)
+    return found
 
 
-def extreme(blocks: Blocks, column: Column, pick: np.ufunc, stop: Integers) -> Floats:
+def extreme(
+    blocks: Blocks,
+    columns: Columns,
+    pick: np.ufunc,
+    stop: Integers,
+    scratch: Scratch | None = None,
+) -> Floats:
     """Return the minimum (`np.minimum`) or maximum of each row's window up to row `stop`."""
+    scratch, (rows, many) = scratch or Scratch(), columns.values.shape
     nothing = np.inf if pick is np.minimum else -np.inf
-    values = np.where(column.there, column.values, nothing)
-    ways = []
-    for place in (blocks.up, blocks.down):
-        laid = np.full(blocks.places + 1, nothing)
-        laid[place] = values
-        for table, steps in _tables(blocks):
-            best = laid[table].reshape(steps, -1)
-            for i in range(1, steps):
-                pick(best[i], best[i - 1], out=best[i])
-        ways.append(laid)
-    last = len(values) - 1
-    from_end = np.where(blocks.low < blocks.head, blocks.down[np.minimum(blocks.low, last)], -1)
-    from_start = np.where(blocks.head < stop, blocks.up[stop - 1], -1)
-    found = pick(ways[0][from_start], ways[1][from_end])
-    return np.where(np.isinf(found), np.nan, found)
+    values = scratch.floats("made", rows, many)
+    values[:] = columns.values
+    values.reshape(-1)[columns.missing] = nothing
+    up, down = (scratch.floats(name, rows + 1, many) for name in ("extremes up", "extremes down"))
+    values.take(blocks.ladder.row, axis=0, out=up[:-1], mode="clip")
+    up[-1] = nothing
+    down[:] = up
+    blocks.ladder.up(up, pick)
+    blocks.ladder.down(down, pick)
+    start, end = blocks.places(stop)
+    found, older = scratch.floats(pick.__name__, rows, many), values
+    up.take(end, axis=0, out=found, mode="clip")
+    down.take(start, axis=0, out=older, mode="clip")
+    pick(found, older, out=found)
+    found[np.isinf(found)] = np.nan
+    return found.reshape(columns.shape)

@@ -2,7 +2,8 @@
 
 Entities are seldom sampled at the same second. So a peer's value is its latest at the instant of
 comparison, if it is younger than a limit. Nothing later than the row takes part, unless the
-comparison is told to wait for those who report with a delay.
+comparison is told to wait for those who report with a delay; and nothing that became known after
+the row was scored.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,9 +15,10 @@ import numpy as np
 import polars as pl
 from annotated_types import Ge
 
-from cll.values import GROUP, Duration, Flags, Floats, config_error, format_duration
-from cll.windows import rolling
+from cll.values import GROUP, Duration, Floats, config_error, format_duration
+from cll.windows import rolling, standing
 from cll.windows.rolling import Integers, Rows
+from cll.windows.visible import ALWAYS, Watch
 
 _CELLS = 2_000_000  # of a table of instants and entities that is worked at once
 _DAY = 86_400_000_000  # microseconds
@@ -56,18 +58,30 @@ class Standing:
     """Where each row's value stands among `others` values; NaN where that was not asked."""
 
     others: Integers
+    own: Floats  # the row's value
     rank: Floats  # share of the others below it, ties counting half
     ratio: Floats  # to the median of the others
     mean: Floats  # of the others and its own
 
 
 @dataclass(frozen=True)
+class _Lines:
+    """Instants of comparison; one is there again for rows from which other records are hidden."""
+
+    of: Integers  # the line of each row
+    at: Integers  # the instant of each line, rising
+    known: Integers  # until when a record became known that takes part
+
+
+@dataclass(frozen=True)
 class _Table:
-    """Some instants, the rows that are compared at them, and each entity's latest row by then."""
+    """Some lines, the rows that are compared in them, and each entity's latest row by then."""
 
     rows: Integers
-    instant: Integers  # of each of `rows`, from 0
-    latest: Integers  # (instants, entities); -1: none that is young enough
+    line: Integers  # of each of `rows`, from 0
+    entity: Integers  # of each of `rows`
+    known: Integers  # of each line
+    latest: Integers  # (lines, entities); -1: none that is young enough
 
 
 def compare(
@@ -75,27 +89,38 @@ def compare(
     columns: list[Floats],
     settings: Peers,
     statistics: tuple[Comparison, ...],
+    watch: Watch | None = None,
 ) -> list[Standing]:
-    """Compare each row of each column; costs instants times entities."""
+    """Compare each row of each column; costs instants times entities.
+
+    `watch` knows what is hidden from a row, and the columns as it sees them then.
+    """
     if settings.within == "group" and GROUP not in signals.columns:
         says = "the source has no groups; use all."
         raise config_error("features.peers.within", "group", says)
     size = signals.height
-    found = [Standing(np.zeros(size, np.int64), *np.full((3, size), np.nan)) for _ in columns]
+    found = [Standing(np.zeros(size, np.int64), *np.full((4, size), np.nan)) for _ in columns]
     for members in _fleets(signals, GROUP if settings.within == "group" else None):
         rows = rolling.number(signals[members])
-        for table in _tables(rows, settings):
-            to = members[table.rows]
-            for values, standing in zip(columns, found, strict=True):
-                shown = _show(rows, table, values[members])
-                standing.others[to] = shown.others
-                if "rank" in statistics:
-                    standing.rank[to] = _rank(shown)
-                if "ratio" in statistics:
-                    standing.ratio[to] = _ratio(shown)
-                if "mean" in statistics or "deviation" in statistics:
-                    standing.mean[to] = _mean(shown)
+        for table in _tables(rows, members, settings, watch):
+            met = _met(table, columns, watch)
+            for (values, x), into in zip(met, found, strict=True):
+                _fill(into, table, standing.show(values, table.line, table.entity, x), statistics)
     return found
+
+
+def _fill(
+    into: Standing, table: _Table, shown: standing.Shown, statistics: tuple[Comparison, ...]
+) -> None:
+    into.others[table.rows] = shown.others
+    if "deviation" in statistics:
+        into.own[table.rows] = shown.x
+    if "rank" in statistics:
+        into.rank[table.rows] = standing.rank(shown)
+    if "ratio" in statistics:
+        into.ratio[table.rows] = standing.ratio(shown)
+    if "mean" in statistics or "deviation" in statistics:
+        into.mean[table.rows] = standing.mean(shown)
 
 
 def compared(
@@ -103,19 +128,20 @@ def compared(
     values: Mapping[str, Floats],
     settings: Peers,
     statistics: tuple[Comparison, ...],
+    watch: Watch | None = None,
 ) -> Iterator[tuple[str, Floats]]:
     """Yield each column's statistics as features; with fewer others than `least`, NaN."""
     if not statistics:
         return
-    standings = compare(signals, list(values.values()), settings, statistics)
-    for (name, x), standing in zip(values.items(), standings, strict=True):
+    found = compare(signals, list(values.values()), settings, statistics, watch)
+    for name, stands in zip(values, found, strict=True):
         figures = {
-            "rank": (f"{name}_rank", standing.rank),
-            "ratio": (f"{name}_peer_ratio", standing.ratio),
-            "deviation": (f"{name}_peer_deviation", x - standing.mean),
-            "mean": (f"{name}_peer_mean", standing.mean),
+            "rank": (f"{name}_rank", stands.rank),
+            "ratio": (f"{name}_peer_ratio", stands.ratio),
+            "deviation": (f"{name}_peer_deviation", stands.own - stands.mean),
+            "mean": (f"{name}_peer_mean", stands.mean),
         }
-        enough = standing.others >= settings.least
+        enough = stands.others >= settings.least
         for statistic in statistics:
             label, figure = figures[statistic]
             yield label, np.where(enough, figure, np.nan)
@@ -129,24 +155,44 @@ def _fleets(signals: pl.DataFrame, group: str | None) -> list[Integers]:
     return [rows.to_numpy().astype(np.int64) for rows in fleets["row"]]
 
 
-def _tables(rows: Rows, settings: Peers) -> Iterator[_Table]:
+def _tables(
+    rows: Rows, members: Integers, settings: Peers, watch: Watch | None
+) -> Iterator[_Table]:
+    lines, max_age = _lines(rows, members, settings, watch), rolling.microseconds(settings.max_age)
+    known = watch.sight.known[members] if watch and len(watch.sight.late) else None
+    order = np.argsort(lines.of, kind="stable")
+    entities = int(rows.entity[-1]) + 1 if len(rows.entity) else 1
+    step = max(1, _CELLS // entities)
+    for start in range(0, len(lines.at), step):
+        some = slice(start, start + step)
+        low, high = np.searchsorted(lines.of[order], [start, start + step])
+        asking = order[low:high]
+        latest = _latest(rows, lines.at[some], max_age)
+        if known is not None:
+            _before_hidden(latest, rows, known, (lines.at[some], lines.known[some]), max_age)
+        yield _Table(
+            members[asking],
+            lines.of[asking] - start,
+            rows.entity[asking],
+            lines.known[some],
+            np.where(latest >= 0, members[latest], -1),
+        )
+
+
+def _lines(rows: Rows, members: Integers, settings: Peers, watch: Watch | None) -> _Lines:
     grid, delay = rolling.microseconds(settings.grid), rolling.microseconds(settings.delay)
     at = (rows.time // grid * grid if grid else rows.time) + delay
     if delay:
         at = np.minimum(at, (rows.time // _DAY + 1) * _DAY - 1)
     instants, rank = np.unique(at, return_inverse=True)
-    order = np.argsort(rank, kind="stable")
-    entities = int(rows.entity[-1]) + 1 if len(rows.entity) else 1
-    step = max(1, _CELLS // entities)
-    for start in range(0, len(instants), step):
-        some = instants[start : start + step]
-        low, high = np.searchsorted(rank[order], [start, start + len(some)])
-        members = order[low:high]
-        yield _Table(
-            members,
-            rank[members] - start,
-            _latest(rows, some, rolling.microseconds(settings.max_age)),
-        )
+    if watch is None or not len(watch.sight.late):
+        return _Lines(rank, instants, np.full(len(instants), ALWAYS))
+    scored = watch.sight.scored[members]
+    since = at - rolling.microseconds(settings.max_age + watch.reach)
+    told = watch.sight.told(since, at, scored)
+    key = rank * (len(watch.sight.late) + 2) + told + 1
+    _, first, of = np.unique(key, return_index=True, return_inverse=True)
+    return _Lines(of, at[first], np.where(told[first] < 0, ALWAYS, scored[first]))
 
 
 def _latest(rows: Rows, instants: Integers, max_age: int) -> Integers:
@@ -159,77 +205,35 @@ def _latest(rows: Rows, instants: Integers, max_age: int) -> Integers:
     return np.ascontiguousarray(np.where(there, row, -1).T)
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """The values that the rows of a table meet at their instants."""
-
-    order: Floats  # (instants, entities): sorted, infinite behind the last
-    line: Integers  # in `order`, of each row
-    x: Floats  # of each row
-    own: Floats  # the latest value of the row's entity: most often `x`
-    others: Integers  # values beside its own
-
-    @property
-    def counted(self) -> Flags:
-        """Whether the row's own entity has a value in `order`, to be taken out again."""
-        return np.isfinite(self.own)
+def _before_hidden(
+    latest: Integers, rows: Rows, known: Integers, lines: tuple[Integers, Integers], max_age: int
+) -> None:
+    """Go back from rows that became known too late for a line, as far as one may lie."""
+    at, until = lines
+    line, entity = np.nonzero((latest >= 0) & (known[latest] > until[:, None]))
+    while len(line):
+        row = latest[line, entity] - 1
+        there = (row >= 0) & (rows.entity[row] == entity) & (at[line] - rows.time[row] < max_age)
+        latest[line, entity] = np.where(there, row, -1)
+        on = there & (known[row] > until[line])
+        line, entity = line[on], entity[on]
 
 
-def _show(rows: Rows, table: _Table, values: Floats) -> _Shown:
-    shown = np.where(table.latest >= 0, values[table.latest], np.nan)
-    order = np.sort(np.where(np.isfinite(shown), shown, np.inf), axis=1)
-    own = shown[table.instant, rows.entity[table.rows]]
-    others = np.isfinite(shown).sum(axis=1)[table.instant] - np.isfinite(own)
-    return _Shown(order, table.instant, values[table.rows], own, others)
-
-
-def _rank(shown: _Shown) -> Floats:
-    """Rank by binary search."""
-    x, own = shown.x, shown.own
-    below = _count(shown.order, shown.line, x, ties=False) - (shown.counted & (own < x))
-    up_to = _count(shown.order, shown.line, x, ties=True) - (shown.counted & (own <= x))
-    rank = (below + (up_to - below) / 2) / np.maximum(shown.others, 1)
-    return np.where(np.isfinite(x) & (shown.others > 0), rank, np.nan)
-
-
-def _ratio(shown: _Shown) -> Floats:
-    order, x = shown.order, shown.x
-    place = _count(order, shown.line, shown.own, ties=False)
-    place = np.where(shown.counted, place, order.shape[1])
-    middle = _median(order, shown.line, shown.others, place)
-    usable = np.isfinite(x) & (shown.others > 0) & (middle != 0)
-    with np.errstate(over="ignore"):
-        return np.divide(x, middle, out=np.full_like(x, np.nan), where=usable)
-
-
-def _mean(shown: _Shown) -> Floats:
-    """Return the mean of all values, the row's own among them."""
-    # A running sum adds in the order of the values, however many entities have none.
-    total = np.cumsum(np.where(np.isfinite(shown.order), shown.order, 0.0), axis=1)
-    count = shown.others + shown.counted
-    return np.where(count > 0, total[shown.line, -1] / np.maximum(count, 1), np.nan)
-
-
-def _count(order: Floats, line: Integers, x: Floats, *, ties: bool) -> Integers:
-    """Count what lies below `x` (or ties with it) in its line of `order`."""
-    flat, width = order.ravel(), order.shape[1]
-    low, high = np.zeros_like(line), np.full_like(line, width)
-    for _ in range(width.bit_length()):
-        middle = (low + high) // 2
-        seen = flat[line * width + np.minimum(middle, width - 1)]
-        right = (low < high) & (seen <= x if ties else seen < x)
-        low = np.where(right, middle + 1, low)
-        high = np.where(right, high, middle)
-    return low
-
-
-def _median(order: Floats, line: Integers, others: Integers, place: Integers) -> Floats:
-    """Return the median of a line's first values, the one at `place` left out."""
-    width = order.shape[1]
-    halves = []
-    for half in ((np.maximum(others, 1) - 1) // 2, others // 2):
-        at = np.minimum(half + (half >= place), width - 1)
-        halves.append(order[line, at])
-    finite: Flags = others > 0
-    low, high = (np.where(finite, h, 0.0) for h in halves)
-    return low + (high - low) / 2
+def _met(
+    table: _Table, columns: list[Floats], watch: Watch | None
+) -> Iterator[tuple[Floats, Floats]]:
+    """Yield of each column the values in each line, and those of the rows that are compared."""
+    there = table.latest >= 0
+    cell = np.flatnonzero(there & (table.known < ALWAYS)[:, None])
+    asking, anew = np.zeros(0, np.int64), None
+    if watch and len(watch.sight.late):
+        row = np.append(table.latest.ravel()[cell], table.rows)
+        until = np.append(table.known[cell // there.shape[1]], watch.sight.scored[table.rows])
+        hidden = watch.sight.hides(row, until, watch.reach)
+        anew = watch.columns(row[hidden], until[hidden])
+        cell, asking = cell[hidden[: len(cell)]], np.flatnonzero(hidden[len(cell) :])
+    for i, values in enumerate(columns):
+        met, x = np.where(there, values[table.latest], np.nan), values[table.rows]
+        if anew:
+            met.ravel()[cell], x[asking] = np.split(anew[i], [len(cell)])
+        yield met, x

@@ -14,10 +14,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cll.values import Flags, Floats
+from cll.windows.ladder import Ladder, ladder
 
 Integers = NDArray[np.int64]
 
 HOUR = 3_600_000_000  # microseconds
+_LONGEST = 2.0**62  # microseconds that are counted without overflow
 
 
 @dataclass(frozen=True)
@@ -42,23 +44,40 @@ class Rows:
     @cached_property
     def first(self) -> Integers:
         """Return the first row among each row's ties."""
-        return runs(self.key)[0]
+        return self._ties[0]
 
     @cached_property
     def stop(self) -> Integers:
         """Return the row behind the last of each row's ties."""
-        return runs(self.key)[1]
+        return self._ties[1]
+
+    @cached_property
+    def _ties(self) -> tuple[Integers, Integers]:
+        return spread(changes(self.entity, self.time), len(self.time))
 
     @cached_property
     def begin(self) -> Integers:
         """Return the first row of each row's entity."""
-        return runs(self.entity)[0]
+        return spread(changes(self.entity), len(self.time))[0]
+
+    @cached_property
+    def gaps(self) -> Integers:
+        """Return the microseconds since the row before, of whichever entity."""
+        return np.diff(self.time, prepend=self.time[:1])
 
     def after(self, width: int) -> Integers:
         """Return the entity's first row later than `width` microseconds before each row."""
-        instants, rank = self.instants
-        bound = np.searchsorted(instants, instants - width, side="right")
-        return np.searchsorted(self.key, self.entity * len(instants) + bound[rank])
+        if float(width) * len(self.time) > _LONGEST:
+            instants, rank = self.instants
+            bound = np.searchsorted(instants, instants - width, side="right")
+            return np.searchsorted(self.key, self.entity * len(instants) + bound[rank])
+        # One clock for all entities: what is as far apart as a window stays so.
+        clock = np.minimum(self.gaps, width)
+        clock[changes(self.entity)] = width
+        np.cumsum(clock, out=clock)
+        # Two rising runs are merged in less time than one is searched for each of the other.
+        merged = np.argsort(np.concatenate((clock + width, clock)), kind="stable")
+        return np.flatnonzero(merged >= len(clock)) - np.arange(len(clock))
 
     def lag(self, steps: int, max_age: int) -> tuple[Integers, Flags]:
         """Return the row `steps` before each row and its ties, and whether it is within reach."""
@@ -96,68 +115,61 @@ def number(signals: pl.DataFrame) -> Rows:
     return Rows(entity, signals["time"].dt.epoch("us").to_numpy())
 
 
-def runs(key: Integers) -> tuple[Integers, Integers]:
-    """Return where each row's run of equal keys starts, and where it stops.
+def changes(*keys: Integers) -> Integers:
+    """Return the rows at which a run of rows with equal keys starts.
 
-    >>> [a.tolist() for a in runs(np.array([7, 7, 9]))]
+    >>> changes(np.array([7, 7, 9])).tolist()
+    [0, 2]
+    """
+    new = np.ones(len(keys[0]), np.bool_)
+    np.any([key[1:] != key[:-1] for key in keys], axis=0, out=new[1:])
+    return np.flatnonzero(new)
+
+
+def spread(heads: Integers, rows: int) -> tuple[Integers, Integers]:
+    """Return where each row's run starts, and where it stops.
+
+    >>> [a.tolist() for a in spread(np.array([0, 2]), 3)]
     [[0, 0, 2], [2, 2, 3]]
     """
-    starts = np.flatnonzero(np.append(np.ones(min(len(key), 1), bool), key[1:] != key[:-1]))
-    lengths = np.diff(np.append(starts, len(key)))
-    first = np.repeat(starts, lengths)
-    return first, first + np.repeat(lengths, lengths)
+    tails = np.append(heads, rows)[1:]
+    return np.repeat(heads, tails - heads), np.repeat(tails, tails - heads)
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks of one length, each a column of a table, so that all climb their steps at once.
-
-    Blocks of about the same number of rows share a table; the tables lie in one flat array.
-    """
+    """Blocks of one length, whose rows follow each other."""
 
     width: int  # microseconds
     low: Integers  # the first row of each row's window
-    head: Integers  # the first row of each row's block
-    tail: Integers  # the row behind the last of each row's block
-    hours: Floats  # since the beginning of each row's block
-    up: Integers  # each row's place in its table, counted from the block's beginning
-    down: Integers  # and counted from its end
-    tables: tuple[tuple[int, int, int], ...]  # offset, steps, blocks
-    places: int  # in all tables
+    of: Integers  # each row's block
+    heads: Integers  # the first row of each block
+    tails: Integers  # the row behind the last of each block
+    clock: Floats  # microseconds since the beginning of each row's block
+
+    @cached_property
+    def ladder(self) -> Ladder:
+        return ladder(self.tails - self.heads)
+
+    def places(self, stop: Integers) -> tuple[Integers, Integers]:
+        """Return where on the ladder each row's window begins, and where it ends before `stop`.
+
+        Where it has no such half, that is the place behind all.
+        """
+        place, none = self.ladder.place, len(self.of)
+        heads = self.heads.take(self.of)
+        start = place.take(self.low, mode="clip")
+        start[self.low >= heads] = none
+        end = place.take(stop - 1, mode="clip")
+        end[stop <= heads] = none
+        return start, end
 
 
 def cut(rows: Rows, width: int) -> Blocks:
     """Cut rows into blocks of `width` microseconds."""
     number = rows.time // width
-    span = int(number.max(initial=0) - number.min(initial=0)) + 1
-    head, tail = runs(rows.entity * span + number - number.min(initial=0))
-    heads = np.flatnonzero(head == np.arange(len(head)))
-    offset, across, tables, places = _arrange((tail - head)[heads])
-    block = np.repeat(np.arange(len(heads)), (tail - head)[heads])
-    base, blocks, row = offset[block], across[block], np.arange(len(head))
-    return Blocks(
-        width,
-        rows.after(width),
-        head,
-        tail,
-        (rows.time - number * width) / HOUR,
-        base + (row - head) * blocks,
-        base + (tail - 1 - row) * blocks,
-        tables,
-        places,
-    )
-
-
-def _arrange(sizes: Integers) -> tuple[Integers, Integers, tuple[tuple[int, int, int], ...], int]:
-    """Give each block a column in a table of blocks of its size, to within a factor of 2."""
-    kind = np.frexp(sizes - 0.5)[1]
-    offset, across = np.zeros_like(sizes), np.zeros_like(sizes)
-    tables, places = [], 0
-    for k in np.unique(kind):
-        members = np.flatnonzero(kind == k)
-        steps = int(sizes[members].max())
-        offset[members] = places + np.arange(len(members))
-        across[members] = len(members)
-        tables.append((places, steps, len(members)))
-        places += steps * len(members)
-    return offset, across, tuple(tables), places
+    heads = changes(rows.entity, number)
+    tails = np.append(heads, len(number))[1:]
+    of = np.repeat(np.arange(len(heads)), tails - heads)
+    since = (rows.time - number * width).astype(np.float64)
+    return Blocks(width, rows.after(width), of, heads, tails, since)

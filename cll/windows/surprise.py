@@ -94,6 +94,19 @@ def of(z: Floats) -> Floats:
     return np.asarray(np.round(np.log1p(np.abs(z)), _DIGITS), np.float64)
 
 
+def sizes(scores: list[Score]) -> dict[str, Floats]:
+    """Return the surprise of each column and window."""
+    return {score.named("surprise"): of(score.z) for score in scores}
+
+
+def named(scores: list[Score], sizes: Mapping[str, Floats], settings: Surprise) -> Named:
+    """Yield the statistics of each column and window, as features."""
+    if "z" in settings.statistics:
+        yield from ((score.named("z"), score.z) for score in scores)
+    if "surprise" in settings.statistics:
+        yield from sizes.items()
+
+
 def summarized(rows: Rows, scores: list[Score], settings: Surprise, max_age: int) -> Named:
     """Yield the row's summary and its lags, as features."""
     summary = settings.summary
@@ -116,7 +129,8 @@ def _over_columns(z: Floats, settings: Summary) -> dict[str, Floats]:
     count = there.sum(axis=0)
     surprise = np.where(there, of(np.where(there, size, 0.0)), 0.0)
     figures = {
-        "mean": surprise.sum(axis=0) / np.maximum(count, 1),
+        # NumPy's own sum adds a single row's columns in another order than many rows'.
+        "mean": sum(surprise) / np.maximum(count, 1),
         "max": surprise.max(axis=0),
         "share": (size > settings.above).sum(axis=0) / np.maximum(count, 1),
     }

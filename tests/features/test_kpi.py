@@ -37,5 +37,6 @@ def test_named_columns_come_in_their_order():
     ]
 
 
-def test_it_looks_back_at_nothing():
+def test_it_looks_back_at_nothing_and_at_no_incident():
     assert Kpi().lookback == timedelta(0)
+    assert not Kpi().reads_incidents

@@ -84,3 +84,11 @@ def test_a_summary_is_over_the_columns_that_are_there_and_lags_within_reach():
 def test_settings_that_cannot_hold_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         Surprise(**settings)
+
+
+def test_a_summary_of_many_columns_is_the_same_to_the_bit_for_a_row_alone():
+    z = np.random.default_rng(0).normal(size=(40, 50))
+    settings = Summary(statistics=("mean",))
+    whole = surprise._over_columns(z, settings)["mean"]
+    alone = [surprise._over_columns(z[:, [i]], settings)["mean"][0] for i in range(50)]
+    np.testing.assert_array_equal(whole, alone)

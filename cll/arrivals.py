@@ -76,6 +76,9 @@ def see(ws: Workspace, source: Source, as_of: datetime) -> Seen:
 
 def _survey(path: Path, chain: Sequence[Arrival], remembered: Memo, source: Source) -> Survey:
     limits, ends = getattr(source, "limits", Limits()), [one.size for one in chain]
+    # A file that did not grow needs no new look because it was seen: it is cut at its end anyhow.
+    at_end = bool(ends) and path.is_file() and path.stat().st_size == ends[-1]
+    ends = ends[:-1] if at_end else ends
 
     def look() -> dict[str, Any]:
         return asdict(survey(path, ends, limits))
@@ -85,7 +88,8 @@ def _survey(path: Path, chain: Sequence[Arrival], remembered: Memo, source: Sour
     except OSError as why:
         raise Unavailable(f"{path}: {why.strerror}; see to it.") from None
     cuts = tuple(Cut(**cut) for cut in told["cuts"])
-    return Survey(told["size"], told["sha256"], tuple(told["prefixes"]), cuts, told["torn"])
+    prefixes = [*told["prefixes"], *([None if told["torn"] else told["sha256"]] * at_end)]
+    return Survey(told["size"], told["sha256"], tuple(prefixes), cuts, told["torn"])
 
 
 def _continued(chain: list[Arrival], now: Arrival, looked: Survey) -> list[Arrival]:

@@ -157,10 +157,10 @@ def _records(
         faults += [(n, None, str(record), "not an object") for n, record in others]
     if objects or has:
         has = has.union(*(record.keys() for _, record in objects))
-        others = sorted(has.difference(wanted.columns))
+        unmapped = sorted(has.difference(wanted.columns))
         # Telemetry may be sparse: a key that no record has is missed where it was renamed.
         missed = (n for n in wanted.needed if n not in wanted.numbers or n in has)
-        renamed = (n for n in wanted.numbers if n not in has and alike(n, others))
+        renamed = (n for n in wanted.numbers if n not in has and alike(n, unmapped))
         refuse_lacking(sorted(has), [*missed, *sorted(renamed)])
     try:
         rows = _frame([record for _, record in objects], wanted.columns)

@@ -179,10 +179,7 @@ def deviation(folder: Path, name: str) -> float:
         pl.read_parquet(folder / f"{who}.sample").sort("entity", "time", maintain_order=True)
         for who in ("cll", name)
     )
-    last = (
-        ~pl.struct("entity", "time").is_duplicated()
-        | pl.struct("entity", "time").is_last_distinct()
-    )
+    last = pl.struct("entity", "time").is_last_distinct()
     ours, theirs = ours.filter(last), theirs.filter(last).select(ours.columns)
     worst = 0.0
     for column in ours.columns[2:]:

@@ -7,6 +7,7 @@ every machine that rebuilds agrees on what was known when.
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cll import progress, store
-from cll.errors import Busy, DataRefused, Unavailable
+from cll.errors import Busy, ConfigError, DataRefused, Unavailable
 from cll.memo import Memo, stamp
 from cll.reading.limits import Limits
 from cll.reading.survey import Cut, Survey, survey
@@ -169,13 +170,16 @@ def accept(ws: Workspace, source: Source, files: Sequence[str], as_of: datetime)
     log, told = read(ws.root / LOG), []
     chains = _chains(log)
     reads = {path.as_posix() for path in source.reads}
-    for file in files:
+    for given in files:
+        file = given if given in chains else os.path.relpath(given)
         if file not in chains:
-            raise DataRefused(
+            raise ConfigError(
                 f"{file}: not a file that was read before; there is nothing to accept."
             )
         if file in reads:
             looked = survey(Path(file), (), getattr(source, "limits", Limits()))
+            if (looked.size, looked.sha256) == (chains[file][-1].size, chains[file][-1].sha256):
+                raise ConfigError(f"{file}: is as it was read; there is nothing to accept.")
             log += [
                 Arrival(file, _GONE, as_of, 0),
                 Arrival(file, looked.sha256, as_of, looked.size),
@@ -197,6 +201,11 @@ def _chains(log: Iterable[Arrival]) -> dict[str, list[Arrival]]:
         else:
             chains.setdefault(one.file, []).append(one)
     return chains
+
+
+def is_kept(ws: Workspace) -> bool:
+    """Tell whether the project has a log of arrivals yet."""
+    return (ws.root / LOG).is_file()
 
 
 def read(path: Path) -> list[Arrival]:

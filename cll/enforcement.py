@@ -28,6 +28,7 @@ class Found:
     columns: Columns
     incidents: pl.DataFrame
     counts: Counts  # of the pieces that were not known before
+    first: str  # of what was quarantined: where, and why
 
 
 def enforce(ws: Workspace, tree: Tree, settings: Enforcement, found: Found) -> None:
@@ -36,7 +37,7 @@ def enforce(ws: Workspace, tree: Tree, settings: Enforcement, found: Found) -> N
     A job of `cll run` is told so, and goes on: it may well try another mapping, and releases nothing.
     """
     sections = known.read(ws.root)
-    breaches = schema.check_quarantine(found.counts, settings.max_quarantined)
+    breaches = schema.check_quarantine(found.counts, settings.max_quarantined, found.first)
     if settings.schema != "off":
         breaches += _breaches(sections.get(found.name), settings, found)
     if breaches and settings.schema != "warn" and ws.out is None:

@@ -86,7 +86,10 @@ def _reasons(quarantine: pl.DataFrame) -> Iterator[str]:
         .agg(pl.len().alias("count"), pl.first("file", "row", "field"))
         .sort("count", "reason", descending=[True, False])
     )
+    rest = counted.height - REASONS
     for reason, count, file, row, field in counted.head(REASONS).rows():
         place = file if row is None else f"{file}:{row}"
         what = f"{field}: {reason}" if field else reason
         yield f"{count:,} quarantined, the first at {place}: {what}".rstrip(".")
+    if rest > 0:
+        yield f"and for {rest} more reason{'s' * (rest > 1)}: `cll quarantine`"

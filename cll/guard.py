@@ -5,6 +5,7 @@ would be recorded as if it had been used; and a killed DVC leaves its children r
 """
 
 import ctypes
+import fcntl
 import os
 import signal
 import sys
@@ -45,6 +46,21 @@ def enough_files() -> None:
 
 
 @contextmanager
+def only_one(root: Path) -> Iterator[None]:
+    """Raise Busy where another `cll` is changing this project; the lock goes with its process."""
+    path = root / ".cll" / "lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(
+                "Another `cll` is changing this project; run again when it is done."
+            ) from None
+        yield
+
+
+@contextmanager
 def inputs_unchanged(root: Path, stage: str) -> Iterator[None]:
     """Raise Busy when a dependency of `stage` in dvc.yaml is not, at the end, what it was."""
     paths = _inputs(root, stage)
@@ -54,8 +70,8 @@ def inputs_unchanged(root: Path, stage: str) -> Iterator[None]:
     changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     if changed:
         raise Busy(
-            f"{changed[0]} changed while stage {stage} ran, so its result is not recorded; "
-            "run `dvc repro` again."
+            f"{changed[0]} changed while stage {stage} ran, so its result is not recorded; run "
+            "`dvc repro` again. What is always being written belongs into a source.path of its own."
         )
 
 

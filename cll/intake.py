@@ -1,6 +1,6 @@
 """The ingest stage: from what a source reads to sealed partitions, and the log of arrivals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -35,6 +35,8 @@ def ingest(ws: Workspace, tree: Tree, world: config.World) -> None:
     """Take what the source knew at `as_of`, day by day; a day that stands is not made again."""
     source = source_of(tree)
     seen = arrivals.see(ws, source, world.as_of)
+    if seen.files and (ws.signals / store.MANIFEST).is_file() and not arrivals.is_kept(ws):
+        progress.note(f"ingest: {arrivals.LOG}: not there, so all files count as seen just now.")
     _say_how_it_reads(source)
     settings: Enforcement = config.build("ingest", tree["ingest"])
     made_of = key(ws, tree, world, seen.files)
@@ -64,7 +66,10 @@ def ingest(ws: Workspace, tree: Tree, world: config.World) -> None:
         name = schema_name(tree, fell_back=fell_back)
         made = [date for dates in renewal.made.values() for date in dates]
         newly = _read_newly(fresh)
-        evidence = enforcement.Found(name, days, made, source.columns, settled.incidents, newly)
+        first = _first(settled.quarantine, {facts["file"] for facts in fresh})
+        evidence = enforcement.Found(
+            name, days, made, source.columns, settled.incidents, newly, first
+        )
         enforcement.enforce(ws, tree, settings, evidence)
         more: dict[str, Any] = {"bucket_rows": settings.bucket_rows}
         more |= {"fallback": tree["source"]["fallback"]} if fell_back else {}
@@ -107,7 +112,8 @@ def source_of(tree: Tree) -> Source:
 def _say_how_it_reads(source: Source) -> None:
     for line in getattr(source, "skipped", ()):
         progress.note(f"ingest: skipped {line}")
-    if getattr(source, "backfill", None) == "on_time":
+    mapped = getattr(source, "maps_known_at", False)
+    if getattr(source, "backfill", None) == "on_time" and not mapped:
         progress.note("ingest: rows without known_at count as known in time (backfill: on_time).")
 
 
@@ -150,6 +156,16 @@ def _read_newly(fresh: Sequence[Facts]) -> Counts:
         records_in=sum(facts["records"] for facts in fresh),
         quarantined=sum(facts["quarantined"] for facts in fresh),
     )
+
+
+def _first(quarantine: pl.DataFrame, files: Collection[str]) -> str:
+    """Say where the first of these files' bad records stands, and what is wrong with it."""
+    of_files = quarantine.filter(pl.col("file").is_in(list(files)))
+    if of_files.is_empty():
+        return ""
+    one = of_files.row(0, named=True)
+    where = ":".join(str(one[part]) for part in ("file", "row", "field") if one[part] is not None)
+    return f"{where}: {one['reason']}".rstrip(".")
 
 
 def _refuse(renewal: Renewal, source: Source, days: Mapping[str, Any], settled: Settled) -> None:

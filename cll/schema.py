@@ -55,7 +55,9 @@ def infer(
         outcome=_outcome(found, hours) if columns.outcome else None,
         incidents=rates.learn(
             [_incidents(profiles[d], incidents_per_day.get(d, 0), hours) for d in days]
-        ),
+        )
+        if any(incidents_per_day.values())
+        else None,
     )
 
 
@@ -92,15 +94,15 @@ def look_back(
     return gathered(found)
 
 
-def check_quarantine(counts: Counts, limit: float) -> list[Breach]:
-    """Say that more than the share `limit` of the records was quarantined."""
+def check_quarantine(counts: Counts, limit: float, first: str = "") -> list[Breach]:
+    """Say that more than the share `limit` of the records was quarantined, and what was first."""
     share = counts.quarantined / max(counts.records_in, 1)
     if share <= limit:
         return []
     found = f"{counts.quarantined:,} of {counts.records_in:,} records ({share:.1%})"
     expected = f"{limit:.1%} at most by ingest.max_quarantined"
-    says = "another format than it was?"
-    way = "See `cll quarantine`; mend what is there, or allow a higher share"
+    says = f"another format than it was? The first: {first}." if first else "another format?"
+    way = "Mend what is there, or allow a higher share"
     return [Breach("quarantine", "quarantined", "", found, expected, says, way)]
 
 

@@ -77,10 +77,23 @@ def accept(root: Path, console: Console | None = None) -> None:
     inferred, before = found.inferred(tree), sections.get(found.name)
     for line in schema.differences(before, inferred) if before else ():
         _print(console, f"accepted {line}")
+    for one in _lifted(tree, before, found):
+        _print(console, f"from now on not refused: {one}")
     known.write(root, {**sections, found.name: inferred})
     what = "what was refused" if found.refused else "data/signals"
     days = f"{inferred.days} day{'s' * (inferred.days > 1)}"
     _print(console, f"{known.SCHEMA}: {found.name}: learnt from {days} of {what}; commit it.")
+
+
+def _lifted(tree: Tree, before: Schema | None, found: Seen) -> list[str]:
+    """Say what was refused, and is a part of what is usual once it was accepted."""
+    if before is None:
+        return []
+    settings = config.build("ingest", tree["ingest"])
+    breaches = schema.check(before, found.profiles, found.columns, found.incidents, settings)
+    return [
+        f"{one.what}: {one.found}, as well as {one.expected or 'what it was'}" for one in breaches
+    ]
 
 
 def seen(root: Path) -> Seen:

@@ -41,11 +41,12 @@ def ingest(
 
     Also where files of the source changed outside of data/raw, which `dvc repro` does not notice.
     """
-    from cll import kept, table, workspace  # noqa: PLC0415  each command imports what it uses
+    from cll import guard, kept, table, workspace  # noqa: PLC0415  each command imports what it uses
 
-    for line in kept.accept(workspace.Workspace(ROOT), accept or []):
-        typer.echo(line, err=True)
-    _bring_up_to_date(silent=as_json)
+    with guard.only_one(ROOT):
+        for line in kept.accept(workspace.Workspace(ROOT), accept or []):
+            typer.echo(line, err=True)
+        _bring_up_to_date(silent=as_json)
     typer.echo(table.counts(ROOT, as_json=as_json))
 
 

@@ -110,7 +110,11 @@ def parse_instant(text: object) -> datetime:
     if not isinstance(text, str | datetime):
         msg = f'{text!r} is not an instant; write it quoted: "2026-01-31T00:00:00Z".'
         raise ValueError(msg)  # noqa: TRY004  pydantic turns ValueError into its own
-    instant = text if isinstance(text, datetime) else datetime.fromisoformat(text)
+    try:
+        instant = text if isinstance(text, datetime) else datetime.fromisoformat(text)
+    except ValueError:
+        msg = f'{text!r} is not an instant; write it like "2026-01-31T00:00:00Z".'
+        raise ValueError(msg) from None
     if instant.tzinfo is None:
         msg = f"{text} names no time zone; append Z for UTC."
         raise ValueError(msg)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cll import arrivals
-from cll.errors import Busy, DataRefused
+from cll.errors import Busy, ConfigError, DataRefused
 from cll.workspace import Workspace
 
 DAY1, DAY2, DAY3 = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
@@ -152,8 +152,27 @@ def test_a_vanished_file_can_be_let_go_and_come_back_as_new(place):
 
 
 def test_only_what_was_read_can_be_accepted(place):
-    with pytest.raises(DataRefused, match=r"x.csv: not a file that was read before"):
+    with pytest.raises(ConfigError, match=r"x.csv: not a file that was read before"):
         arrivals.accept(*place, ["x.csv"], DAY1)
+
+
+def test_what_was_not_rewritten_is_not_accepted_as_if_it_were_new(place):
+    path = write(place, LINE)
+    log = see(place, DAY1).log
+    with pytest.raises(ConfigError, match=r"a.jsonl: is as it was read; there is nothing to acc"):
+        arrivals.accept(*place, [path.as_posix()], DAY2)
+    assert see(place, DAY2).log == log
+
+
+def test_a_file_is_accepted_by_any_way_to_it(place, monkeypatch):
+    ws, _ = place
+    monkeypatch.chdir(ws.root)
+    source = Folder(Path("raw"))
+    write(place, LINE)
+    arrivals.write(ws.root / arrivals.LOG, arrivals.see(ws, source, DAY1).log)
+    write(place, '{"x": 2}\n')
+    (told,) = arrivals.accept(ws, source, [str(ws.root / "raw" / ".." / "raw" / "a.jsonl")], DAY2)
+    assert told.startswith("raw/a.jsonl: taken as it is now")
 
 
 def test_before_it_arrived_a_file_is_not_missed(place):

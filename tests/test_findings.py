@@ -82,6 +82,12 @@ def test_incidents_before_the_newest_days_are_not_compared():
     assert list(findings.remarks(found)) == []
 
 
+def test_of_many_reasons_the_commonest_are_told_and_the_rest_counted():
+    told = list(findings.remarks(evidence(days(), found=rejects(*"abcdefg"))))
+    assert len(told) == findings.REASONS + 1
+    assert told[-1] == "and for 2 more reasons: `cll quarantine`"
+
+
 def test_the_commonest_reason_for_quarantine_comes_first():
     told = list(findings.remarks(evidence(days(), found=rejects("torn", "late", "late"))))
     assert told == [

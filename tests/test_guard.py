@@ -23,6 +23,12 @@ def root(tmp_path):
     return tmp_path
 
 
+def test_a_second_change_of_a_project_at_once_is_told_so(tmp_path):
+    busy = pytest.raises(Busy, match="Another `cll` is changing")
+    with guard.only_one(tmp_path), busy, guard.only_one(tmp_path):
+        pass
+
+
 def test_an_edit_of_code_while_the_stage_runs_fails_it(root):
     with (
         pytest.raises(Busy, match=r"code/a.py changed while stage train ran"),

@@ -186,6 +186,25 @@ def test_a_file_that_was_rewritten_is_refused_and_what_was_good_stays(run):
     assert {str(p): p.read_bytes() for p in run.ws.signals.rglob("*") if p.is_file()} == good
 
 
+def test_too_much_quarantine_is_refused_with_the_first_reason(run):
+    good = {str(p): p.read_bytes() for p in run.ws.signals.rglob("*") if p.is_file()}
+    path = run.ws.root / "data" / "raw" / "4.csv"
+    path.write_text("e;t;k;x\na;2026-01-03T00:00:00Z;2026-01-03T00:00:00Z;0,5\n")
+    with pytest.raises(DataRefused, match=r"1 of 1 records .* The first: data/raw/4.csv: the fie"):
+        run.tick()
+    assert {str(p): p.read_bytes() for p in run.ws.signals.rglob("*") if p.is_file()} == good
+
+
+def test_a_log_of_arrivals_that_is_gone_is_told(run):
+    (run.ws.root / "registry" / "arrivals.jsonl").unlink()
+    run.capsys.readouterr()
+    small.reproduce(run.ws, WORDS, last="ingest")
+    assert (
+        "arrivals.jsonl: not there, so all files count as seen just now"
+        in run.capsys.readouterr().err
+    )
+
+
 def test_without_the_segments_only_what_is_needed_is_read_again(run):
     small.shutil.rmtree(run.ws.root / ".cll")
     write(run.ws, "4.jsonl", rows(4))

@@ -36,7 +36,8 @@ def listed(path: str, patterns: Sequence[str]) -> Listed:
         if why is None:
             files.add(found)
         elif why:
-            skipped.add(f"{found.as_posix()}: {why}")
+            shown = found.as_posix().encode(errors="backslashreplace").decode()
+            skipped.add(f"{shown}: {why}")
     return Listed(tuple(sorted(files, key=Path.as_posix)), tuple(sorted(skipped)))
 
 
@@ -88,6 +89,8 @@ def _unfit(path: Path, inside: Path) -> str | None:
     within = [path, *list(path.parents)[: len(inside.parts) - 1]]
     if any(part.startswith(".") for part in inside.parts):
         return ""
+    if any("\udc80" <= letter <= "\udcff" for letter in str(path)):
+        return "a name that is not UTF-8"
     if any(part.is_symlink() for part in within):
         return "a symlink"
     if path.is_dir():

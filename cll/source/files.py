@@ -71,6 +71,11 @@ class Files:
         )
 
     @property
+    def maps_known_at(self) -> bool:
+        """Whether the signals say themselves when each row was known."""
+        return self.signals.column("known_at") is not None
+
+    @property
     def missing(self) -> str | None:
         """Say in one line what isn't there to be read, or None."""
         way = "put the files there or set source.path"

@@ -86,7 +86,7 @@ def test_a_last_line_that_makes_no_sense_yet_is_torn(folder, name, whole, last):
         ("a.csv", b'x,y\n1,"2\n3,4'),
         ("a.json", b'[{"x":'),
         ("a.jsonl", '{"x":'.encode("utf-16")),
-        ("a.jsonl.gz", gzip.compress(b'{"x":')),
+        ("a.jsonl.gz", gzip.compress(b'{"x":', mtime=0)),
     ],
 )
 def test_a_last_line_that_is_a_record_or_not_told_apart_is_whole(folder, name, data):

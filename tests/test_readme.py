@@ -25,7 +25,7 @@ def project(tmp_path_factory):
     """A clone with a folder of telemetry under published names, and the README's params.yaml."""
     made = clone(tmp_path_factory.mktemp("own") / "project")
     as_of = datetime(2026, 1, 13, tzinfo=UTC)
-    chunks = list(Synthetic(entities=8)(as_of, ()))
+    chunks = [piece.read() for piece in Synthetic(entities=8)(as_of, ())]
     signals = pl.concat([c.rows for c in chunks if c.table == "signals"])
     incidents = pl.concat([c.rows for c in chunks if c.table == "incidents"])
     folder = made.folder / "telemetry"

@@ -121,8 +121,7 @@ def verify_leakage(
     try:
         instant = None if at is None else values.parse_instant(at)
     except ValueError as error:
-        says = str(error).rstrip(".")
-        raise ConfigError(f"--at {at}: {says}; write 2026-01-31T00:00:00Z.") from None
+        raise ConfigError(f"--at: {error}") from None
     raise typer.Exit(leakage.check(ROOT, instant))
 
 

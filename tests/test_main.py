@@ -206,3 +206,11 @@ def test_files_outside_of_what_dvc_watches_are_ingested_all_the_same(folder):
     assert ingested() > 1000
     (folder / "away").rename(folder / "telemetry")
     assert ingested() == 39
+
+
+def test_an_instant_that_is_none_says_once_how_to_write_one(folder):
+    said = small.cll(folder, "verify", "leakage", "--at", "tomorrow")
+    assert said.code == 2
+    assert said.err == (
+        "cll: --at: 'tomorrow' is not an instant; write it like \"2026-01-31T00:00:00Z\".\n"
+    )

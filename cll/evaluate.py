@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cll import blocks
 from cll.errors import DataRefused
 from cll.judging import baselines, curves, events, grounds, slices
-from cll.judging.bootstrap import Figures, Judged, figures, with_intervals
+from cll.judging.bootstrap import Figures, Judged, as_frame, figures, with_intervals
 from cll.judging.ranking import rank
 from cll.roles import Metric
 from cll.values import Duration, Flags, Floats, config_error
@@ -69,6 +69,7 @@ class Evaluation:
     metrics: dict[str, Any]
     curves: dict[str, pl.DataFrame]
     positive_blocks: int
+    draws: pl.DataFrame  # the candidate's figures in each replicate
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,11 @@ def evaluate(
     tree["events"] = _events(evidence, alert, settings)
     tree["slices"] = _slices(court, p, alert)
     tree["data"] = grounds.counts(rows) | grounds.evidence(court.y, court.block)
+    same = grounds.holdout_id(court.held, court.block, settings.replicates, seed)
+    tree["data"]["holdout_id"] = same
     tree["leakage"] = grounds.leakage(train, court.held, evidence.columns)
-    return Evaluation(_tidy(tree), _curves(court, p, alert), tree["data"]["positive_blocks"])
+    positive = tree["data"]["positive_blocks"]
+    return Evaluation(_tidy(tree), _curves(court, p, alert), positive, as_frame(candidate))
 
 
 def _refuse_unknown(metrics: Mapping[str, Metric], settings: Settings) -> None:

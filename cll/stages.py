@@ -127,6 +127,7 @@ def evaluate(ws: Workspace, tree: Tree, world: config.World) -> None:
     told = {"excluded": data.excluded, **{k: facts[k] for k in ("fallback",) if k in facts}}
     found.metrics["data"] |= {**facts["counts"], **told}
     store.write_json(ws.results / "metrics.json", found.metrics)
+    store.write_csv(ws.draws, found.draws)
     for name, curve in found.curves.items():
         store.write_csv(ws.reports / "plots" / f"{name}.csv", curve)
 

@@ -59,6 +59,11 @@ class Workspace:
         return self.results / "reports"
 
     @property
+    def draws(self) -> Path:
+        """The candidate's figures in each replicate: what a paired difference is made of."""
+        return self.reports / "draws.csv"
+
+    @property
     def resolved(self) -> Path:
         return self.results / "resolved.yaml"
 

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
+from cll.judging.curves import DIGITS
 from cll.roles import Metric
 from cll.values import Floats, Scored
 
@@ -79,6 +81,12 @@ def with_intervals(found: Figures) -> dict[str, dict[str, float]]:
             ends = interval(found.replicates[name])
             tree[name] |= {} if ends is None else {"low": ends[0], "high": ends[1]}
     return tree
+
+
+def as_frame(found: Figures) -> pl.DataFrame:
+    """Return a row a replicate and a column a metric, of six decimals; null is not defined."""
+    columns = {name: np.round(values, DIGITS) + 0.0 for name, values in found.replicates.items()}
+    return pl.DataFrame(columns).fill_nan(None)
 
 
 def interval(figures: Floats) -> tuple[float, float] | None:

@@ -1,5 +1,6 @@
 """What the figures rest on: how many rows of which time, and signs that an answer leaked in."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +35,19 @@ def counts(rows: pl.DataFrame) -> dict[str, Any]:
 def evidence(y: Floats, block: NDArray[np.int64]) -> dict[str, int]:
     """Count the blocks of the holdout, and those with a positive row."""
     return {"blocks": int(block.max()) + 1, "positive_blocks": len(np.unique(block[y > 0]))}
+
+
+def holdout_id(held: pl.DataFrame, block: NDArray[np.int64], replicates: int, seed: int) -> str:
+    """Name the rows that judge and how they are redrawn.
+
+    Figures with the same id rest on the same rows in the same draws, so their difference is paired.
+    """
+    entities = held["entity"].unique(maintain_order=True)
+    found = hashlib.sha256("\n".join([f"{replicates},{seed}", *entities]).encode())
+    columns = held.select(pl.col("entity").rle_id(), pl.col("time").dt.epoch("us"), "label")
+    for values in (*(column.to_numpy() for column in columns), block):
+        found.update(values.astype("<i8").tobytes())
+    return found.hexdigest()[:16]
 
 
 def leakage(train: pl.DataFrame, held: pl.DataFrame, columns: Sequence[str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -40,3 +41,26 @@ def test_every_row_is_trained_on_held_out_or_embargoed():
         2,
         3,
     )
+
+
+def held(**changes):
+    columns = {"entity": ["a", "a", "b"], "time": [1, 2, 2], "label": [0, 1, 0]} | changes
+    return pl.DataFrame(columns).with_columns(
+        pl.col("time").cast(pl.Datetime("us", "UTC")), pl.col("label").cast(pl.Int8)
+    )
+
+
+def test_the_id_of_a_holdout_names_its_rows_their_blocks_and_the_draws():
+    block = np.array([0, 0, 1])
+    others = [
+        grounds.holdout_id(held(entity=["a", "b", "b"]), block, 300, 0),
+        grounds.holdout_id(held(entity=["a", "a", "c"]), block, 300, 0),
+        grounds.holdout_id(held(time=[1, 2, 3]), block, 300, 0),
+        grounds.holdout_id(held(label=[0, 1, 1]), block, 300, 0),
+        grounds.holdout_id(held(), np.array([0, 1, 2]), 300, 0),
+        grounds.holdout_id(held(), block, 301, 0),
+        grounds.holdout_id(held(), block, 300, 1),
+    ]
+    own = grounds.holdout_id(held(), block, 300, 0)
+    assert own == grounds.holdout_id(held(), block, 300, 0)
+    assert len({own, *others}) == 1 + len(others)

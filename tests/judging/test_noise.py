@@ -1,0 +1,58 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from cll.judging.noise import Judgement, difference
+
+
+def judged(value, spread, holdout_id="same", seed=None, metric="roc_auc"):
+    ends = {"value": value, "low": value - spread, "high": value + spread}
+    draws = None
+    if seed is not None:
+        rng = np.random.default_rng(seed)
+        draws = pl.DataFrame({metric: value + rng.normal(0, spread / 2, 300)})
+    return Judgement({metric: ends}, holdout_id, draws)
+
+
+def test_on_the_same_draws_what_both_share_is_no_noise():
+    new, old = judged(0.82, 0.1, seed=1), judged(0.80, 0.1, seed=1)
+    found = difference("roc_auc", new, old)
+    assert found.paired
+    assert (found.low, found.value, found.high) == pytest.approx((0.02, 0.02, 0.02))
+    assert not found.is_noise
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        judged(0.80, 0.1, "other", seed=1),
+        judged(0.80, 0.1),
+        judged(0.80, 0.1, "", seed=1),
+    ],
+    ids=["other rows", "no draws", "no id"],
+)
+def test_without_the_same_draws_both_intervals_count(old):
+    found = difference("roc_auc", judged(0.82, 0.1, old.holdout_id, seed=1), old)
+    assert not found.paired
+    assert (found.low, found.high) == pytest.approx(
+        (0.02 - np.hypot(0.1, 0.1), 0.02 + np.hypot(0.1, 0.1))
+    )
+    assert found.is_noise
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("roc_auc", -1), ("brier", 1)])
+def test_worse_is_what_moved_the_wrong_way_by_more_than_noise(metric, sign):
+    old = judged(0.5, 0.01, metric=metric)
+    assert difference(metric, judged(0.5 + sign * 0.1, 0.01, metric=metric), old).is_worse(metric)
+    assert not difference(metric, judged(0.5 - sign * 0.1, 0.01, metric=metric), old).is_worse(
+        metric
+    )
+    assert not difference(metric, judged(0.5 + sign * 0.01, 0.01, metric=metric), old).is_worse(
+        metric
+    )
+
+
+def test_a_figure_that_one_of_them_lacks_has_no_difference():
+    assert difference("f1", judged(0.8, 0.1), judged(0.8, 0.1)) is None
+    bare = Judgement({"roc_auc": {"value": 0.5}}, "", None)
+    assert difference("roc_auc", judged(0.8, 0.1), bare) is None

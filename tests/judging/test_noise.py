@@ -23,16 +23,16 @@ def test_on_the_same_draws_what_both_share_is_no_noise():
 
 
 @pytest.mark.parametrize(
-    "old",
+    ("new_id", "old"),
     [
-        judged(0.80, 0.1, "other", seed=1),
-        judged(0.80, 0.1),
-        judged(0.80, 0.1, "", seed=1),
+        ("same", judged(0.80, 0.1, "other", seed=1)),
+        ("same", judged(0.80, 0.1)),
+        ("", judged(0.80, 0.1, "", seed=1)),
     ],
     ids=["other rows", "no draws", "no id"],
 )
-def test_without_the_same_draws_both_intervals_count(old):
-    found = difference("roc_auc", judged(0.82, 0.1, old.holdout_id, seed=1), old)
+def test_without_the_same_draws_both_intervals_count(new_id, old):
+    found = difference("roc_auc", judged(0.82, 0.1, new_id, seed=1), old)
     assert not found.paired
     assert (found.low, found.high) == pytest.approx(
         (0.02 - np.hypot(0.1, 0.1), 0.02 + np.hypot(0.1, 0.1))

@@ -41,13 +41,24 @@ def run(context: typer.Context) -> None:
 
     GROUP=CHOICE takes a file of conf/, GROUP.KEY=VALUE sets a value.
 
-    -m runs each of KEY=A,B. --cfg job prints the config. --info defaults says where it is from.
+    -m runs each of KEY=A,B beside each other, and ends with a leaderboard. --resume DIR goes on
+    with a sweep that was broken off. --cfg job prints the config.
 
     eval "$(cll run -sc install=bash)" completes keys and choices.
     """
     from cll import run as running  # noqa: PLC0415  each command imports what it uses
 
     raise typer.Exit(running.main(ROOT, context.args))
+
+
+@app.command()
+def leaderboard(
+    folder: Annotated[Path, typer.Argument(help="A sweep's folder, or one of several runs.")],
+) -> None:
+    """Show how jobs compare, best first, and which of the best differ by more than noise."""
+    from cll import leaderboard as board  # noqa: PLC0415  each command imports what it uses
+
+    board.show(folder)
 
 
 @app.command()

@@ -112,11 +112,11 @@ def baseline(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = (
             _refuse_unknown_choice(groups, key, choice)
     if _EXPERIMENT in asked:
         named = {}
-    chosen = [f"{key}={_quote(value)}" for key, value in named.items()]
+    chosen = [f"{key}={quote(value)}" for key, value in named.items()]
     values = params.get("set") or {}
     if not values:
         return chosen
-    _, in_force = _compose(conf, [*chosen, *(f"{k}={_quote(v)}" for k, v in asked.items())])
+    _, in_force = _compose(conf, [*chosen, *(f"{k}={quote(v)}" for k, v in asked.items())])
     return chosen + _set_overrides(conf, groups, values, in_force)
 
 
@@ -161,7 +161,7 @@ def _set_overrides(
     overrides = []
     for group, by_choice in values.items():
         if group == "seed":
-            overrides.append(f"seed={_quote(by_choice)}")
+            overrides.append(f"seed={quote(by_choice)}")
             continue
         if group not in config.GROUPS:
             hint = _hint(group, [*config.GROUPS, "seed"])
@@ -186,7 +186,7 @@ def _is_map(value: object) -> bool:
 def _flatten(key: str, value: object) -> list[str]:
     if isinstance(value, Mapping) and value:
         return [line for k, v in value.items() for line in _flatten(f"{key}.{_plain(k)}", v)]
-    return [] if value is None and "." not in key else [f"++{key}={_quote(value)}"]
+    return [] if value is None and "." not in key else [f"++{key}={quote(value)}"]
 
 
 def _plain(key: object) -> str:
@@ -195,7 +195,7 @@ def _plain(key: object) -> str:
     return key
 
 
-def _quote(value: object) -> str:
+def quote(value: object) -> str:
     """Write a value in Hydra's override grammar."""
     if value is None:
         return "null"
@@ -204,9 +204,9 @@ def _quote(value: object) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{_plain(k)}:{_quote(v)}" for k, v in value.items()) + "}"
+        return "{" + ",".join(f"{_plain(k)}:{quote(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_quote, value)) + "]"
+        return "[" + ",".join(map(quote, value)) + "]"
     # In Hydra's quotes a backslash is itself, unless it stands before a quote.
     text = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), str(value))
     return f"'{text}'"

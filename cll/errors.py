@@ -37,6 +37,12 @@ class Unavailable(CllError):  # noqa: N818  the design's word for it
     exit_code = 6
 
 
+class Stopped(CllError):  # noqa: N818  no error of anyone's
+    """A job was ended early, since others were better at the same point."""
+
+    exit_code = 0
+
+
 def of_the_system(error: OSError) -> Unavailable:
     """Say what the disk or the system refused; a full disk names no file."""
     where = error.filename2 or error.filename

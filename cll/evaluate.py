@@ -30,6 +30,7 @@ class Settings:
 
     block: Duration = timedelta(hours=6)
     replicates: Annotated[int, Ge(20)] = 300
+    draws_seed: Annotated[int, Ge(0)] = 0
     baseline_metrics: tuple[str, ...] = USUAL
     paired: tuple[str, ...] = RANKING
     slice_metrics: tuple[str, ...] = RANKING
@@ -82,13 +83,12 @@ class _Court:
     block: NDArray[np.int64]
     metrics: Mapping[str, Metric]
     settings: Settings
-    seed: int
 
     def figures(self, p: Floats, alert: Flags, names: Sequence[str] | None = None) -> Figures:
         rows, order = rank(self.y, p, alert, self.unchanged)
         chosen = {name: self.metrics[name] for name in (self.metrics if names is None else names)}
         judged = Judged(rows, self.block[order])
-        return figures(judged, chosen, self.settings.replicates, self.seed)
+        return figures(judged, chosen, self.settings.replicates, self.settings.draws_seed)
 
     def values(
         self, p: Floats, alert: Flags, names: Sequence[str], mask: Flags | None = None
@@ -105,12 +105,11 @@ def evaluate(
     thresholds: Mapping[str, float],
     metrics: Mapping[str, Metric],
     settings: Settings,
-    seed: int,
 ) -> Evaluation:
     """Judge each model of `thresholds` ("candidate", perhaps "champion") and the baselines."""
     _refuse_unknown(metrics, settings)
     rows = evidence.rows
-    court = _open(rows, metrics, settings, seed)
+    court = _open(rows, metrics, settings)
     train = rows.filter(pl.col("part") == "train")
     answers = {name: _answer(court.held, name, bound) for name, bound in thresholds.items()}
     models = {name: court.figures(*answer) for name, answer in answers.items()}
@@ -123,7 +122,8 @@ def evaluate(
     tree["events"] = _events(evidence, alert, settings)
     tree["slices"] = _slices(court, p, alert)
     tree["data"] = grounds.counts(rows) | grounds.evidence(court.y, court.block)
-    same = grounds.holdout_id(court.held, court.block, settings.replicates, seed)
+    drawn = (settings.replicates, settings.draws_seed)
+    same = grounds.holdout_id(court.held, court.block, *drawn)
     tree["data"]["holdout_id"] = same
     tree["leakage"] = grounds.leakage(train, court.held, evidence.columns)
     positive = tree["data"]["positive_blocks"]
@@ -138,9 +138,7 @@ def _refuse_unknown(metrics: Mapping[str, Metric], settings: Settings) -> None:
                 raise config_error(f"evaluate.{key}", name, way_out)
 
 
-def _open(
-    rows: pl.DataFrame, metrics: Mapping[str, Metric], settings: Settings, seed: int
-) -> _Court:
+def _open(rows: pl.DataFrame, metrics: Mapping[str, Metric], settings: Settings) -> _Court:
     mask = (rows["part"] == "holdout").to_numpy()
     if not mask.any():
         raise DataRefused(
@@ -150,7 +148,7 @@ def _open(
     held = rows.filter(mask)
     y = held["label"].to_numpy().astype(np.float64)
     unchanged, block = baselines.no_change(rows)[mask], blocks.number(held, settings.block)
-    return _Court(held, y, unchanged, block, metrics, settings, seed)
+    return _Court(held, y, unchanged, block, metrics, settings)
 
 
 def _answer(held: pl.DataFrame, name: str, threshold: float) -> tuple[Floats, Flags]:

@@ -61,6 +61,16 @@ def only_one(root: Path) -> Iterator[None]:
 
 
 @contextmanager
+def in_turn(root: Path, name: str) -> Iterator[None]:
+    """Wait until no other process is at what has this name; the lock goes with its process."""
+    path = root / ".cll" / "locks" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def inputs_unchanged(root: Path, stage: str) -> Iterator[None]:
     """Raise Busy when a dependency of `stage` in dvc.yaml is not, at the end, what it was."""
     paths = _inputs(root, stage)

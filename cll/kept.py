@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cll import arrivals, config, derive, intake, progress, stages, store
+from cll import arrivals, config, derive, guard, intake, progress, stages, store
 from cll.errors import CllError
 from cll.partitions import Standing
 from cll.workspace import Tree, Workspace, load_tree, load_world, memo
@@ -26,11 +26,12 @@ def made_once(ws: Workspace, stage: str, tree: Tree, world: config.World) -> Wor
     folder = ws.cache / "store" / f"{stage}-{store.digest(made_of)[:16]}"
     if Standing(project).key == made_of and _sound(ws, project):
         folder = project
-    if folder == project or _sound(ws, folder):
-        progress.note(f"{stage}: as kept in {folder}")
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
-        _make(ws, stage, tree, world, folder)
+    with guard.in_turn(ws.root, folder.name):  # one job makes it, and the others wait
+        if folder == project or _sound(ws, folder):
+            progress.note(f"{stage}: as kept in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+            _make(ws, stage, tree, world, folder)
     if stage == "ingest":
         return replace(ws, signals_folder=folder)
     return replace(ws, features_folder=folder)
@@ -76,10 +77,6 @@ def _make(ws: Workspace, stage: str, tree: Tree, world: config.World, folder: Pa
     try:
         making = Workspace(ws.root, scratch, signals_folder=ws.signals_folder)
         stages.STAGES[stage](making, tree, world)
-        try:
-            (scratch / "data" / _KEPT[stage]).rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another job was faster: its bytes are the same
-                raise
+        (scratch / "data" / _KEPT[stage]).rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

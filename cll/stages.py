@@ -122,7 +122,6 @@ def evaluate(ws: Workspace, tree: Tree, world: config.World) -> None:
         {name: model.threshold for name, model in models.items()},
         config.build("metric", tree["metric"]),
         config.build("evaluate", tree["evaluate"]),
-        tree["seed"],
     )
     told = {"excluded": data.excluded, **{k: facts[k] for k in ("fallback",) if k in facts}}
     found.metrics["data"] |= {**facts["counts"], **told}

@@ -29,7 +29,7 @@ _ABSENT = {"deleted", "not in cache"}
 
 def show(folder: Path, console: Console | None = None, title: str = "") -> None:
     """Print what the run in `folder` found; of the project itself also whether that still holds."""
-    console = console or _console()
+    console = console or own_console()
     ws = Workspace(folder)
     metrics = store.read_json(folder / "metrics.json")
     if folder == Path():
@@ -60,7 +60,7 @@ def verdict(folder: Path, console: Console | None = None) -> int:
     found = _verdict(ws)
     if why := stale(ws):
         raise why
-    _print_verdict(console or _console(), found)
+    _print_verdict(console or own_console(), found)
     return EXIT_CODES[found["answer"]]
 
 
@@ -93,7 +93,7 @@ def near(path: Path) -> Path:
     )
 
 
-def _console() -> Console:
+def own_console() -> Console:
     # A pipe or file has no width, and a sentence cut in two can't be searched for.
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
 

@@ -160,7 +160,7 @@ plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, a
 
 @given(st.recursive(plain | nasty, lambda inner: st.lists(inner, max_size=3), max_leaves=6))
 def test_whatever_stands_under_set_comes_through_hydras_grammar_unchanged(value):
-    parsed = compose.OverridesParser.create().parse_override(f"++a={compose._quote(value)}")
+    parsed = compose.OverridesParser.create().parse_override(f"++a={compose.quote(value)}")
     assert compose.OmegaConf.create({"a": None}) is not None
     found = parsed.value()
     assert _plain(found) == value

@@ -7,6 +7,7 @@ import yaml
 
 from tests import small
 
+HERE = "hydra/launcher=basic"  # in this process, which can't be forked once it has computed
 UNLABELLED = [*small.CLASSIC, "label=incident"]  # refused once signals and features are made
 
 
@@ -211,34 +212,23 @@ def test_a_job_that_is_refused_stops_no_other_and_settings_go_with_their_choice(
     params = "set: {estimator: {logistic: {C: 0.5}, lightgbm: {max_rounds: 30}}}\n"
     (folder / "params.yaml").write_text(params)
     words = [*small.CLASSIC[:3], "estimator=lightgbm,logistic", "estimator.C=0.25"]
-    said = small.cll(folder, "--quiet", "run", "-m", *words)
+    said = small.cll(folder, "--quiet", "run", "-m", HERE, *words)
     assert said.code == 2
     assert "/0: estimator.C: unknown key; there are: " in said.err
+    assert said.err.count("\n") == 1
     jobs = sorted((folder / "multirun").glob("*/*/[01]"))
     assert len(jobs) == 2
     assert not (jobs[0] / "metrics.json").exists()
-    assert f"metrics  {jobs[1].relative_to(folder)}/metrics.json" in said.out
     resolved = yaml.safe_load((jobs[1] / "resolved.yaml").read_text())
     assert resolved["estimator"]["C"] == 0.25  # the command line comes after params.yaml
     assert "max_rounds" not in resolved["estimator"]
-
-
-def test_each_table_of_a_sweep_says_what_its_job_was_asked_for(folder):
-    (folder / "params.yaml").write_text("source: classic\nset: {}\n")
-    words = ["source=classic", *small.CLASSIC[1:], "seed=1,2"]
-    said = small.cll(folder, "--quiet", "run", "-m", *words)
-    assert said.code == 0
-    lines = said.out.splitlines()
-    titles = [number for number, line in enumerate(lines) if line.startswith("job ")]
-    asked = " ".join(words[:-1])
-    assert [lines[n] for n in titles] == [f"job      {asked} seed={seed}" for seed in (1, 2)]
-    assert all(lines[n + 1].startswith("metric ") for n in titles)
+    assert "1 of 2 jobs failed." in said.out
 
 
 def test_a_sweep_composes_each_job_with_what_is_set_for_its_choice(folder):
     (folder / "params.yaml").write_text("set: {estimator: {logistic: {C: 0.5}}}\n")
     words = ["source=files", "source.path=nowhere", "features=kpi", "estimator=logistic,lightgbm"]
-    said = small.cll(folder, "--quiet", "run", "-m", *words)
+    said = small.cll(folder, "--quiet", "run", "-m", HERE, *words)
     assert said.code == 6
     assert said.err.count("source.path=nowhere: no such folder") == 2
     first, second = sorted((folder / "multirun").glob("*/*/*/resolved.yaml"))

@@ -1,0 +1,199 @@
+"""How jobs compare: ranked by rows that they learnt from, judged on the rows held out.
+
+The figure out of fold ranks, since a holdout that chooses can't judge what was chosen. Of the best,
+the holdout then says which differ by more than noise: on the same rows, in the same draws.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from cll import config, jobs, store, table
+from cll.errors import ConfigError
+from cll.jobs import Job
+from cll.judging.noise import HIGHER_IS_WORSE, Difference, Judgement, difference
+from cll.workspace import Workspace
+
+BEST = 5  # jobs that are compared one with another
+CSV = "leaderboard.csv"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One job, and what the holdout says of it."""
+
+    folder: Path
+    job: Job
+    tree: Mapping[str, Any]  # resolved.yaml; empty where it was not composed
+    judged: Judgement | None
+
+    @property
+    def holdout_id(self) -> str:
+        return self.judged.holdout_id if self.judged else ""
+
+
+@dataclass(frozen=True)
+class Board:
+    """Jobs in their order, and what differs among them."""
+
+    metric: str
+    by: str  # what ranks
+    entries: tuple[Entry, ...]  # ranked ones first
+    ranked: int
+    keys: tuple[str, ...]  # that differ
+
+    def differs(self, entry: Entry) -> list[str]:
+        leaves = dict(leaves_of(entry.tree))
+        return [_text(leaves.get(key)) for key in self.keys]
+
+
+def show(folder: Path) -> None:
+    """Print how the jobs in `folder` compare, and write it beside them as CSV."""
+    board = rank(folder)
+    rows = [dict(row) for row in _rows(board)]
+    console = table.own_console()
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for name in rows[0]:
+        if any(row[name] for row in rows) and name != "cpu_seconds":
+            shown.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        shown.add_row(*(row[str(c.header).replace(" ", "_")] for c in shown.columns))
+    console.print(shown)
+    for line in _notes(board):
+        console.print(line, markup=False, soft_wrap=True)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    store.write_bytes(folder / CSV, text.getvalue().encode())
+    console.print(f"table    {table.near(folder / CSV)}", markup=False, soft_wrap=True)
+
+
+def rank(folder: Path) -> Board:
+    """Read the jobs in `folder`, best first, those without a figure last."""
+    entries = [_entry(place, job) for place, job in jobs.found(folder)]
+    if not entries:
+        raise ConfigError(f"{folder}: no job ended here; name the folder of a sweep.")
+    composed = [entry for entry in entries if entry.tree]
+    metric = composed[0].tree["gate"]["metric"] if composed else "none"
+    out_of_fold = any(entry.job.figure is not None for entry in entries)
+    sign = 1 if metric in HIGHER_IS_WORSE else -1
+
+    def figure(entry: Entry) -> float | None:
+        return entry.job.figure if out_of_fold else _value(entry, metric)
+
+    ranked = [entry for entry in entries if figure(entry) is not None and entry.judged]
+    ranked.sort(key=lambda entry: sign * (figure(entry) or 0.0))
+    rest = [entry for entry in entries if entry not in ranked]
+    by = "out of fold" if out_of_fold else "on the holdout, which then can't judge the choice"
+    return Board(metric, by, (*ranked, *rest), len(ranked), tuple(_differing(composed)))
+
+
+def differences(board: Board) -> dict[tuple[int, int], Difference]:
+    """Compare the best on the holdout, each with those that are ranked behind it."""
+    best = board.entries[: min(BEST, board.ranked)]
+    found = {}
+    for i, one in enumerate(best):
+        for j, other in enumerate(best[i + 1 :], i + 1):
+            told = (
+                one.judged and other.judged and difference(board.metric, one.judged, other.judged)
+            )
+            if told:
+                found[i, j] = told
+    return found
+
+
+def _entry(folder: Path, job: Job) -> Entry:
+    ws = Workspace(folder)
+    tree = config.load_yaml(ws.resolved) if ws.resolved.is_file() else {}
+    judged = None
+    if job.status == "done":
+        metrics = store.read_json(folder / "metrics.json")
+        draws = store.read_csv(ws.draws) if ws.draws.is_file() else None
+        judged = Judgement(metrics["candidate"], metrics["data"].get("holdout_id", ""), draws)
+    return Entry(folder, job, tree, judged)
+
+
+def leaves_of(tree: Mapping[str, Any], where: str = "") -> list[tuple[str, Any]]:
+    """List a config's values by dotted key; a list counts as one value."""
+    found: list[tuple[str, Any]] = []
+    for name, value in tree.items():
+        key = f"{where}.{name}" if where else str(name)
+        if isinstance(value, Mapping):
+            found += leaves_of(value, key)
+        else:
+            found.append((key, value))
+    return found
+
+
+def _differing(entries: Sequence[Entry]) -> list[str]:
+    """List the keys that differ, first choices, then values among those of the same choice."""
+    keys: dict[str, None] = {}
+    trees = [(entry.tree["choices"], dict(leaves_of(entry.tree))) for entry in entries]
+    for key in dict.fromkeys(key for _, leaves in trees for key in leaves):
+        group = key.partition(".")[0]
+        if group in {"fallback", "schema"} or key.endswith("_target_"):
+            continue
+        values: dict[str, set[str]] = {}
+        for choices, leaves in trees:
+            values.setdefault(choices.get(group, ""), set()).add(_text(leaves.get(key)))
+        if any(len(seen) > 1 for seen in values.values()):
+            keys[key] = None
+    return sorted(keys, key=lambda key: not key.startswith("choices."))
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _value(entry: Entry, metric: str) -> float | None:
+    return entry.judged.figures.get(metric, {}).get("value") if entry.judged else None
+
+
+def _rows(board: Board) -> list[dict[str, str]]:
+    """Write a row a job: what is empty for all of them is left out of the table."""
+    apart, rows = differences(board), []
+    names = [key.removeprefix("choices.") for key in board.keys]
+    for place, entry in enumerate(board.entries):
+        figure = entry.judged.figures.get(board.metric, {}) if entry.judged else {}
+        same = [
+            str(other + 1)
+            for pair, told in apart.items()
+            for other in pair
+            if place in pair and other != place and told.is_noise
+        ]
+        ends = f"{figure['low']:.4f} .. {figure['high']:.4f}" if "low" in figure else ""
+        rows.append(
+            {
+                "rank": str(place + 1) if place < board.ranked else "",
+                "job": str(table.near(entry.folder)),
+                **dict(zip(names, board.differs(entry), strict=True)),
+                "out_of_fold": "" if entry.job.figure is None else f"{entry.job.figure:.4f}",
+                "holdout": f"{figure['value']:.4f}" if "value" in figure else "",
+                "interval_95": ends,
+                "within_noise_of": ", ".join(same),
+                "seconds": f"{entry.job.seconds:.1f}",
+                "cpu_seconds": f"{entry.job.cpu_seconds:.1f}",
+                "failed": entry.job.says if entry.job.status != "done" else "",
+            }
+        )
+    return rows
+
+
+def _notes(board: Board) -> list[str]:
+    notes = [f"{board.metric}, ranked {board.by}; intervals are those of the holdout."]
+    ids = {entry.holdout_id for entry in board.entries[: board.ranked]}
+    if len(ids) > 1:
+        notes.append(
+            f"{len(ids)} different sets of rows were held out (other source, label or split), so "
+            "ranks across them say little and intervals are not paired."
+        )
+    failed = sum(entry.job.status == "failed" for entry in board.entries)
+    if failed:
+        notes.append(f"{failed} of {len(board.entries)} jobs failed.")
+    return notes

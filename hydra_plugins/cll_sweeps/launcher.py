@@ -1,0 +1,64 @@
+"""`hydra/launcher=local`: jobs beside each other, in as many processes as there are processors.
+
+Hydra runs this file again whenever it looks for plugins, so nothing is remembered here.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from cll.beside import Beside, Job, Judge, logged
+
+
+class Local(Launcher):
+    """Runs each batch of jobs in processes that it keeps for the next."""
+
+    def __init__(self, processes: int | None = None) -> None:
+        self._processes = processes
+        self.judge: Judge | None = None  # set by a sweeper that ends jobs early
+        self.total: int | None = None  # jobs of the whole sweep, where a batch is a part of it
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self._context, self._task, self._config = hydra_context, task_function, config
+        self._beside: Beside | None = None
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Run a batch, whose jobs are numbered from `initial_job_idx`."""
+        if self._beside is None:
+            self._beside = Beside(self._run, self._config.hydra.sweep.dir, self._processes)
+        batch = [Job(initial_job_idx + k, tuple(one)) for k, one in enumerate(job_overrides)]
+        figures = self._beside.run(batch, self.judge, self.total)
+        return [_returned(job, figures[job.number]) for job in batch]
+
+    def _run(self, job: Job) -> float | None:
+        """Run one job, in a process of its own."""
+        setup_globals()
+        config = self._context.config_loader.load_sweep_config(self._config, list(job.overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = job.number
+        HydraConfig.instance().set_config(config)  # its own names are part of the folder's
+        folder = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))
+        with logged(folder):
+            found: Any = run_job(
+                hydra_context=self._context,
+                task_function=self._task,
+                config=config,
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+            ).return_value
+        return None if found is None else float(found)
+
+
+def _returned(job: Job, figure: float | None) -> JobReturn:
+    """Return what Hydra's sweepers look at; what failed is told by the job itself."""
+    return JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED, _return_value=figure)

@@ -1,0 +1,123 @@
+"""`hydra/sweeper=optuna`: trials chosen by those before, and ended early where others are better.
+
+Hydra's own plugin for Optuna is released for versions from before 2023, and can't end a trial.
+Trials are chosen a batch at a time and told in their order, so a sweep that goes on after it was
+broken off chooses the same ones.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    IntervalSweep,
+    Override,
+    RangeSweep,
+    Transformer,
+)
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from cll.errors import ConfigError
+from cll.workers import cores
+
+
+class Optuna(Sweeper):
+    """Asks Optuna for trials, and tells it what came of them."""
+
+    def __init__(self, trials: int, seed: int, startup: int, beside: int | None) -> None:
+        self._trials, self._seed, self._startup = trials, seed, startup
+        self._beside = beside or cores()
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self._cfg = config
+        self._launcher: Any = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Run all trials; what can't be told (a failed job) counts as failed to Optuna too."""
+        optuna = _library()
+        overrides = OverridesParser.create().parse_overrides(arguments)
+        fixed = [str(one.input_line) for one in overrides if not one.is_sweep_override()]
+        space = {
+            one.get_key_element(): _distribution(optuna, one)
+            for one in overrides
+            if one.is_sweep_override()
+        }
+        study = self._study(optuna)
+        folder = Path(self._cfg.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self._cfg, folder / "multirun.yaml")
+        for begin in range(0, self._trials, self._beside):
+            count = min(self._beside, self._trials - begin)
+            trials = [study.ask(space) for _ in range(count)]
+            asked = [[*fixed, *(f"{k}={v}" for k, v in t.params.items())] for t in trials]
+            self._launch(optuna, study, trials, asked)
+
+    def _study(self, optuna: Any) -> Any:
+        """Make a study that looks for more of the gate's metric, or for less."""
+        better = OmegaConf.select(self._cfg, "gate.better", default="higher")
+        return optuna.create_study(
+            direction="maximize" if better == "higher" else "minimize",
+            sampler=optuna.samplers.TPESampler(seed=self._seed, n_startup_trials=self._startup),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=self._startup),
+        )
+
+    def _launch(self, optuna: Any, study: Any, trials: Sequence[Any], asked: Any) -> None:
+        first = trials[0].number
+
+        def goes_on(number: int, step: int, figure: float) -> bool:
+            trial = trials[number - first]
+            trial.report(figure, step)
+            return not trial.should_prune()
+
+        if hasattr(self._launcher, "judge"):
+            self._launcher.judge, self._launcher.total = goes_on, self._trials
+        returned = self._launcher.launch(asked, initial_job_idx=first)
+        for trial, one in zip(trials, returned, strict=True):
+            figure = one.return_value
+            if figure is not None:
+                study.tell(trial, figure)
+            else:
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+
+
+def _library() -> Any:
+    try:
+        import optuna  # noqa: PLC0415  an extra, and only this sweeper needs it
+    except ImportError:
+        raise ConfigError(
+            'hydra/sweeper=optuna: not installed; install the extra "optuna".'
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _ends(found: IntervalSweep) -> tuple[Any, Any]:
+    """Return the ends of an interval: whole numbers where it is int(interval(1, 9))."""
+    return found.start, found.end
+
+
+def _distribution(optuna: Any, one: Override) -> Any:
+    """Turn what Hydra's grammar says of a value into what Optuna may choose."""
+    found: Any = one.value()
+    kinds = optuna.distributions
+    if isinstance(found, IntervalSweep):
+        low, high, log = *_ends(found), "log" in found.tags
+        if isinstance(low, int) and isinstance(high, int):
+            return kinds.IntDistribution(low, high, log=log)
+        return kinds.FloatDistribution(low, high, log=log)
+    if not isinstance(found, ChoiceSweep | RangeSweep):
+        says = "Optuna can't span that; write choices, a range or an interval."
+        raise ConfigError(f"{one.input_line}: {says}")
+    values = list(one.sweep_iterator(Transformer.encode))
+    if isinstance(found, RangeSweep) and all(isinstance(value, int) for value in values):
+        return kinds.IntDistribution(values[0], values[-1], step=found.step)
+    return kinds.CategoricalDistribution(values)

@@ -22,28 +22,39 @@ NO_SETTING_OF_LIGHTGBM = {"_target_", "max_rounds", "members", "patience", "posi
 
 def plain(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Do the same steps as one would in a notebook."""
-    rows = pl.concat(
-        pl.read_csv(path, try_parse_dates=True) for path in sorted(folder.glob("signals/*.csv"))
-    ).sort("entity", "time")
-    incidents = pl.read_csv(folder / "incidents.csv", try_parse_dates=True)
+    rows, incidents = read(folder)
     yield "ingest", {}
-    made = _featurized(rows)
+    made = featurized(rows)
     yield "featurize", {}
-    rows = _labelled(rows.select("entity", "time"), incidents.sort("start"))
-    made = made.filter(rows["keep"])
-    rows = rows.filter("keep")
-    boundary = rows["time"].sort()[int(rows.height * (1 - HOLDOUT))]
-    learnt = (rows["time"] + EMBARGO <= boundary).to_numpy()
-    held = (rows["time"] >= boundary).to_numpy()
-    X, y = made.to_numpy(order="c"), rows["label"].to_numpy().astype(np.float64)
-    times = rows["time"].dt.epoch("us").to_numpy()[learnt]
+    X, y, times, learnt, held = parted(rows, incidents, made)
+    times = times[learnt]
     fitted = _fitted(X[learnt], y[learnt], times, X[held])
     yield "train", {}
     counts = {"rows": int(learnt.sum()), "positives": int(y[learnt].sum())}
     yield "", counts | {"features": made.width} | fitted
 
 
-def _featurized(rows: pl.DataFrame) -> pl.DataFrame:
+def read(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    rows = pl.concat(
+        pl.read_csv(path, try_parse_dates=True) for path in sorted(folder.glob("signals/*.csv"))
+    )
+    incidents = pl.read_csv(folder / "incidents.csv", try_parse_dates=True)
+    return rows.sort("entity", "time"), incidents.sort("start")
+
+
+def parted(rows: pl.DataFrame, incidents: pl.DataFrame, made: pl.DataFrame) -> tuple[Any, ...]:
+    """Return X, y, times, and which rows teach and which are held out."""
+    rows = labelled(rows.select("entity", "time"), incidents)
+    made = made.filter(rows["keep"])
+    rows = rows.filter("keep")
+    boundary = rows["time"].sort()[int(rows.height * (1 - HOLDOUT))]
+    learnt = (rows["time"] + EMBARGO <= boundary).to_numpy()
+    held = (rows["time"] >= boundary).to_numpy()
+    X, y = made.to_numpy(order="c"), rows["label"].to_numpy().astype(np.float64)
+    return X, y, rows["time"].dt.epoch("us").to_numpy(), learnt, held
+
+
+def featurized(rows: pl.DataFrame) -> pl.DataFrame:
     hours = (pl.col("time") - START).dt.total_microseconds() / 3.6e9
     told = rows.with_columns(
         made
@@ -96,7 +107,7 @@ def _in_window(c: str, end: str) -> Iterator[pl.Expr]:
     yield rolled(f"{c}_null", "mean").alias(f"{c}_missing_{end}")
 
 
-def _labelled(rows: pl.DataFrame, incidents: pl.DataFrame) -> pl.DataFrame:
+def labelled(rows: pl.DataFrame, incidents: pl.DataFrame) -> pl.DataFrame:
     """Add label, and which rows teach: those outside of incidents whose label is known."""
     keys: Any = {"left_on": "time", "right_on": "start", "by": "entity", "check_sortedness": False}
     times = incidents.filter(pl.col("known_at") <= AS_OF).select("entity", "start", "end")
@@ -130,7 +141,7 @@ def _fitted(X: Any, y: Any, times: Any, held: Any) -> dict[str, Any]:
         return lgb.Dataset(X[part], y[part], weight=weights, reference=reference, params=options)
 
     margin, rounds = np.full(len(y), np.nan), []
-    for past, out in _folds(y, times):
+    for past, out in folds(y, times):
         weight = math.sqrt((y[past] == 0).sum() / (y[past] == 1).sum())
         data = dataset(past, weight)
         stop = lgb.early_stopping(chosen["patience"], verbose=False)
@@ -152,7 +163,7 @@ def _fitted(X: Any, y: Any, times: Any, held: Any) -> dict[str, Any]:
     return {"fold_rounds": str(rounds), "out_of_fold_auc": auc, "alerts": int(alerts.sum())}
 
 
-def _folds(y: Any, times: Any) -> Iterator[tuple[Any, Any]]:
+def folds(y: Any, times: Any) -> Iterator[tuple[Any, Any]]:
     """Yield (past, held out), with equal numbers of positives in each stretch held out."""
     order = np.argsort(times, kind="stable")
     so_far = np.cumsum(y[order] == 1)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -114,7 +115,7 @@ def _one_of_many(
     params: Mapping[str, Any],
     plan: Plan,
     resumed: Path | None,
-    _: DictConfig,
+    cfg: DictConfig,
 ) -> float | None:
     """Run one job of a sweep, which composes its own tree and stops no other."""
     found = HydraConfig.get()
@@ -126,12 +127,19 @@ def _one_of_many(
     GlobalHydra.instance().clear()  # the sweeper's
     try:
         with jobs.recorded(folder, own) as record:
-            tree = compose.resolve(root / "conf", params, overrides)
+            tree = _tree(root / "conf", params, cfg, found)
             record.figure = experiment(root, folder, tree, with_page=False)
     except CllError as error:
         progress.say(f"cll: {table.near(folder)}: {error}")
         return None
     return record.figure
+
+
+def _tree(conf: Path, params: Mapping[str, Any], cfg: DictConfig, found: HydraConf) -> Tree:
+    """Check what Hydra composed, or compose again with what params.yaml sets for its choices."""
+    if params.get("set"):
+        return compose.resolve(conf, params, found.overrides.task)
+    return compose.checked(conf, *compose.split(cfg, found.runtime.choices))
 
 
 def _besides(overrides: Sequence[str], first: Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ from cll.workspace import Workspace
 
 BEST = 5  # jobs that are compared one with another
 CSV = "leaderboard.csv"
+DIGITS = 8  # of a number in the table
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,14 @@ class Board:
 def show(folder: Path) -> None:
     """Print how the jobs in `folder` compare, and write it beside them as CSV."""
     board = rank(folder)
-    rows = [dict(row) for row in _rows(board)]
+    rows = _rows(board, folder)
     console = table.own_console()
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for name in rows[0]:
         if any(row[name] for row in rows) and name != "cpu_seconds":
             shown.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
-        shown.add_row(*(row[str(c.header).replace(" ", "_")] for c in shown.columns))
+        shown.add_row(*(_short(row[str(c.header).replace(" ", "_")]) for c in shown.columns))
     console.print(shown)
     for line in _notes(board):
         console.print(line, markup=False, soft_wrap=True)
@@ -155,7 +156,15 @@ def _value(entry: Entry, metric: str) -> float | None:
     return entry.judged.figures.get(metric, {}).get("value") if entry.judged else None
 
 
-def _rows(board: Board) -> list[dict[str, str]]:
+def _short(text: str) -> str:
+    """Leave the last digits of a long number to the CSV."""
+    try:
+        return f"{float(text):.4g}" if "." in text and len(text) > DIGITS else text
+    except ValueError:
+        return text
+
+
+def _rows(board: Board, folder: Path) -> list[dict[str, str]]:
     """Write a row a job: what is empty for all of them is left out of the table."""
     apart, rows = differences(board), []
     names = [key.removeprefix("choices.") for key in board.keys]
@@ -171,7 +180,7 @@ def _rows(board: Board) -> list[dict[str, str]]:
         rows.append(
             {
                 "rank": str(place + 1) if place < board.ranked else "",
-                "job": str(table.near(entry.folder)),
+                "job": entry.folder.relative_to(folder).as_posix(),
                 **dict(zip(names, board.differs(entry), strict=True)),
                 "out_of_fold": "" if entry.job.figure is None else f"{entry.job.figure:.4f}",
                 "holdout": f"{figure['value']:.4f}" if "value" in figure else "",

@@ -144,9 +144,7 @@ def build(group: str, node: Mapping[str, Any]) -> Any:
 
 
 def _build_one(where: str, node: Mapping[str, Any]) -> Any:
-    if "_target_" not in node:
-        raise ConfigError(f"{where}: names no component; give it a _target_.")
-    target = _target(node)
+    target = _target(where, node)
     settings = {key: value for key, value in node.items() if key != "_target_"}
     if not isinstance(target, type):
         if settings:
@@ -179,13 +177,15 @@ def refuse_unknown_keys(group: str, choice: Path, settings: Mapping[str, Any]) -
     node = {**load_yaml(choice), **settings}
     refuse_unsafe(node, group, group)
     if group != "metric":
-        kind = _target(node)
+        kind = _target(group, node)
         schema = TypeAdapter(kind).json_schema()
         _refuse_unknown_keys(settings, schema, schema, group)
 
 
-def _target(node: Mapping[str, Any]) -> Any:
-    module, _, attribute = str(node["_target_"]).rpartition(".")
+def _target(where: str, node: object) -> Any:
+    if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
+        raise ConfigError(f"{where}: names no component; give it a _target_.")
+    module, _, attribute = node["_target_"].rpartition(".")
     return getattr(importlib.import_module(module), attribute)
 
 

@@ -138,6 +138,17 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
         config.load_yaml(write(tmp_path, "source: a\nlabel: b\nsource: c\n"))
 
 
+def test_a_key_that_is_a_list_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"some.yaml:1: not YAML: found unhashable key"):
+        config.load_yaml(write(tmp_path, "? [a]\n: b\n"))
+
+
+@pytest.mark.parametrize("node", [None, 3, "x", {}, {"_target_": {}}, {"_target_": ["a.b"]}])
+def test_what_names_no_component_is_refused(node):
+    with pytest.raises(ConfigError, match=r"metric.f1: names no component; give it a _target_\."):
+        config.build("metric", {"f1": node})
+
+
 @pytest.mark.parametrize("champion", ["../../x", "deadbeef", "None"])
 def test_a_champion_is_a_model_id_or_none(tmp_path, champion):
     path = write(tmp_path, f'as_of: "2026-01-31T00:00:00Z"\nchampion: "{champion}"\n')

@@ -62,6 +62,22 @@ def leaderboard(
 
 
 @app.command()
+def adopt(
+    job: Annotated[Path, typer.Argument(help="The folder of one job of `cll run`.")],
+) -> None:
+    """Write what a job ran with into params.yaml, so that `dvc repro` gives its figures.
+
+    params.yaml then says what deviates from conf/ and the experiment; its other lines, comments
+    and what is set for other choices stay. A job that params.yaml can't say is refused.
+    """
+    from cll import adopt as adopting  # noqa: PLC0415  each command imports what it uses
+
+    for line in adopting.adopt(ROOT, job):
+        typer.echo(line)
+    typer.echo("Next: dvc repro")
+
+
+@app.command()
 def compose(
     *,
     check: Annotated[

@@ -27,7 +27,7 @@ HEADER = (
     "# review shows what changed and each stage can depend on the part it reads. Never edited.\n"
 )
 _KEY = re.compile(r"[A-Za-z_][\w-]*")
-_EXPERIMENT = "experiment"
+EXPERIMENT = "experiment"
 SEEDS = 2**31
 
 
@@ -37,7 +37,7 @@ def resolve(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = ()
     config.refuse_unsafe(params, "params.yaml")
     for override in overrides:
         config.refuse_unsafe_string(override.split("=", 1)[0], override)
-    tree, choices = _compose(conf, baseline(conf, params, overrides) + list(overrides))
+    tree, choices = composed(conf, baseline(conf, params, overrides) + list(overrides))
     return checked(conf, tree, choices)
 
 
@@ -59,7 +59,7 @@ def checked(conf: Path, tree: Mapping[str, Any], choices: Mapping[str, str]) -> 
         config.load_yaml(conf / "source" / f"{fallback}.yaml") if fallback != "none" else None
     )
     # An experiment maps data of its own, so what is known of these goes by its name.
-    section = choices.get(_EXPERIMENT) or choices["source"]
+    section = choices.get(EXPERIMENT) or choices["source"]
     return {"choices": dict(choices), **tree, "fallback": simulated, "schema": section}
 
 
@@ -110,13 +110,13 @@ def baseline(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = (
             raise ConfigError(f"params.yaml: {key}={value}: name one choice.")
         for choice in value if isinstance(value, list) else [value]:
             _refuse_unknown_choice(groups, key, choice)
-    if _EXPERIMENT in asked:
+    if EXPERIMENT in asked:
         named = {}
     chosen = [f"{key}={quote(value)}" for key, value in named.items()]
     values = params.get("set") or {}
     if not values:
         return chosen
-    _, in_force = _compose(conf, [*chosen, *(f"{k}={quote(v)}" for k, v in asked.items())])
+    _, in_force = composed(conf, [*chosen, *(f"{k}={quote(v)}" for k, v in asked.items())])
     return chosen + _set_overrides(conf, groups, values, in_force)
 
 
@@ -136,7 +136,7 @@ def _asked(overrides: Sequence[str]) -> dict[str, Any]:
     asked: dict[str, Any] = {}
     for override in overrides:
         key, separator, value = override.partition("=")
-        if separator and key in {*config.GROUPS, _EXPERIMENT}:
+        if separator and key in {*config.GROUPS, EXPERIMENT}:
             try:
                 asked[key] = OverridesParser.create().parse_override(override).value()
             except HydraException as error:
@@ -212,7 +212,8 @@ def quote(value: object) -> str:
     return f"'{text}'"
 
 
-def _compose(conf: Path, overrides: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
+def composed(conf: Path, overrides: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Let Hydra compose; return the tree as it comes, unchecked, and each group's choice."""
     where = str(conf.resolve())
     with one_line(), initialize_config_dir(where, version_base=None, job_name="cll"):
         cfg = hydra_compose("config", overrides=overrides, return_hydra_config=True)
@@ -238,7 +239,7 @@ def split(cfg: DictConfig, chosen: Mapping[str, Any]) -> tuple[dict[str, Any], d
     plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     with one_line():
         tree: Any = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
-    known = {group: chosen[group] for group in (_EXPERIMENT, *config.GROUPS) if chosen.get(group)}
+    known = {group: chosen[group] for group in (EXPERIMENT, *config.GROUPS) if chosen.get(group)}
     return tree, known
 
 

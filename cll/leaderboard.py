@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.table import Table
 
-from cll import config, jobs, store, table
+from cll import config, jobs, leaves, store, table
 from cll.errors import ConfigError
 from cll.jobs import Job
 from cll.judging.noise import HIGHER_IS_WORSE, Difference, Judgement, difference
@@ -46,11 +46,11 @@ class Board:
     by: str  # what ranks
     entries: tuple[Entry, ...]  # ranked ones first
     ranked: int
-    keys: tuple[str, ...]  # that differ
+    keys: tuple[leaves.Keys, ...]  # that differ
 
     def differs(self, entry: Entry) -> list[str]:
-        leaves = dict(leaves_of(entry.tree))
-        return [_text(leaves.get(key)) for key in self.keys]
+        there = leaves.of(entry.tree)
+        return [_text(there.get(key)) for key in self.keys]
 
 
 def show(folder: Path) -> None:
@@ -120,32 +120,19 @@ def _entry(folder: Path, job: Job) -> Entry:
     return Entry(folder, job, tree, judged)
 
 
-def leaves_of(tree: Mapping[str, Any], where: str = "") -> list[tuple[str, Any]]:
-    """List a config's values by dotted key; a list counts as one value."""
-    found: list[tuple[str, Any]] = []
-    for name, value in tree.items():
-        key = f"{where}.{name}" if where else str(name)
-        if isinstance(value, Mapping):
-            found += leaves_of(value, key)
-        else:
-            found.append((key, value))
-    return found
-
-
-def _differing(entries: Sequence[Entry]) -> list[str]:
+def _differing(entries: Sequence[Entry]) -> list[leaves.Keys]:
     """List the keys that differ, first choices, then values among those of the same choice."""
-    keys: dict[str, None] = {}
-    trees = [(entry.tree["choices"], dict(leaves_of(entry.tree))) for entry in entries]
-    for key in dict.fromkeys(key for _, leaves in trees for key in leaves):
-        group = key.partition(".")[0]
-        if group in {"fallback", "schema"} or key.endswith("_target_"):
+    found: list[leaves.Keys] = []
+    trees = [(entry.tree["choices"], leaves.of(entry.tree)) for entry in entries]
+    for keys in dict.fromkeys(keys for _, there in trees for keys in there):
+        if keys[0] in {"fallback", "schema"} or keys[-1] == "_target_":
             continue
         values: dict[str, set[str]] = {}
-        for choices, leaves in trees:
-            values.setdefault(choices.get(group, ""), set()).add(_text(leaves.get(key)))
+        for choices, there in trees:
+            values.setdefault(choices.get(keys[0], ""), set()).add(_text(there.get(keys)))
         if any(len(seen) > 1 for seen in values.values()):
-            keys[key] = None
-    return sorted(keys, key=lambda key: not key.startswith("choices."))
+            found.append(keys)
+    return sorted(found, key=lambda keys: keys[0] != "choices")
 
 
 def _text(value: object) -> str:
@@ -167,7 +154,7 @@ def _short(text: str) -> str:
 def _rows(board: Board, folder: Path) -> list[dict[str, str]]:
     """Write a row a job: what is empty for all of them is left out of the table."""
     apart, rows = differences(board), []
-    names = [key.removeprefix("choices.") for key in board.keys]
+    names = [leaves.dotted(keys[1:] if keys[0] == "choices" else keys) for keys in board.keys]
     for place, entry in enumerate(board.entries):
         figure = entry.judged.figures.get(board.metric, {}) if entry.judged else {}
         same = [

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from cll import settling, store
+from cll import packing, settling, store
 from cll.partitions import Renewal
 from cll.profile import merged, profile
 from cll.segments import Facts, Segments
@@ -67,7 +67,8 @@ def _settle(making: Making, date: str, pieces: Sequence[str], made_of: object) -
         told["quarantined"] += found.quarantine.height
         rejects.append(found.quarantine)
         if found.kept.height:
-            making.renewal.stage(store.part(date, number), found.kept)
+            part = store.part(date, number)
+            making.renewal.put(part, packing.write(making.renewal.staging / part, found.kept))
             profiles.append(profile(found.kept, making.columns))
     if profiles:
         told["profile"] = merged(profiles)

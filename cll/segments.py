@@ -6,6 +6,7 @@ A piece that was read before is known by what the signals' manifest says of it. 
 
 import os
 import shutil
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import polars as pl
 
 from cll import ingest as step
-from cll import settling, store
+from cll import packing, settling, store
 from cll.errors import CllError
+from cll.memo import stamp
 from cll.partitions import sweep
 from cll.profile import profile
 from cll.values import Columns, Piece, format_instant
@@ -44,6 +46,8 @@ class Segments:
         self._partitions = partitions
         self._pieces: dict[str, Piece] = {}
         self._told: dict[str, dict[str, Any]] = {}
+        self._sound: dict[Path, list[int]] = {}  # files as they were when they were hashed
+        self._locks: dict[str, threading.RLock] = {}
         sweep(folder, _MAKING)
 
     def of(self, piece: Piece, known: Mapping[str, Facts]) -> tuple[str, Facts]:
@@ -54,12 +58,13 @@ class Segments:
 
     def take(self, name: str, date: str, target: Path) -> str:
         """Move the file of a day's rows as they are kept; return its digest."""
-        source = self._path(name, f"{date}.parquet", date)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_relative_to(self._folder):
-            shutil.move(source, target)
-        else:
-            shutil.copyfile(source, target)
+        with self._lock(name):
+            source = self._path(name, f"{date}.parquet", date)
+            if source.is_relative_to(self._folder):
+                shutil.move(source, target)
+            else:
+                shutil.copyfile(source, target)
         return str(self._of(name)["files"][f"{date}.parquet"])
 
     def profile(self, name: str, date: str) -> dict[str, Any]:
@@ -68,19 +73,22 @@ class Segments:
 
     def rows(self, name: str, date: str, bounds: tuple[str, str] | None = None) -> pl.DataFrame:
         """Return a day's rows, or those of the entities within `bounds`, with `file` and `row`."""
-        facts = self._of(name)["facts"]
-        rows = pl.scan_parquet(self._path(name, f"{date}.parquet", date), hive_partitioning=False)
-        places = pl.scan_parquet(self._path(name, _PLACES)).filter(
-            pl.col("date") == pl.lit(date).str.to_date()
-        )
-        placed = pl.concat([rows, places.select("row")], how="horizontal")
-        if bounds is not None:
-            placed = placed.filter(
-                pl.col("entity").is_between(pl.lit(bounds[0]), pl.lit(bounds[1]))
+        with self._lock(name):
+            facts, path = self._of(name)["facts"], self._path(name, f"{date}.parquet", date)
+            rows = pl.scan_parquet(path, hive_partitioning=False)
+            places = pl.scan_parquet(self._path(name, _PLACES)).filter(
+                pl.col("date") == pl.lit(date).str.to_date()
             )
-        return placed.select(
-            pl.all().exclude("row"), file=pl.lit(facts["file"]), row=pl.col("row").cast(pl.Int64)
-        ).collect()
+            placed = pl.concat([rows, places.select("row")], how="horizontal")
+            if bounds is not None:
+                placed = placed.filter(
+                    pl.col("entity").is_between(pl.lit(bounds[0]), pl.lit(bounds[1]))
+                )
+            return placed.select(
+                pl.all().exclude("row"),
+                file=pl.lit(facts["file"]),
+                row=pl.col("row").cast(pl.Int64),
+            ).collect()
 
     def count(self, name: str, date: str) -> int:
         """Return how many rows a day has."""
@@ -88,8 +96,9 @@ class Segments:
 
     def entities(self, name: str, date: str) -> pl.DataFrame:
         """Count a day's rows by entity."""
-        path = self._path(name, f"{date}.parquet", date)
-        entities = pl.scan_parquet(path, hive_partitioning=False).select("entity").collect()
+        with self._lock(name):
+            path = self._path(name, f"{date}.parquet", date)
+            entities = pl.scan_parquet(path, hive_partitioning=False).select("entity").collect()
         return entities.group_by("entity").agg(rows=pl.len())
 
     def incidents(self, name: str) -> pl.DataFrame:
@@ -102,22 +111,36 @@ class Segments:
 
     def _of(self, name: str) -> dict[str, Any]:
         """Return what is said of a segment; make it where that isn't there, or isn't what it was."""
-        if name not in self._told:
-            try:
-                self._told[name] = store.read_checked(self._folder / name / _FACTS)
-            except CllError:
-                self._told[name] = self._make(name)
-        return self._told[name]
+        with self._lock(name):
+            if name not in self._told:
+                try:
+                    self._told[name] = store.read_checked(self._folder / name / _FACTS)
+                except CllError:
+                    self._told[name] = self._make(name)
+            return self._told[name]
+
+    def _lock(self, name: str) -> threading.RLock:
+        """Return what is held while a segment is made or read: days of it are read at once."""
+        return self._locks.setdefault(name, threading.RLock())
 
     def _path(self, name: str, file: str, date: str | None = None) -> Path:
         """Return a file of a segment, or the partition that holds it; make what is neither."""
         wanted, own = self._of(name)["files"].get(file), self._folder / name / file
         others = [folder / store.part(date) for folder in self._partitions] if date else []
         for path in (own, *others):
-            if path.is_file() and store.sha256(path) == wanted:
+            if path.is_file() and self._is_sound(path, wanted):
                 return path
         self._told[name] = self._make(name)
         return own
+
+    def _is_sound(self, path: Path, wanted: str | None) -> bool:
+        now = stamp(path)
+        if self._sound.get(path) == now:
+            return True
+        if store.sha256(path) != wanted:
+            return False
+        self._sound[path] = now
+        return True
 
     def _make(self, name: str) -> dict[str, Any]:
         piece = self._pieces[name]
@@ -148,6 +171,7 @@ class Segments:
         shutil.rmtree(folder, ignore_errors=True)
         try:
             scratch.rename(folder)
+            self._sound |= {folder / file: stamp(folder / file) for file in told["files"]}
         except OSError:  # another process was faster: its bytes are the same
             shutil.rmtree(scratch, ignore_errors=True)
         return told
@@ -158,9 +182,10 @@ def _write_days(
 ) -> dict[str, Any]:
     """Write each day's rows as a partition holds them, so that one may become a partition."""
     days, places = {}, []
-    for date, of_day in step.by_day(settling.sort(rows)):
-        kept = of_day.drop("file", "row")
-        _write(folder, f"{date}.parquet", kept, told)
+    for date, unsorted in step.by_day(rows.drop("file")):
+        of_day = settling.sort(unsorted)
+        kept = of_day.drop("row")
+        told["files"][f"{date}.parquet"] = packing.write(folder / f"{date}.parquet", kept)
         places.append(
             of_day.select(date=pl.lit(date).str.to_date(), row=pl.col("row").cast(pl.UInt32))
         )
@@ -174,7 +199,7 @@ def _write_days(
             "sha256": told["files"][f"{date}.parquet"],
         }
     if places:
-        _write(folder, _PLACES, pl.concat(places), told)
+        told["files"][_PLACES] = packing.write(folder / _PLACES, pl.concat(places))
     return days
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from cll.values import (
@@ -21,8 +22,8 @@ from cll.values import (
 _SIGNAL = ["entity", "time"]
 _INCIDENT = ["entity", "start"]
 _PLACE = ["file", "row"]
-_NUMBER = "number of the entity"
 INCIDENT_ROWS: dict[str, Any] = {**INCIDENTS, "file": pl.String, "row": pl.Int64}
+_MOST = 2**63 - 1
 _FOREVER = 2**62  # microseconds: the end of what is still open
 
 
@@ -42,11 +43,18 @@ def sort(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _sort(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-    """Sort by an entity, which is told, and an instant; equals stay in their order."""
+    """Sort by an entity and an instant, which are told; equals stay in their order."""
+    if rows.is_empty():
+        return rows
     names = rows["entity"].unique().sort()
-    # Numbers are compared in half of the time that texts take.
-    number = rows["entity"].cast(pl.Enum(names)).to_physical().alias(_NUMBER)
-    return rows.with_columns(number).sort(_NUMBER, *key[1:], maintain_order=True).drop(_NUMBER)
+    number = rows["entity"].cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy()
+    instant = rows[key[1]].to_physical().to_numpy()
+    since, span = instant - instant.min(), int(np.ptp(instant)) + 1
+    if len(names) * span > _MOST:
+        return rows[np.lexsort((since, number))]
+    # As one number, since NumPy finds the runs that are sorted already, and merges them.
+    place = number * span + since
+    return rows if (place[1:] >= place[:-1]).all() else rows[np.argsort(place, kind="stable")]
 
 
 def repeats(rows: pl.DataFrame) -> bool:

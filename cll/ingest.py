@@ -22,6 +22,7 @@ from cll.values import (
     Chunk,
     Columns,
     Counts,
+    is_finite,
 )
 
 Checks = Sequence[tuple[str, pl.Expr, str]]  # field, what is wrong, reason
@@ -42,18 +43,17 @@ def admit(chunk: Chunk, columns: Columns) -> Admitted:
     wait. NaN is a missing value.
     """
     if chunk.table == "signals":
-        happened, checks = "time", _signal_checks(columns)
-        # Adding 0 turns -0 into 0, so that equal values are equal bytes.
-        clean = [pl.col(n).fill_nan(None) + 0.0 for n in columns.numeric]
-        rows = chunk.rows.with_columns(clean)
+        rows = chunk.rows.with_columns(_clean(chunk.rows[name]) for name in columns.numeric)
+        happened, checks = "time", _signal_checks(rows, columns)
     else:
         happened, checks, rows = "start", _INCIDENT_CHECKS, chunk.rows
     sound, quarantine = _sift(chunk.table, rows, checks)
     told = [name for name in ("known_at", OUTCOME_KNOWN_AT) if name in sound.columns]
+    early = [name for name in told if (sound[name] < sound[happened]).any()]
     later = [
-        pl.when(pl.col(n) < pl.col(happened)).then(happened).otherwise(n).alias(n) for n in told
+        pl.when(pl.col(n) < pl.col(happened)).then(happened).otherwise(n).alias(n) for n in early
     ]
-    rows = sound.with_columns(later)
+    rows = sound.with_columns(later) if later else sound
     return Admitted(rows, pl.concat([chunk.rejects.select(list(REJECTS)), quarantine]))
 
 
@@ -67,15 +67,31 @@ def by_day(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     if first == last:
         yield str(first), rows
         return
+    if rows["time"].is_sorted():  # as it mostly comes: then days are cut without a copy
+        at = 0
+        for date, height in (
+            rows["time"].dt.date().rle().struct.unnest().select("value", "len").rows()
+        ):
+            yield str(date), rows.slice(at, height)
+            at += height
+        return
     dated = rows.with_columns(date=pl.col("time").dt.date())
     parts = dated.partition_by("date", as_dict=True, include_key=False)
     for key in sorted(parts):
         yield str(key[0]), parts[key]
 
 
-def _signal_checks(columns: Columns) -> Checks:
+def _clean(values: pl.Series) -> pl.Series:
+    """Return numbers with NaN as null and -0 as 0, so that equal values are equal bytes."""
+    values = values if is_finite(values) else values.fill_nan(None)
+    zero = values == 0
+    return values.set(zero.fill_null(value=False), 0.0) if zero.any() else values
+
+
+def _signal_checks(rows: pl.DataFrame, columns: Columns) -> Checks:
     checks = [*_missing("entity", "time", "known_at")]
-    checks += [(n, pl.col(n).is_infinite(), "infinite") for n in columns.numeric]
+    odd = [n for n in columns.numeric if not is_finite(rows[n])]
+    checks += [(n, pl.col(n).is_infinite(), "infinite") for n in odd]
     if columns.outcome:
         told = pl.col(OUTCOME).is_not_null()
         checks += [
@@ -98,15 +114,16 @@ _INCIDENT_CHECKS: Checks = [
 
 def _sift(table: str, rows: pl.DataFrame, checks: Checks) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Part the sound rows from the others, which are told by the first check that they fail."""
+    found = rows.select(mask.any().alias(str(i)) for i, (_, mask, _) in enumerate(checks))
+    if not any(found.row(0)):
+        return rows, pl.DataFrame(schema=REJECTS)
     failed = [pl.when(mask).then(pl.lit(i, pl.Int32)) for i, (_, mask, _) in enumerate(checks)]
     first = rows.select(pl.coalesce(failed)).to_series()
-    sound = rows.filter(first.is_null()) if first.null_count() < rows.height else rows
-    found = [
+    refused = [
         rejects(table, rows.filter(first == i), name, pl.lit(reason))
         for i, (name, _, reason) in enumerate(checks)
-        if sound.height < rows.height
     ]
-    return sound, pl.concat([pl.DataFrame(schema=REJECTS), *found])
+    return rows.filter(first.is_null()), pl.concat(refused)
 
 
 class Intake:

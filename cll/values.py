@@ -1,5 +1,6 @@
 """The frozen values that flow between steps, and the columns of the frames that go with them."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -280,6 +281,14 @@ class Lineage:
     positives: int
     libraries: dict[str, str]
     notes: dict[str, Any] = field(default_factory=dict)
+
+
+def is_finite(values: pl.Series) -> bool:
+    """Tell whether all floats that are told are finite.
+
+    What is not makes the sum so too. A sum that overflows says False, which costs a closer look.
+    """
+    return math.isfinite(values.sum())
 
 
 def config_error(key: str, found: object, way_out: str) -> ConfigError:

@@ -8,7 +8,7 @@ import polars as pl
 from cll.reading import instants
 from cll.reading.fields import Field, Kind, Wrong, as_text, is_blank, text_of
 from cll.reading.records import FAULTS, NESTED, NOT_UTF8, Records
-from cll.values import VALUE_WIDTH, Flags, config_error
+from cll.values import VALUE_WIDTH, Flags, config_error, is_finite
 
 # Factor, divisor and what is kept: shares as ratios, spans in seconds, sizes in bytes.
 UNITS: dict[str, tuple[int, int, str]] = {
@@ -149,8 +149,9 @@ def _number(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
         values, wrong = _parsed(text)
     else:
         values, wrong = published.cast(pl.Float64), []
-    wrong.append((values.is_infinite(), "infinite"))
-    values = values.fill_nan(None)
+    if not is_finite(values):
+        wrong.append((values.is_infinite(), "infinite"))
+        values = values.fill_nan(None)
     values = values if field.factor == 1 else values * field.factor
     if field.divisor != 1:
         # By NumPy, since Polars multiplies by the reciprocal: 57 % would be 0.5700000000000001.

@@ -44,7 +44,7 @@ def instant(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
         values, wrong = _from_epoch(published if numeric else as_text(published), field.time_format)
     else:
         values, wrong = _from_text(as_text(published), field)
-    since = values.dt.epoch("us")
+    since = values.to_physical()
     outside = (since < _FROM) | (since >= _UNTIL)
     return values, [*wrong, (outside, _OUTSIDE)]
 
@@ -102,7 +102,7 @@ def _at_once(text: pl.Series, field: Field) -> tuple[pl.Series, Wrong] | None:
     times = text.str.to_datetime(form, time_unit="us", strict=False)
     if times.null_count() != text.null_count():
         return None
-    return _in_utc(times.dt.replace_time_zone("UTC") if zoned else times, field)
+    return _in_utc(times.to_physical().cast(INSTANT) if zoned else times, field)
 
 
 def _parsed(text: pl.Series, formats: Sequence[str]) -> pl.Series:
@@ -119,10 +119,12 @@ def _parsed(text: pl.Series, formats: Sequence[str]) -> pl.Series:
 
 def _in_utc(times: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
     if getattr(times.dtype, "time_zone", None) is not None:
-        return times.dt.convert_time_zone("UTC"), []
+        return times if times.dtype == INSTANT else times.dt.convert_time_zone("UTC"), []
     if field.zone is None:
         values = times.dt.replace_time_zone("UTC")
         return values, [(times.is_not_null(), "names no time zone; set zone")]
+    if field.zone == "UTC":
+        return times.to_physical().cast(INSTANT), []
     local = times.dt.replace_time_zone(field.zone, ambiguous="null", non_existent="null")
     values = local.dt.convert_time_zone("UTC")
     wrong = times.is_not_null() & values.is_null()

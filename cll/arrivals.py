@@ -8,11 +8,14 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from cll import progress, store
 from cll.errors import Busy, ConfigError, DataRefused, Unavailable
@@ -54,16 +57,20 @@ def see(ws: Workspace, source: Source, as_of: datetime) -> Seen:
     """
     log, remembered = read(ws.root / LOG), memo(ws)
     chains = _chains(log)
-    stamps = {path.as_posix(): stamp(path) for path in source.reads}
-    there = {
-        path.as_posix(): _survey(path, chains.get(path.as_posix(), ()), remembered, source)
-        for path in progress.track(source.reads, "look")
-    }
+    reads = source.reads
+    stamps = {path.as_posix(): stamp(path) for path in reads}
+
+    def look(path: Path) -> Survey:
+        return _survey(path, chains.get(path.as_posix(), ()), remembered, source)
+
+    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        looked_at = progress.track(pool.map(look, reads), "look", total=len(reads))
+        there = dict(zip((path.as_posix() for path in reads), looked_at, strict=True))
     for old, new in _moved(there, chains).items():
         chains[new] = [replace(one, file=new) for one in chains.pop(old)]
         log += [Arrival(old, _GONE, as_of, 0), *chains[new]]
         there[new] = _survey(Path(new), chains[new], remembered, source)
-    _refuse_vanished(source, chains, as_of)
+    _refuse_vanished(source, {*there}, chains, as_of)
     found = []
     for file, looked in there.items():
         before = chains.get(file, [])
@@ -125,9 +132,10 @@ def _moved(there: Mapping[str, Survey], chains: Mapping[str, list[Arrival]]) -> 
     return moved
 
 
-def _refuse_vanished(source: Source, chains: dict[str, list[Arrival]], as_of: datetime) -> None:
+def _refuse_vanished(
+    source: Source, reads: Container[str], chains: dict[str, list[Arrival]], as_of: datetime
+) -> None:
     fits = getattr(source, "fits", None)
-    reads = {path.as_posix() for path in source.reads}
     for file, chain in chains.items():
         if fits is None or file in reads or chain[0].as_of > as_of or not fits(file):
             continue

@@ -137,7 +137,8 @@ class _Scan:
                 self._set_mark()
             rest = data[self.at - base : stop - base]
             self._eat(rest)
-            self.behind.update(rest)
+            if self.kind is not None:  # else there is one cut, and this is of no use
+                self.behind.update(rest)
             self._stopped()
 
     def all_cuts(self, *, torn: bool) -> tuple[Cut, ...]:
@@ -165,7 +166,8 @@ class _Scan:
         self.whole.update(piece)
         if self.start:  # else it is the whole
             self.cut.update(piece)
-        self.row += count(piece, ord("\n"))
+        if self.kind is not None:
+            self.row += count(piece, ord("\n"))
         if self.kind == ".csv":
             self.inside ^= piece.count(b'"') % 2 == 1
         self.at += len(piece)

@@ -1,12 +1,14 @@
-"""One day of signals, out of the pieces that have rows of it, in parts that memory can hold.
+"""Days of signals, out of the pieces that have rows of them, in parts that memory can hold.
 
 A part holds whole entities, about `bucket_rows` rows of them, in their order: where the parts are
 cut follows from the records alone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -19,6 +21,7 @@ from cll.values import Columns, format_instant, parse_instant
 
 _NONE = {"duplicate": 0, "pending": 0, "quarantined": 0}
 Bounds = tuple[str, str]  # the first and the last entity of a part
+Pieces = Mapping[str, Facts]  # what the pieces with rows of a day say of it, by name
 
 
 @dataclass(frozen=True)
@@ -32,17 +35,55 @@ class Making:
     bucket_rows: int
 
 
-def renew(making: Making, date: str, pieces: Mapping[str, Facts]) -> None:
-    """Keep a day that stands; else settle it. It depends on `as_of` while some of it isn't known."""
+@dataclass(frozen=True)
+class _Task:
+    """A day that has to be settled."""
+
+    date: str
+    pieces: Sequence[str]
+    made_of: object
+    rows: int
+
+
+def renew(making: Making, days: Mapping[str, Pieces]) -> Iterator[str]:
+    """Keep each day that stands, and make the others; yield a day that is done.
+
+    Days are settled at once as long as their rows together are those of one part.
+    """
+    several: list[_Task] = []
+    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        for date, pieces in days.items():
+            task = _task(making, date, pieces)
+            if task is None:
+                yield date
+            elif sum(one.rows for one in [*several, task]) > making.bucket_rows:
+                yield from _settled(making, pool, several)
+                several = [task]
+            else:
+                several.append(task)
+        yield from _settled(making, pool, several)
+
+
+def _task(making: Making, date: str, pieces: Pieces) -> _Task | None:
+    """Say what is left to be done. A day depends on `as_of` while some of it isn't known."""
     waits = max(parse_instant(one["last"]) for one in pieces.values()) > making.as_of
     (name, only), *others = pieces.items()
     if not (others or waits or only["repeats"] or only["rows"] > making.bucket_rows):
         _take_over(making, date, name, only)
-        return
+        return None
     rows = sorted((one["sha256"], name) for name, one in pieces.items())
     made_of = {"rows": rows, "as_of": format_instant(making.as_of) if waits else None}
-    if not making.renewal.keep(date, made_of):
-        _settle(making, date, list(pieces), made_of)
+    if making.renewal.keep(date, made_of):
+        return None
+    return _Task(date, list(pieces), made_of, sum(one["rows"] for one in pieces.values()))
+
+
+def _settled(making: Making, pool: Executor, tasks: Sequence[_Task]) -> Iterator[str]:
+    for task, (told, files) in zip(tasks, pool.map(partial(_settle, making), tasks), strict=True):
+        for name, sha256 in files.items():
+            making.renewal.put(name, sha256)
+        making.renewal.add(task.date, task.made_of, told)
+        yield task.date
 
 
 def _take_over(making: Making, date: str, name: str, only: Facts) -> None:
@@ -55,11 +96,13 @@ def _take_over(making: Making, date: str, name: str, only: Facts) -> None:
     making.renewal.add(date, only["sha256"], {**_NONE, **whole})
 
 
-def _settle(making: Making, date: str, pieces: Sequence[str], made_of: object) -> None:
+def _settle(making: Making, task: _Task) -> tuple[dict[str, Any], dict[str, str]]:
+    """Write a day's files; return what is said of it, and their digests."""
     told: dict[str, Any] = {**_NONE, "rows": 0}
-    profiles, rejects = [], []
-    for number, bounds in enumerate(_buckets(making, date, pieces)):
-        frames = (making.segments.rows(name, date, bounds) for name in pieces)
+    files: dict[str, str] = {}
+    profiles, rejects, staging = [], [], making.renewal.staging
+    for number, bounds in enumerate(_buckets(making, task)):
+        frames = (making.segments.rows(name, task.date, bounds) for name in task.pieces)
         found = settling.settle(pl.concat(frames), making.columns, making.as_of)
         told["duplicate"] += found.duplicate
         told["pending"] += found.pending
@@ -67,23 +110,23 @@ def _settle(making: Making, date: str, pieces: Sequence[str], made_of: object) -
         told["quarantined"] += found.quarantine.height
         rejects.append(found.quarantine)
         if found.kept.height:
-            part = store.part(date, number)
-            making.renewal.put(part, packing.write(making.renewal.staging / part, found.kept))
+            part = store.part(task.date, number)
+            files[part] = packing.write(staging / part, found.kept)
             profiles.append(profile(found.kept, making.columns))
     if profiles:
         told["profile"] = merged(profiles)
     if told["quarantined"]:
-        making.renewal.stage(store.rejected(date), pl.concat(rejects))
-    making.renewal.add(date, made_of, told)
+        name = store.rejected(task.date)
+        files[name] = store.write_scratch(staging / name, pl.concat(rejects))
+    return told, files
 
 
-def _buckets(making: Making, date: str, pieces: Sequence[str]) -> Iterator[Bounds | None]:
+def _buckets(making: Making, task: _Task) -> Iterator[Bounds | None]:
     """Yield the bounds of each part; None where one part holds all."""
-    rows = sum(making.segments.count(name, date) for name in pieces)
-    if rows <= making.bucket_rows:
+    if task.rows <= making.bucket_rows:
         yield None
         return
-    entities = pl.concat(making.segments.entities(name, date) for name in pieces)
+    entities = pl.concat(making.segments.entities(name, task.date) for name in task.pieces)
     counted = entities.group_by("entity").agg(pl.sum("rows")).sort("entity")
     part = (pl.col("rows").cum_sum() - 1) // making.bucket_rows
     bounds = counted.group_by(part.alias("part"), maintain_order=True).agg(

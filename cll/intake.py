@@ -56,8 +56,9 @@ def ingest(ws: Workspace, tree: Tree, world: config.World) -> None:
             world.as_of,
             settings.bucket_rows,
         )
-        for date, of_day in progress.track(_days(read).items(), "ingest: days"):
-            day.renew(making, date, of_day)
+        days_read = _days(read)
+        for _ in progress.track(day.renew(making, days_read), "ingest: days", len(days_read)):
+            pass
         settled = _settle(renewal, segments, read, world.as_of)
         fell_back = source != config.build("source", tree["source"])
         days = {date: one["profile"] for date, one in renewal.partitions.items() if one["rows"]}

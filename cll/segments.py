@@ -90,10 +90,6 @@ class Segments:
                 row=pl.col("row").cast(pl.Int64),
             ).collect()
 
-    def count(self, name: str, date: str) -> int:
-        """Return how many rows a day has."""
-        return int(self._of(name)["facts"]["days"][date]["rows"])
-
     def entities(self, name: str, date: str) -> pl.DataFrame:
         """Count a day's rows by entity."""
         with self._lock(name):

@@ -10,6 +10,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -48,8 +49,8 @@ def packed(frame: pl.DataFrame) -> memoryview:
 
 
 def _has_few_values(column: pl.Series) -> bool:
-    sample = column.gather_every(max(len(column) // _SAMPLE, 1))
-    return sample.n_unique() < _FEW * len(sample)
+    sample = column.to_numpy()[:: max(len(column) // _SAMPLE, 1)]
+    return len(np.unique(sample)) < _FEW * len(sample)
 
 
 def _column(column: pl.Series) -> Any:

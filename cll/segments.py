@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from cll import ingest as step
@@ -178,13 +179,11 @@ def _write_days(
 ) -> dict[str, Any]:
     """Write each day's rows as a partition holds them, so that one may become a partition."""
     days, places = {}, []
-    for date, unsorted in step.by_day(rows.drop("file")):
+    for date, unsorted in step.by_day(_without("file", rows)):
         of_day = settling.sort(unsorted)
-        kept = of_day.drop("row")
+        kept = _without("row", of_day)
         told["files"][f"{date}.parquet"] = packing.write(folder / f"{date}.parquet", kept)
-        places.append(
-            of_day.select(date=pl.lit(date).str.to_date(), row=pl.col("row").cast(pl.UInt32))
-        )
+        places.append((np.datetime64(date), of_day["row"].cast(pl.UInt32)))
         told["profiles"][date] = profile(kept, columns)
         first, last = kept.select(first=pl.min("known_at"), last=pl.max("known_at")).row(0)
         days[date] = {
@@ -195,8 +194,15 @@ def _write_days(
             "sha256": told["files"][f"{date}.parquet"],
         }
     if places:
-        told["files"][_PLACES] = packing.write(folder / _PLACES, pl.concat(places))
+        dates, rows_of = zip(*places, strict=True)
+        dated = pl.Series("date", np.repeat(dates, [len(one) for one in rows_of]))
+        placed = pl.DataFrame([dated, pl.concat(rows_of)])
+        told["files"][_PLACES] = packing.write(folder / _PLACES, placed)
     return days
+
+
+def _without(name: str, rows: pl.DataFrame) -> pl.DataFrame:
+    return pl.DataFrame([column for column in rows if column.name != name])
 
 
 def _write(folder: Path, name: str, frame: pl.DataFrame, told: dict[str, Any]) -> None:

@@ -51,10 +51,12 @@ def _sort(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     instant = rows[key[1]].to_physical().to_numpy()
     since, span = instant - instant.min(), int(np.ptp(instant)) + 1
     if len(names) * span > _MOST:
-        return rows[np.lexsort((since, number))]
+        return rows[pl.Series(np.lexsort((since, number)), dtype=pl.get_index_type())]
     # As one number, since NumPy finds the runs that are sorted already, and merges them.
     place = number * span + since
-    return rows if (place[1:] >= place[:-1]).all() else rows[np.argsort(place, kind="stable")]
+    if (place[1:] >= place[:-1]).all():
+        return rows
+    return rows[pl.Series(np.argsort(place, kind="stable"), dtype=pl.get_index_type())]
 
 
 def repeats(rows: pl.DataFrame) -> bool:

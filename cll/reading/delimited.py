@@ -28,7 +28,7 @@ from cll.reading.records import (
     faults_frame,
     refuse_lacking,
 )
-from cll.values import VALUE_WIDTH, Flags
+from cll.values import VALUE_WIDTH, Flags, is_finite
 
 _NEWLINE, _COMMA, _QUOTE = b'\n,"'
 
@@ -44,33 +44,42 @@ class _Cuts:
     unpaired: Flags  # quotes that open or close in mid-field, or never
 
 
-def parse(text: bytes, wanted: Wanted) -> Records:
-    """Read the wanted columns of CSV with a header; lines end in newlines."""
-    return _regular(text, wanted) or _any(text, wanted)
+def parse(text: bytes, wanted: Wanted, above: bytes = b"") -> Records:
+    """Read the wanted columns of CSV; lines end in newlines.
+
+    The header is the first line, or stands `above` the text.
+    """
+    return _regular(text, wanted, above) or _any(above + text, wanted)
 
 
-def _regular(text: bytes, wanted: Wanted) -> Records | None:
+def _regular(text: bytes, wanted: Wanted, above: bytes) -> Records | None:
     """Read text in which nothing has to be told apart, or return None."""
-    end = text.find(b"\n")
+    top = above or text[: text.find(b"\n") + 1]
     if (
-        end <= 0
+        len(top) < 2  # noqa: PLR2004  of a newline alone
+        or top.find(b"\n") < len(top) - 1
+        or b'"' in top
         or b'"' in text
         or has_longer(text, wanted.limits.line_length)
         or not _decodes(text)
     ):
         return None
-    header = _header(text[:end], wanted)
+    header, skip = _header(top[:-1], wanted), 0 if above else 1
     lines = count(text, _NEWLINE) + (not text.endswith(b"\n"))
     if len(header) == 1 or count(text, _COMMA) != lines * (len(header) - 1):
         return None
     # A line with more fields than this makes Polars stop. So where none has, none has fewer.
-    rows = _parsed(text, header, wanted.columns, 1, wanted.numbers)
-    if rows is None or any(rows[name].is_infinite().any() for name in wanted.numbers):
+    rows = _parsed(text, header, wanted.columns, skip, wanted.numbers)
+    if rows is None or any(_has_infinity(rows[name]) for name in wanted.numbers):
         # What is no number, or none that is finite, is shown as it was written.
-        rows = _parsed(text, header, wanted.columns, 1)
-    if rows is None or rows.height != lines - 1:
+        rows = _parsed(text, header, wanted.columns, skip)
+    if rows is None or rows.height != lines - skip:
         return None
-    return Records(rows, np.arange(2, lines + 1), faults_frame([]))
+    return Records(rows, np.arange(2, rows.height + 2), faults_frame([]))
+
+
+def _has_infinity(values: pl.Series) -> bool:
+    return not is_finite(values) and values.is_infinite().any()
 
 
 def _any(text: bytes, wanted: Wanted) -> Records:

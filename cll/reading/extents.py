@@ -84,7 +84,7 @@ def read(extent: Extent, wanted: Wanted) -> Records:
     # What ended without a newline when it was first seen leaves it to the next part.
     body = data.lstrip(b"\r\n")
     before = extent.row - 1 + data.count(b"\n", 0, len(data) - len(body))
-    records = formats.read(extent.file, extent.header + body, wanted, before)
+    records = formats.read(extent.file, body, wanted, before, extent.header)
     shift = before - extent.header.count(b"\n")
     faults = records.faults.with_columns(records.faults["row"] + shift)
     return replace(records, at=records.at + shift, faults=faults)

@@ -31,10 +31,13 @@ def is_utf16(head: bytes) -> bool:
     return head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head[:4]
 
 
-def read(name: str, data: bytes, wanted: Wanted, before: int | None = None) -> Records:
+def read(
+    name: str, data: bytes, wanted: Wanted, before: int | None = None, header: bytes = b""
+) -> Records:
     """Read the columns `wanted`; a file that can't be read as a whole raises DataRefused.
 
-    `before` counts the lines before a stretch that doesn't begin its file.
+    `before` counts the lines before a stretch that doesn't begin its file. Where it has a `header`,
+    rows are numbered as if that stood above them.
     """
     if not data and before is None:
         raise DataRefused(f"{EMPTY}.")
@@ -46,7 +49,10 @@ def read(name: str, data: bytes, wanted: Wanted, before: int | None = None) -> R
         refuse_over("decompressed_size", len(text), wanted.limits.decompressed_size)
     elif (before or 0) + len(text) > wanted.limits.rows:  # else there can't be so many
         lines = (before or 0) + text.count(b"\n") + (not text.endswith(b"\n"))
-        refuse_over("rows", lines - (kind == ".csv"), wanted.limits.rows)
+        lines += header.count(b"\n") - (kind == ".csv")
+        refuse_over("rows", lines, wanted.limits.rows)
+    if header:
+        return delimited.parse(text, wanted, _plain(header, begins=False))
     return _READERS[kind](text, wanted)
 
 

@@ -13,6 +13,7 @@ import io
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,11 +56,13 @@ def survey(path: Path, ends: Sequence[int], limits: Limits) -> Survey:
     it came later. A file that is read as a whole (packed, JSON, Parquet, UTF-16, or over the limit)
     is one cut.
     """
-    with path.open("rb", buffering=0) as file:
+    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as aside:
         total = os.fstat(file.fileno()).st_size
         whole = total > limits.file_size or is_utf16(os.pread(file.fileno(), 4, 0))
         kind = None if whole or path.suffix.lower() not in _LINES else format_of(path.name)
-        scan = _Scan(file, kind, tuple(sorted({end for end in ends if 0 < end <= total})), total)
+        scan = _Scan(
+            file, kind, tuple(sorted({end for end in ends if 0 < end <= total})), total, aside
+        )
         while scan.at < total and (data := file.read(min(_READ, total - scan.at))):
             scan.feed(data)
     torn = kind is not None and _is_torn(scan, path, limits)
@@ -105,6 +108,7 @@ class _Scan:
     kind: str | None  # None: records aren't told apart
     ends: tuple[int, ...]
     total: int
+    aside: Executor
     at: int = 0
     row: int = 1
     mark: int = 0
@@ -163,9 +167,12 @@ class _Scan:
         return (int(outer[0]), int(outer[-1])) if len(outer) else (0, 0)
 
     def _eat(self, piece: bytes) -> None:
-        self.whole.update(piece)
         if self.start:  # else it is the whole
+            hashed = self.aside.submit(self.whole.update, piece)
             self.cut.update(piece)
+            hashed.result()
+        else:
+            self.whole.update(piece)
         if self.kind is not None:
             self.row += count(piece, ord("\n"))
         if self.kind == ".csv":

@@ -87,6 +87,8 @@ def _merged_column(columns: Sequence[Mapping[str, float]]) -> dict[str, float | 
 
 
 def _members(rows: pl.DataFrame, group: list[str]) -> pl.DataFrame:
+    if not group and rows["entity"].is_sorted():
+        return rows["entity"].rle().struct.field("value").alias("entity").to_frame()
     keys = rows.select("entity", *group)
     # Rows of an entity stand together: so there is little left to be compared as text.
     changes = [keys[name].ne_missing(keys[name].shift()) for name in keys.columns]

@@ -56,7 +56,9 @@ def _sort(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     place = number * span + since
     if (place[1:] >= place[:-1]).all():
         return rows
-    return rows[pl.Series(np.argsort(place, kind="stable"), dtype=pl.get_index_type())]
+    found = rows[pl.Series(np.argsort(place, kind="stable"), dtype=pl.get_index_type())]
+    # So that nobody has to compare names to see it.
+    return found.replace_column(found.get_column_index("entity"), found["entity"].set_sorted())
 
 
 def repeats(rows: pl.DataFrame) -> bool:

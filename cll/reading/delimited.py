@@ -52,7 +52,7 @@ def parse(text: bytes, wanted: Wanted, above: bytes = b"") -> Records:
     return _regular(text, wanted, above) or _any(above + text, wanted)
 
 
-def _regular(text: bytes, wanted: Wanted, above: bytes) -> Records | None:
+def _regular(text: bytes, wanted: Wanted, above: bytes = b"") -> Records | None:
     """Read text in which nothing has to be told apart, or return None."""
     top = above or text[: text.find(b"\n") + 1]
     if (

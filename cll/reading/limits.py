@@ -40,7 +40,7 @@ def refuse_over(name: str, found: int, limit: int) -> None:
         raise DataRefused(f"{over(name, limit)}.")
 
 
-def count(text: bytes, byte: int) -> int:
+def count(text: bytes | memoryview, byte: int) -> int:
     """Count a byte that is frequent, in stretches that stay in the processor's cache.
 
     >>> count(b"a,b,c", ord(","))

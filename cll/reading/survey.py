@@ -63,8 +63,9 @@ def survey(path: Path, ends: Sequence[int], limits: Limits) -> Survey:
         scan = _Scan(
             file, kind, tuple(sorted({end for end in ends if 0 < end <= total})), total, aside
         )
-        while scan.at < total and (data := file.read(min(_READ, total - scan.at))):
-            scan.feed(data)
+        buffer = bytearray(_READ)  # one for all: memory that is fresh has to be cleared first
+        while scan.at < total and (size := file.readinto(buffer)):
+            scan.feed(buffer, min(size, total - scan.at))
     torn = kind is not None and _is_torn(scan, path, limits)
     size, known = (scan.mark, scan.whole_at_mark) if torn else (scan.at, scan.whole)
     prefixes = {0: hashlib.sha256().hexdigest(), **scan.prefixes}
@@ -125,24 +126,24 @@ class _Scan:
         self.whole, self.cut = hashlib.sha256(), hashlib.sha256()
         self._set_mark()
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytearray, size: int) -> None:
         """Take the next bytes, stopping where a cut may fall."""
-        base, until = self.at, self.at + len(data)
+        base, until = self.at, self.at + size
         while self.at < until:
             stop = min(s for s in (self.target, *self.ends, until) if s > self.at)
             first, last = self._starts(data, self.at - base, stop - base)
             if self.due and first:
-                self._eat(data[self.at - base : first])
+                self._eat(data, self.at - base, first)
                 self._set_mark()
                 self._close()
                 self.due = False
             if base + last > self.at:
-                self._eat(data[self.at - base : last])
+                self._eat(data, self.at - base, last)
                 self._set_mark()
-            rest = data[self.at - base : stop - base]
-            self._eat(rest)
+            rest = self.at - base
+            self._eat(data, rest, stop - base)
             if self.kind is not None:  # else there is one cut, and this is of no use
-                self.behind.update(rest)
+                self.behind.update(memoryview(data)[rest : stop - base])
             self._stopped()
 
     def all_cuts(self, *, torn: bool) -> tuple[Cut, ...]:
@@ -154,7 +155,7 @@ class _Scan:
             return (*self.cuts, Cut(self.start, stop, self.start_row, known.hexdigest()))
         return tuple(self.cuts)
 
-    def _starts(self, data: bytes, low: int, high: int) -> tuple[int, int]:
+    def _starts(self, data: bytearray, low: int, high: int) -> tuple[int, int]:
         """Return where the first and the last record behind a newline start; 0: none does."""
         if self.kind != ".csv" or data.find(b'"', low, high) < 0:
             if self.inside or self.kind is None:
@@ -166,7 +167,8 @@ class _Scan:
         outer = newlines[(quotes + self.inside) % 2 == 0] + low + 1
         return (int(outer[0]), int(outer[-1])) if len(outer) else (0, 0)
 
-    def _eat(self, piece: bytes) -> None:
+    def _eat(self, data: bytearray, low: int, high: int) -> None:
+        piece = memoryview(data)[low:high]
         if self.start:  # else it is the whole
             hashed = self.aside.submit(self.whole.update, piece)
             self.cut.update(piece)
@@ -176,8 +178,10 @@ class _Scan:
         if self.kind is not None:
             self.row += count(piece, ord("\n"))
         if self.kind == ".csv":
-            self.inside ^= piece.count(b'"') % 2 == 1
-        self.at += len(piece)
+            # Finding none takes a thirtieth of counting none.
+            quotes = data.count(b'"', low, high) if data.find(b'"', low, high) >= 0 else 0
+            self.inside ^= quotes % 2 == 1
+        self.at += high - low
 
     def _set_mark(self) -> None:
         self.mark, self.mark_row = self.at, self.row

@@ -35,6 +35,7 @@ def packed(frame: pl.DataFrame) -> memoryview:
     floats = [name for name, kind in frame.schema.items() if kind == pl.Float64]
     noise = [name for name in floats if not _has_few_values(frame[name])]
     numbered = [n for n, kind in frame.schema.items() if kind == pl.String or n in floats]
+    counts = [name for name, kind in frame.schema.items() if kind.is_integer()]
     told = pa.BufferOutputStream()
     parquet.write_table(
         pa.table([_column(one) for one in frame], names=frame.columns),
@@ -42,7 +43,8 @@ def packed(frame: pl.DataFrame) -> memoryview:
         compression="lz4",
         row_group_size=store.ROW_GROUP,
         use_dictionary=[name for name in numbered if name not in noise],
-        column_encoding=dict.fromkeys(noise, "BYTE_STREAM_SPLIT"),
+        column_encoding=dict.fromkeys(noise, "BYTE_STREAM_SPLIT")
+        | dict.fromkeys(counts, "DELTA_BINARY_PACKED"),
         store_schema=False,
     )
     return memoryview(told.getvalue())

@@ -47,16 +47,19 @@ def _sort(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     if rows.is_empty():
         return rows
     names = rows["entity"].unique().sort()
-    number = rows["entity"].cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy()
+    number = rows["entity"].cast(pl.Enum(names)).to_physical().to_numpy()
     instant = rows[key[1]].to_physical().to_numpy()
-    since, span = instant - instant.min(), int(np.ptp(instant)) + 1
-    if len(names) * span > _MOST:
-        return rows[pl.Series(np.lexsort((since, number)), dtype=pl.get_index_type())]
-    # As one number, since NumPy finds the runs that are sorted already, and merges them.
-    place = number * span + since
-    if (place[1:] >= place[:-1]).all():
-        return rows
-    found = rows[pl.Series(np.argsort(place, kind="stable"), dtype=pl.get_index_type())]
+    first, last = int(instant.min()), int(instant.max())
+    if len(names) * (last - first + 1) + abs(last) <= _MOST:
+        # As one number, since NumPy finds the runs that are sorted already, and merges them.
+        place = np.multiply(number, last - first + 1, dtype=np.int64)
+        place += instant
+        if (place[1:] >= place[:-1]).all():
+            return rows
+        order = np.argsort(place, kind="stable")
+    else:
+        order = np.lexsort((instant, number))
+    found = rows[pl.Series(order, dtype=pl.get_index_type())]
     # So that nobody has to compare names to see it.
     return found.replace_column(found.get_column_index("entity"), found["entity"].set_sorted())
 

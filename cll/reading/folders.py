@@ -1,9 +1,11 @@
 """Which files a path and its patterns name, and what was passed over there, and why."""
 
 import re
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch, translate
+from functools import cache
 from pathlib import Path
 
 from cll.reading.formats import format_of
@@ -31,8 +33,9 @@ def listed(path: str, patterns: Sequence[str]) -> Listed:
     """
     files: set[Path] = set()
     skipped: set[str] = set()
+    is_link = cache(Path.is_symlink)  # most files lie in few folders
     for found, inside in _candidates(path, patterns):
-        why = _unfit(found, inside)
+        why = _unfit(found, inside, is_link)
         if why is None:
             files.add(found)
         elif why:
@@ -84,17 +87,24 @@ def _candidates(path: str, patterns: Sequence[str]) -> Iterator[tuple[Path, Path
             yield base, Path(base.name)
 
 
-def _unfit(path: Path, inside: Path) -> str | None:
+def _unfit(path: Path, inside: Path, is_link: Callable[[Path], bool]) -> str | None:
     """Return why a path is passed over: "" for what needs no word, None where it is not."""
-    within = [path, *list(path.parents)[: len(inside.parts) - 1]]
     if any(part.startswith(".") for part in inside.parts):
         return ""
     if any("\udc80" <= letter <= "\udcff" for letter in str(path)):
         return "a name that is not UTF-8"
-    if any(part.is_symlink() for part in within):
+    mode = _mode(path)
+    if stat.S_ISLNK(mode) or any(map(is_link, list(path.parents)[: len(inside.parts) - 1])):
         return "a symlink"
-    if path.is_dir():
+    if stat.S_ISDIR(mode):
         return ""
-    if not path.is_file():
+    if not stat.S_ISREG(mode):
         return "not a regular file"
     return None if format_of(path.name) else "no format that is read here"
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.lstat().st_mode
+    except FileNotFoundError:  # since it was listed
+        return 0

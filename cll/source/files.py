@@ -78,17 +78,20 @@ class Files:
     @property
     def missing(self) -> str | None:
         """Say in one line what isn't there to be read, or None."""
+        return self._missing(self._tables)
+
+    def _missing(self, tables: dict[Table, tuple[Path, ...]]) -> str | None:
         way = "put the files there or set source.path"
         if self.fallback == "none":
             way += "; source.fallback=synthetic simulates"
         if not folders.exists(self.path):
             return f"source.path={self.path}: no such folder; {way}."
-        for table, files in self._tables.items():
+        for table, files in tables.items():
             if not files:
                 settings = self.signals if table == "signals" else self.incidents
                 wanted = ", ".join(settings.files if settings else ())
                 return f"source.path={self.path}: no file fits {table}.files={wanted}; {way}."
-        clock, count = self.signals.clock, len(self._tables["signals"])
+        clock, count = self.signals.clock, len(tables["signals"])
         if clock is not None and count > 1:
             return f"source.path={self.path}: signals.clock needs one file and {count} are there."
         return None
@@ -106,18 +109,14 @@ class Files:
 
     @property
     def reads(self) -> tuple[Path, ...]:
-        if self.missing is not None:
-            raise Unavailable(self.missing)
-        found = (path for files in self._tables.values() for path in files)
+        found = (path for files in self._there().values() for path in files)
         return tuple(sorted(found, key=Path.as_posix))
 
     def __call__(self, as_of: datetime, files: Sequence[Arrived]) -> Iterator[Piece]:
         """Yield the files' pieces, incidents last; `as_of` cuts nothing here, ingest does."""
         del as_of
-        if self.missing is not None:
-            raise Unavailable(self.missing)
         arrived = {one.file: one for one in files}
-        for table, paths in self._tables.items():
+        for table, paths in self._there().items():
             for path in paths:
                 file = path.as_posix()
                 yield from self._pieces(table, arrived.get(file, Arrived(file, "", ())))
@@ -142,6 +141,12 @@ class Files:
     def _mapped(self, table: Table) -> Mapped:
         incidents = table == "incidents" and self.incidents is not None
         return self.incidents.columns if incidents and self.incidents else self.signals.columns
+
+    def _there(self) -> dict[Table, tuple[Path, ...]]:
+        tables = self._tables
+        if (missing := self._missing(tables)) is not None:
+            raise Unavailable(missing)
+        return tables
 
     @property
     def _tables(self) -> dict[Table, tuple[Path, ...]]:

@@ -43,7 +43,9 @@ def admit(chunk: Chunk, columns: Columns) -> Admitted:
     wait. NaN is a missing value.
     """
     if chunk.table == "signals":
-        rows = chunk.rows.with_columns(_clean(chunk.rows[name]) for name in columns.numeric)
+        clean = [_unsigned(_told(chunk.rows[name])) for name in columns.numeric]
+        clean += [_unsigned(chunk.rows[OUTCOME])] if columns.outcome else []
+        rows = chunk.rows.with_columns(clean)
         happened, checks = "time", _signal_checks(rows, columns)
     else:
         happened, checks, rows = "start", _INCIDENT_CHECKS, chunk.rows
@@ -81,9 +83,12 @@ def by_day(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
         yield str(key[0]), parts[key]
 
 
-def _clean(values: pl.Series) -> pl.Series:
-    """Return numbers with NaN as null and -0 as 0, so that equal values are equal bytes."""
-    values = values if is_finite(values) else values.fill_nan(None)
+def _told(values: pl.Series) -> pl.Series:
+    return values if is_finite(values) else values.fill_nan(None)
+
+
+def _unsigned(values: pl.Series) -> pl.Series:
+    """Return numbers with 0 instead of -0, so that equal values are equal bytes."""
     zero = values == 0
     return values.set(zero.fill_null(value=False), 0.0) if zero.any() else values
 

@@ -112,6 +112,23 @@ def test_a_record_that_is_still_being_written_is_pending():
     assert intake.counts() == ingest.Counts(records_in=1, pending=1)
 
 
+@pytest.mark.parametrize("outcome", [None, -0.0])
+def test_minus_zero_is_zero_in_many_rows_too(outcome):
+    found = admit(*[signal(time=n, x=-0.0, y=n or None, outcome=outcome) for n in range(3)]).rows
+    zeros = [found["x"], found[OUTCOME].drop_nulls()]
+    assert {str(value) for column in zeros for value in column} == {"0.0"}
+    assert found["y"].to_list() == [None, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2]])  # as it lies, and not by time
+def test_days_hold_their_rows_in_the_order_in_which_they_came(order):
+    minutes = [0, 0, 24 * 60, 72 * 60]
+    rows = admit(*[signal(time=minutes[n], row=n) for n in order]).rows
+    days = {date: of_day["row"].to_list() for date, of_day in ingest.by_day(rows)}
+    first = [n for n in order if n < 2]
+    assert list(days.items()) == [("2026-01-01", first), ("2026-01-02", [2]), ("2026-01-04", [3])]
+
+
 def test_nan_is_a_missing_value_and_minus_zero_is_zero():
     found = admit(signal(x=float("nan"), y=-0.0)).rows
     assert found["x"].to_list() == [None]

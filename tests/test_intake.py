@@ -238,3 +238,27 @@ def test_a_partition_that_is_taken_over_is_not_a_second_copy(run):
     # DVC copies a file of two names before each run of its stage, so it has one.
     assert (run.ws.signals / name).stat().st_nlink == 1
     assert list((run.ws.root / ".cll" / "segments").glob("*/2026-01-02.parquet")) == []
+
+
+def test_days_that_are_settled_at_once_are_the_same_as_one_by_one(tmp_path, capsys):
+    found = []
+    for bucket_rows in (84, 8400):
+        run = Run(tmp_path / str(bucket_rows), capsys)
+        for day in (1, 2, 3):
+            write(run.ws, f"again {day}.jsonl", rows(day, hours=range(12), entities="abc"))
+        run.tick(f"ingest.bucket_rows={bucket_rows}")
+        there = Standing(run.ws.signals)
+        days = there.partitions.values()
+        assert [(one["rows"], one["duplicate"]) for one in days] == [(60, 24)] * 3
+        found.append((there.files["2026-01-02"], [one["profile"] for one in days]))
+    assert found[0] == found[1]
+
+
+def test_days_settled_at_once_may_share_a_segment_that_is_gone(run, tmp_path):
+    write(run.ws, "all.jsonl", [row for day in (1, 2, 3) for row in rows(day, entities="c")])
+    run.tick()
+    small.shutil.rmtree(run.ws.root / ".cll")
+    write(run.ws, "late.jsonl", [row for day in (1, 2, 3) for row in rows(day, entities="d")])
+    run.tick()
+    assert [one["rows"] for one in Standing(run.ws.signals).partitions.values()] == [96] * 3
+    assert run.rebuilt(tmp_path / "rebuilt")

@@ -1,4 +1,7 @@
+import random
+
 import polars as pl
+import pytest
 
 from cll import ingest, settling
 from cll.values import INCIDENTS, OUTCOME, OUTCOME_KNOWN_AT
@@ -30,6 +33,22 @@ def test_sorted_rows_tell_whether_any_stands_twice():
     assert once["entity"].to_list() == ["a", "a", "b"]
     assert not settling.repeats(once)
     assert settling.repeats(settling.sort(chunk([signal(), signal("b"), signal()]).rows))
+
+
+@pytest.mark.parametrize("most", [settling._MOST, 0])  # as one number, and as two
+@pytest.mark.parametrize("order", ["by time", "by entity", "two runs", "none"])
+def test_equal_rows_stay_in_their_order_however_they_lay(order, most, monkeypatch):
+    monkeypatch.setattr(settling, "_MOST", most)
+    records = [signal(e, t, row=n) for n in (1, 2) for t in range(5) for e in ("b", "", "aé", "a")]
+    if order == "none":
+        random.Random(4).shuffle(records)  # noqa: S311  no secret
+    rows = chunk(records).rows
+    keys = {"by time": ["time"], "by entity": ["entity", "time"], "two runs": ["row", "entity"]}
+    if order in keys:
+        rows = rows.sort(keys[order], maintain_order=True)
+    expected = rows.sort("entity", "time", maintain_order=True)
+    assert settling.sort(rows).equals(expected)
+    assert settling.sort(rows.clear()).equals(rows.clear())
 
 
 def test_an_end_that_is_not_known_yet_leaves_the_incident_open():

@@ -254,6 +254,21 @@ def test_csv_reads_alike_at_once_and_record_by_record():
     assert at_once > 300
 
 
+@pytest.mark.parametrize(
+    "above", [b"x,u,entity\n", b"\nx,u,entity\n", b'x,"u\nv",entity\n', b"entity,x\n", b"x\n"]
+)
+def test_a_header_above_a_text_is_as_if_it_stood_in_it(above):
+    dice, wanted = random.Random(5), Wanted(("entity", "x") if b"entity" in above else ("x",))  # noqa: S311
+    for _ in range(200):
+        cells = [b"1", b"", b"a", "é".encode(), b'"q"', b"a,b", b"\xff"]
+        lines = [[dice.choice(cells) for _ in range(3)] for _ in range(dice.randrange(4))]
+        text = b"\n".join(b",".join(line) for line in lines)
+        one, other = delimited.parse(text, wanted, above), delimited.parse(above + text, wanted)
+        assert one.rows.equals(other.rows)
+        assert one.at.tolist() == other.at.tolist()
+        assert one.faults.equals(other.faults)
+
+
 @pytest.mark.parametrize("keys", [[f"k{i}" for i in range(5000)], ["k" * 500_000], ["é" * 300_000]])
 def test_objects_too_wide_for_a_pattern_are_read_all_the_same(keys):
     text = json.dumps(

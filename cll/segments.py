@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from cll import ingest as step
@@ -77,10 +76,10 @@ class Segments:
         with self._lock(name):
             facts, path = self._of(name)["facts"], self._path(name, f"{date}.parquet", date)
             rows = pl.scan_parquet(path, hive_partitioning=False)
-            places = pl.scan_parquet(self._path(name, _PLACES)).filter(
-                pl.col("date") == pl.lit(date).str.to_date()
-            )
-            placed = pl.concat([rows, places.select("row")], how="horizontal")
+            before = sum(one["rows"] for day, one in facts["days"].items() if day < date)
+            places = pl.scan_parquet(self._path(name, _PLACES))
+            places = places.slice(before, facts["days"][date]["rows"])
+            placed = pl.concat([rows, places], how="horizontal")
             if bounds is not None:
                 placed = placed.filter(
                     pl.col("entity").is_between(pl.lit(bounds[0]), pl.lit(bounds[1]))
@@ -183,7 +182,7 @@ def _write_days(
         of_day = settling.sort(unsorted)
         kept = _without("row", of_day)
         told["files"][f"{date}.parquet"] = packing.write(folder / f"{date}.parquet", kept)
-        places.append((np.datetime64(date), of_day["row"].cast(pl.UInt32)))
+        places.append(of_day["row"].cast(pl.UInt32))
         told["profiles"][date] = profile(kept, columns)
         first, last = kept.select(first=pl.min("known_at"), last=pl.max("known_at")).row(0)
         days[date] = {
@@ -194,9 +193,7 @@ def _write_days(
             "sha256": told["files"][f"{date}.parquet"],
         }
     if places:
-        dates, rows_of = zip(*places, strict=True)
-        dated = pl.Series("date", np.repeat(dates, [len(one) for one in rows_of]))
-        placed = pl.DataFrame([dated, pl.concat(rows_of)])
+        placed = pl.concat(places).to_frame()  # of all days, the earliest first
         told["files"][_PLACES] = packing.write(folder / _PLACES, placed)
     return days
 

@@ -78,7 +78,7 @@ def settle(rows: pl.DataFrame, columns: Columns, as_of: datetime) -> Settled:
     """
     values = [*columns.numeric, *columns.truth, *([GROUP] if columns.group else [])]
     late = OUTCOME if columns.outcome else None
-    known = rows.filter(pl.col("known_at") <= as_of)
+    known = _known(rows, as_of)
     settled = _settle("signals", known, _Rule(_SIGNAL, values, values, late))
     return replace(settled, pending=rows.height - known.height)
 
@@ -88,10 +88,15 @@ def settle_incidents(rows: pl.DataFrame, as_of: datetime) -> Settled:
 
     An end later than `as_of` isn't known yet, so that incident is still open.
     """
-    known = rows.filter(pl.col("known_at") <= as_of)
+    known = _known(rows, as_of)
     told = known.with_columns(end=pl.when(pl.col("end") <= as_of).then("end"))
     settled = _settle("incidents", told, _Rule(_INCIDENT, [], ["kind"], "end"))
     return replace(settled, pending=rows.height - known.height)
+
+
+def _known(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    known = rows["known_at"] <= as_of
+    return rows if known.sum() == rows.height else rows.filter(known)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from cll import progress, store, table
 from cll.errors import CllError, Unavailable
 from cll.workspace import Workspace
 
-KEEP_DAYS = 30  # of runs' folders
+KEEP_DAYS = 30  # of runs' folders, and of what they share
 LEFT_OVER = 3600  # seconds after which nothing that runs still writes there
 # -w: what the workspace uses. DVC's "all commits" are those of HEAD, branches, remotes and tags.
 _IN_REACH = ("-w", "-A", "--all-experiments")
@@ -91,6 +91,9 @@ def _heaps(root: Path, keep_days: int, now: float) -> Iterator[Heap]:
     ]
     yield _heap("left over", "what a process that was stopped had begun to write", old)
     oldest = now - keep_days * 86400
+    unused = min(oldest, now - LEFT_OVER)  # one that is being made stays
+    shelved = [path for path in _shelved(root) if _touched(path) < unused]
+    yield _heap(".cll/store", f"what no training used for {keep_days} days", shelved)
     runs = [path for path in _runs(root) if _touched(path) < oldest]
     yield _heap("outputs, multirun", f"runs of more than {keep_days} days ago", runs)
     if (root / ".dvc").is_dir():
@@ -104,8 +107,14 @@ def _heap(where: str, why: str, paths: Sequence[Path]) -> Heap:
 def _stored(ws: Workspace) -> list[Path]:
     """List the kept folders that are not the very signals and features of the project."""
     used = [_manifest(folder) for folder in (ws.signals, ws.features)]
-    kept = sorted((ws.root / ".cll" / "store").glob("[!.]*-*"))
+    both = ("ingest-*", "featurize-*")
+    kept = sorted(path for name in both for path in (ws.root / ".cll" / "store").glob(name))
     return [one for one in kept if _manifest(one) is None or _manifest(one) not in used]
+
+
+def _shelved(root: Path) -> list[Path]:
+    """List what training kept: jobs of the future may share it, so it goes by age."""
+    return sorted((root / ".cll" / "store").glob("train-*"))
 
 
 def _manifest(folder: Path) -> bytes | None:

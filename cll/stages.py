@@ -7,6 +7,7 @@ functions in one process. A step is imported by the stage that needs it, and by 
 import contextlib
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def featurize(ws: Workspace, tree: Tree, world: config.World) -> None:
 
 def train(ws: Workspace, tree: Tree, world: config.World) -> None:
     """Fit the candidate, and write it in its one form."""
-    from cll import artifact  # noqa: PLC0415  what this stage alone uses
+    from cll import artifact, shelf  # noqa: PLC0415  what this stage alone uses
     from cll import train as step  # noqa: PLC0415  what this stage alone uses
 
     rows = dataset.load(ws, tree, world)
@@ -73,8 +74,12 @@ def train(ws: Workspace, tree: Tree, world: config.World) -> None:
     progress.note(
         f"train: {len(learnt.y):,} rows, {int(learnt.y.sum()):,} positive, {len(rows.names)} features"
     )
+    kept = shelf.Shelf(ws.cache / "store")
+    learnt = replace(learnt, keep=kept.keep)
     with threadpool_limits(1, user_api="blas"):
         trained = step.train(learnt, taught, estimator, settings, rows.embargo, tree["seed"])
+    if kept.made or kept.found:
+        progress.note(f"train: binned data: {kept}")
     predictor = artifact.Predictor(
         trained.model, rows.names, trained.slope, trained.intercept, trained.threshold
     )

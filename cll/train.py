@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -181,7 +181,7 @@ def _clock(keys: pl.DataFrame) -> NDArray[np.int64]:
 
 
 def _rows(rows: Matrix, part: Flags) -> Matrix:
-    return Matrix(rows.X[part], rows.y[part], rows.names)
+    return replace(rows, X=rows.X[part], y=rows.y[part])
 
 
 def _positive_blocks(keys: pl.DataFrame, y: Floats, block: timedelta) -> int:

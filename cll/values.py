@@ -1,10 +1,13 @@
 """The frozen values that flow between steps, and the columns of the frames that go with them."""
 
+import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -229,6 +232,10 @@ class Split:
     boundary: datetime | None  # the holdout starts here; None when not split in time
 
 
+# Returns a file that was made once of what the mapping says, by anyone; the callable makes it.
+Keep = Callable[[Mapping[str, Any], Callable[[Path], None]], Path]
+
+
 @dataclass(frozen=True)
 class Matrix:
     """Rows to learn from or to score: NaN is a missing value."""
@@ -236,6 +243,15 @@ class Matrix:
     X: Features  # (rows, features)
     y: Floats  # 0 or 1
     names: tuple[str, ...]
+    keep: Keep | None = field(default=None, compare=False)  # for what an estimator makes of them
+
+    @cached_property
+    def sha256(self) -> str:
+        """The digest of the very rows, labels and names: the key of what follows from them."""
+        told = hashlib.sha256(repr((self.names, self.X.shape)).encode())
+        told.update(np.ascontiguousarray(self.X, dtype=np.float32).data)
+        told.update(np.ascontiguousarray(self.y, dtype=np.float64).data)
+        return told.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,19 @@ def test_kept_data_stay_where_they_are_the_projects_own(root, capsys):
     assert names == ["featurize-0123456789abcdef", "ingest-0123456789abcdef"]
 
 
+def test_what_training_kept_goes_when_it_was_not_used_for_long(root, capsys):
+    kept = root / ".cll" / "store"
+    old = put(kept / "train-00" / "made", days=31)
+    hour = put(kept / "train-01" / "made", days=0.1)
+    fresh = put(kept / "train-02" / "made")
+    said = collect(root, capsys, yes=True)
+    assert said[0] == ".cll/store: 1 of 1.0 kB: what no training used for 30 days."
+    assert not old.parent.exists()
+    collect(root, capsys, yes=True, keep_days=0)
+    assert not hour.parent.exists()
+    assert fresh.exists()  # it may be in the making
+
+
 def test_what_a_stopped_process_left_goes_after_an_hour(root, capsys):
     old = [
         put(root / ".cll" / "store" / ".making-abc" / "part-0.parquet", days=1).parent,

@@ -26,6 +26,7 @@ LAZY = {
     "gate",
     "report",
     "artifact",
+    "shelf",
     "compose",
 }
 

@@ -1,13 +1,18 @@
 import json
 import os
+import re
 import shutil
+from dataclasses import replace
+from multiprocessing import get_context
 
 import pytest
 import yaml
 
+from cll import config, stages
 from tests import small
 
 HERE = "hydra/launcher=basic"  # in this process, which can't be forked once it has computed
+TREES = [*small.CLASSIC[:3], "estimator=lightgbm", "estimator.max_rounds=20"]
 UNLABELLED = [*small.CLASSIC, "label=incident"]  # refused once signals and features are made
 
 
@@ -174,6 +179,72 @@ def test_signals_and_features_are_made_once_for_all_that_share_them(made):
         path: path.stat().st_mtime_ns for path in (folder / ".cll" / "store").rglob("*")
     }
     assert len(kept(folder)) == 2
+
+
+def binned(said):
+    """Count the data sets that each training made, and those that it found."""
+    found = re.findall(r"train: binned data: (\d+) made, (\d+) as kept", said)
+    return [(int(made), int(kept)) for made, kept in found]
+
+
+def test_jobs_of_a_sweep_and_the_pipeline_bin_once_and_give_the_same_model(made, tmp_path, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(made[0], folder)
+    leaves = "estimator.num_leaves=15,7"
+    said = small.cll(folder, "run", "-m", *TREES, leaves, "estimator.min_data_in_leaf=20,50")
+    (_, nothing), *others = binned(said.err)
+    assert nothing == 0
+    assert others == [(0, 9)] * 3
+    ws = small.workspace.Workspace(folder)
+    small.reproduce(ws, [*TREES, "estimator.min_data_in_leaf=20"], last="train")
+    assert binned(capsys.readouterr().err) == [(0, 9)]
+    first = next(folder.glob("multirun/*/*/0/models/candidate/SHA256SUMS"))
+    assert first.read_bytes() == (ws.candidate / "SHA256SUMS").read_bytes()
+
+
+def test_what_proves_the_bytes_takes_over_no_bins(made, tmp_path, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(made[0], folder)
+    ws = small.workspace.Workspace(folder)
+    small.reproduce(ws, TREES, last="train")
+    apart = replace(
+        ws,
+        out=tmp_path / "apart",
+        apart=True,
+        signals_folder=ws.signals,
+        features_folder=ws.features,
+    )
+    tree, world = small.workspace.load_tree(ws), config.load_world(folder / "world.yaml")
+    stages.train(apart, tree, world)
+    assert binned(capsys.readouterr().err) == [(9, 0), (9, 0)]
+    assert (apart.candidate / "model.txt").read_bytes() == (ws.candidate / "model.txt").read_bytes()
+
+
+def train_at_once(ws, seed, ready):
+    tree = {**small.workspace.load_tree(ws), "seed": seed}
+    ready.wait()
+    own = replace(
+        ws, out=ws.root / str(seed), signals_folder=ws.signals, features_folder=ws.features
+    )
+    stages.train(own, tree, small.workspace.load_world(ws))
+
+
+def test_processes_that_train_at_once_bin_once(made, tmp_path, capfd):
+    folder = tmp_path / "copy"
+    shutil.copytree(made[0], folder)
+    ws = small.workspace.Workspace(folder)
+    small.reproduce(ws, TREES, last="featurize")
+    spawn = get_context("spawn")
+    ready = spawn.Barrier(3)
+    running = [spawn.Process(target=train_at_once, args=(ws, seed, ready)) for seed in range(3)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join()
+    assert [process.exitcode for process in running] == [0] * 3
+    counts = binned(capfd.readouterr().err)
+    assert sum(made for made, _ in counts) == 9
+    assert sum(kept for _, kept in counts) == 18
 
 
 def test_a_damaged_partition_is_made_again(made, tmp_path):

@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Interval
 
-from cll.errors import DataRefused
+from cll.errors import DataRefused, Unavailable
 from cll.values import Features, Floats, Matrix
 
 FILE = "model.txt"
@@ -108,13 +109,14 @@ class LightGBM:
         _refuse_unteachable(train)
         lgb = _library()
         weight = self._weight(train.y)
+        data = _weighted(_binned(lgb, train, self._binning), train, weight)
         first, *others = (self._options(seed * self.members + k) for k in range(self.members))
-        data = _dataset(lgb, train, weight, first)
         if valid is None:
             rounds = rounds or self.max_rounds
             boosters = [lgb.train(first, data, num_boost_round=rounds)]
         else:
-            held = _dataset(lgb, valid, weight, first, reference=data)
+            binned = _binned(lgb, valid, self._binning, as_in=(train, data))
+            held = _weighted(binned, valid, weight)
             stop = lgb.early_stopping(self.patience, verbose=False)
             boosters = [lgb.train(first, data, self.max_rounds, [held], callbacks=[stop])]
             rounds = boosters[0].best_iteration
@@ -127,13 +129,24 @@ class LightGBM:
         weights = {"none": 1.0, "sqrt": math.sqrt(odds), "balanced": odds}
         return weights[self.positive_weight]
 
+    @property
+    def _binning(self) -> dict[str, Any]:
+        """All that decides on bins: neither the seed nor the size of a leaf does."""
+        return {
+            "max_bin": self.max_bin,
+            "bin_construct_sample_cnt": self.bin_construct_sample_cnt,
+            "data_random_seed": 1,
+            "feature_pre_filter": False,
+        }
+
     def _options(self, seed: int) -> dict[str, Any]:
         own = {"max_rounds", "members", "patience", "positive_weight"}
         return {key: value for key, value in vars(self).items() if key not in own} | {
+            **self._binning,
             "objective": "binary",
             "metric": "binary_logloss",
             "bagging_freq": 1,
-            "seed": seed % 2**31,  # every other seed of LightGBM's follows from this one
+            "seed": seed % 2**31,  # every other seed of LightGBM's but that of the bins follows
             "deterministic": True,
             # One thread sums a column, in the order of its rows: any number of threads agrees.
             "force_col_wise": True,
@@ -151,17 +164,40 @@ def _refuse_unteachable(train: Matrix) -> None:
         )
 
 
-def _dataset(
-    lgb: Any, rows: Matrix, weight: float, options: dict[str, Any], reference: Any = None
+def _binned(
+    lgb: Any, rows: Matrix, binning: Mapping[str, Any], as_in: tuple[Matrix, Any] | None = None
 ) -> Any:
+    """Put each value into its bin: found on these rows, or as in other rows and their data set.
+
+    Weights decide on no bin, so jobs that weight their rows otherwise share what is kept.
+    """
+    reference = None if as_in is None else as_in[1]
+    params = {**binning, "verbosity": -1}
+
+    def afresh() -> Any:
+        X = np.ascontiguousarray(rows.X, dtype=np.float32)
+        return lgb.Dataset(X, label=rows.y, reference=reference, params=dict(params)).construct()
+
+    def read(path: Path) -> Any:
+        return lgb.Dataset(str(path), reference=reference, params=dict(params)).construct()
+
+    def make(path: Path) -> None:
+        try:
+            afresh().save_binary(path)
+            read(path)  # LightGBM does not look whether the last bytes came to the disk
+        except lgb.basic.LightGBMError as error:
+            raise Unavailable(f"{path}: can't be written: {error}; see to the disk.") from None
+
+    if rows.keep is None:
+        return afresh()
+    bins_of = rows if as_in is None else as_in[0]
+    by = {"lightgbm": lgb.__version__, **binning}
+    return read(rows.keep({"rows": rows.sha256, "bins_of": bins_of.sha256, "by": by}, make))
+
+
+def _weighted(binned: Any, rows: Matrix, weight: float) -> Any:
     """Weight each row here, not by `scale_pos_weight`, which would leave `valid` unweighted."""
-    return lgb.Dataset(
-        np.ascontiguousarray(rows.X, dtype=np.float32),
-        label=rows.y,
-        weight=np.where(rows.y == 1, weight, 1.0),
-        reference=reference,
-        params=dict(options),
-    )
+    return binned.set_weight(np.where(rows.y == 1, weight, 1.0))
 
 
 def _text(booster: Any, rounds: int) -> str:

@@ -1,12 +1,14 @@
 import json
 from dataclasses import replace
 
+import lightgbm
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from cll.errors import DataRefused
+from cll.errors import DataRefused, Unavailable
 from cll.estimator.lightgbm import FILE, LightGBM, Model, load
+from cll.shelf import Shelf
 from cll.values import Matrix
 
 SEED = 3
@@ -40,6 +42,73 @@ def test_one_and_two_threads_give_the_same_bytes(weight):
             texts.add(estimator(train, SEED, valid).texts)
     assert len(texts) == 1
     assert "num_threads" not in "".join(texts.pop())
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("members", [1, 2])
+def test_bins_that_were_kept_give_the_bytes_of_bins_made_afresh(tmp_path, threads, members):
+    train, valid = noisy(8000), noisy(2000, seed=2)
+    estimator = replace(SMALL, members=members)
+    made, found = Shelf(tmp_path), Shelf(tmp_path)
+    with threadpool_limits(threads, user_api="openmp"):
+        afresh = estimator(train, SEED, valid)
+        kept = [
+            estimator(replace(train, keep=shelf.keep), SEED, replace(valid, keep=shelf.keep))
+            for shelf in (made, found)
+        ]
+    assert kept == [afresh, afresh]
+    assert (made.made, made.found) == (2, 0)
+    assert (found.made, found.found) == (0, 2)
+
+
+def test_jobs_share_bins_unless_they_bin_otherwise(tmp_path):
+    shelf = Shelf(tmp_path)
+    train, valid = (replace(rows, keep=shelf.keep) for rows in (noisy(), noisy(1000, seed=2)))
+    SMALL(train, SEED, valid)
+    for change in (
+        {"num_leaves": 7},
+        {"learning_rate": 0.3},
+        {"min_data_in_leaf": 5},
+        {"lambda_l2": 1.0},
+        {"feature_fraction": 0.9},
+        {"bagging_fraction": 0.5},
+        {"positive_weight": "balanced"},
+        {"max_depth": 2},
+    ):
+        changed = replace(SMALL, **change)
+        alone = changed(replace(train, keep=None), SEED + 1, replace(valid, keep=None))
+        assert changed(train, SEED + 1, valid) == alone
+    assert shelf.made == 2
+    for change in ({"max_bin": 15}, {"bin_construct_sample_cnt": 500}):
+        replace(SMALL, **change)(train, SEED, valid)
+    assert shelf.made == 6
+
+
+def test_held_out_rows_are_binned_as_the_rows_that_teach(tmp_path):
+    shelf = Shelf(tmp_path)
+    one, other, valid = (replace(noisy(seed=seed), keep=shelf.keep) for seed in (1, 2, 3))
+    SMALL(one, SEED, valid)
+    SMALL(other, SEED, valid)
+    assert shelf.made == 4
+
+
+def test_other_rows_labels_or_names_are_other_bins():
+    rows = noisy()
+    X, y = rows.X.copy(), rows.y.copy()
+    X[7, 3], y[7] = 0.5, 1 - y[7]
+    names = (*rows.names[1:], "other")
+    others = [rows, replace(rows, X=X), replace(rows, y=y), replace(rows, names=names)]
+    assert len({one.sha256 for one in others}) == 4
+    assert replace(rows, X=np.asfortranarray(rows.X)).sha256 == rows.sha256
+
+
+def test_a_disk_that_takes_no_bins_is_told_in_one_line(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise lightgbm.basic.LightGBMError("Cannot write binary data to it")
+
+    monkeypatch.setattr(lightgbm.Dataset, "save_binary", refuse)
+    with pytest.raises(Unavailable, match="can't be written: Cannot write binary data to it; see"):
+        SMALL(replace(noisy(), keep=Shelf(tmp_path).keep), SEED)
 
 
 def test_another_seed_gives_another_model():

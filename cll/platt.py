@@ -53,6 +53,18 @@ def fit_intercept(margin: Floats, y: Floats) -> float:
     return round((low + high) / 2, DIGITS)
 
 
+def loss(margin: Floats, y: Floats) -> float:
+    """Return the mean log loss, in nats, once calibrated on the same rows.
+
+    Uncalibrated it would tell how positives were weighted before how well they are ranked. Log-odds
+    that mislead are worth no more than the share of positives.
+    """
+    slope, intercept = fit(margin, y)
+    if slope <= 0:
+        slope, intercept = 0.0, fit_intercept(np.zeros(len(y)), y)
+    return _loss(slope * margin + intercept, y) / len(y)
+
+
 def _targets(y: Floats) -> Floats:
     positives = float(y.sum())
     negatives = len(y) - positives

@@ -1,6 +1,6 @@
 """What a component must be able to do; a class has a role by its shape, never by inheritance."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -123,6 +123,11 @@ class Estimator(Protocol):
     ) -> Model:
         """Fit on `train`; stop early on `valid` if given, else run `rounds` if given."""
         ...
+
+
+# Called after each fold with its number from 0, and the log loss so far: equal folds of the same rows
+# compare. May raise Stopped, to end a training that does not pay.
+Report = Callable[[int, float], None]
 
 
 class Metric(Protocol):

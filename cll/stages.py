@@ -59,50 +59,61 @@ def featurize(ws: Workspace, tree: Tree, world: config.World) -> None:
     derive.featurize(ws, tree, world)
 
 
-def train(ws: Workspace, tree: Tree, world: config.World) -> None:
-    """Fit the candidate, and write it in its one form."""
+def train(
+    ws: Workspace,
+    tree: Tree,
+    world: config.World,
+    report: Callable[[int, float], None] | None = None,
+) -> None:
+    """Fit the candidate, and write it in its one form; `report` is told how each fold went."""
     from cll import artifact, shelf  # noqa: PLC0415  what this stage alone uses
     from cll import train as step  # noqa: PLC0415  what this stage alone uses
 
     rows = dataset.load(ws, tree, world)
-    learnt, held = rows.matrix(rows.split.train), rows.matrix(rows.split.holdout)
+    kept = shelf.Shelf(ws.cache / "store")
+    learnt = replace(rows.matrix(rows.split.train), keep=kept.keep)
+    held = rows.matrix(rows.split.holdout)
     taught = rows.rows.filter(pl.Series(rows.split.train))
-    estimator, settings = (
-        config.build("estimator", tree["estimator"]),
-        config.build("train", tree["train"]),
-    )
     progress.note(
         f"train: {len(learnt.y):,} rows, {int(learnt.y.sum()):,} positive, {len(rows.names)} features"
     )
-    kept = shelf.Shelf(ws.cache / "store")
-    learnt = replace(learnt, keep=kept.keep)
+    estimator = config.build("estimator", tree["estimator"])
+    settings = config.build("train", tree["train"])
+    metrics = config.build("metric", tree["metric"])
     with threadpool_limits(1, user_api="blas"):
-        trained = step.train(learnt, taught, estimator, settings, rows.embargo, tree["seed"])
+        trained = step.train(
+            *(learnt, taught, estimator, settings, rows.embargo, tree["seed"]),
+            metrics=metrics,
+            report=report,
+        )
     if kept.made or kept.found:
         progress.note(f"train: binned data: {kept}")
     predictor = artifact.Predictor(
         trained.model, rows.names, trained.slope, trained.intercept, trained.threshold
     )
     alert = predictor.alert(predictor.probability(held.X))
-    facts = dataset.facts(ws)
-    first, last = taught.select(first=pl.min("time"), last=pl.max("time")).row(0)
-    lineage = Lineage(
-        config={group: tree[group] for group in LEARNT_FROM},
-        data_sha256=store.digest(store.read_json(ws.signals / store.MANIFEST)["files"]),
-        train_from=format_instant(first),
-        train_until=format_instant(last),
-        rows=len(learnt.y),
-        positives=int(learnt.y.sum()),
-        libraries=libraries(),
-        notes={k: facts[k] for k in ("fallback",) if k in facts},
-    )
     accuracy = float(np.mean(alert == (held.y == 1)))
-    created = format_instant(world.as_of)
-    files = artifact.pack(predictor, created, accuracy, lineage, trained.notes)
+    lineage = _lineage(ws, tree, taught)
+    files = artifact.pack(predictor, format_instant(world.as_of), accuracy, lineage, trained.notes)
     folder = store.fresh(ws.candidate)
     for name, data in files.items():
         store.write_bytes(folder / name, data)
     store.write_json(ws.reports / "environment.json", environment(ws))
+
+
+def _lineage(ws: Workspace, tree: Tree, taught: pl.DataFrame) -> Lineage:
+    facts = dataset.facts(ws)
+    first, last = taught.select(first=pl.min("time"), last=pl.max("time")).row(0)
+    return Lineage(
+        config={group: tree[group] for group in LEARNT_FROM},
+        data_sha256=store.digest(store.read_json(ws.signals / store.MANIFEST)["files"]),
+        train_from=format_instant(first),
+        train_until=format_instant(last),
+        rows=taught.height,
+        positives=int(taught["label"].sum()),
+        libraries=libraries(),
+        notes={k: facts[k] for k in ("fallback",) if k in facts},
+    )
 
 
 def evaluate(ws: Workspace, tree: Tree, world: config.World) -> None:

@@ -1,7 +1,7 @@
 """Step: fit a model on the past, and learn from a forward-chained pass how far to trust it."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -12,7 +12,8 @@ from annotated_types import Ge, Interval
 from numpy.typing import NDArray
 
 from cll import blocks, platt, threshold
-from cll.roles import Estimator, Model
+from cll.judging.ranking import rank
+from cll.roles import Estimator, Metric, Model, Report
 from cll.threshold import Threshold
 from cll.values import Duration, Flags, Floats, Matrix
 
@@ -101,12 +102,17 @@ def train(
     settings: Settings,
     embargo: timedelta,
     seed: int,
+    *,
+    metrics: Mapping[str, Metric] | None = None,
+    report: Report | None = None,
 ) -> Trained:
     """Fit `estimator` on all `rows`, with rounds, calibration and threshold from held-out time.
 
-    `keys` has each row's entity and time; `embargo` is how far a label looks ahead.
+    `keys` has each row's entity and time; `embargo` is how far a label looks ahead. The notes have
+    the `metrics` of what was held out; `report` is told how each fold went.
     """
-    held = _forward(rows, keys, estimator, settings.folds, embargo, seed)
+    stretches = _stretches(rows.y, keys, settings.folds, embargo)
+    held = _forward(rows, stretches, estimator, seed, report)
     model = estimator(rows, seed, rounds=held.rounds or None)
     # Where nothing could be held out its own rows are better than a guess, and the notes say so.
     margin = held.margin if held.fold_rounds else model.margin(rows.X)
@@ -120,27 +126,29 @@ def train(
         **held.notes,
         **trust.notes,
         "threshold_rule": settings.threshold.rule,
-        "out_of_fold": _figures(p, y, cut) if held.fold_rounds else {},
+        "out_of_fold": _figures(p, y, cut, metrics or {}) if held.fold_rounds else {},
     }
     return Trained(model, trust.slope, trust.intercept, cut, notes, held.spread(p))
 
 
 def _forward(
     rows: Matrix,
-    keys: pl.DataFrame,
+    stretches: Iterable[tuple[Flags, Flags]],
     estimator: Estimator,
-    folds: int,
-    embargo: timedelta,
     seed: int,
+    report: Report | None,
 ) -> _Pass:
     margin, rounds, skipped = np.full(len(rows.y), np.nan), [], 0
-    for past, held_out in _stretches(rows.y, keys, folds, embargo):
+    for number, (past, held_out) in enumerate(stretches):
         if min(len(np.unique(rows.y[part])) for part in (past, held_out)) < 2:  # noqa: PLR2004  classes
             skipped += 1
             continue
         fold = estimator(_rows(rows, past), seed, valid=_rows(rows, held_out))
         margin[held_out] = fold.margin(rows.X[held_out])
         rounds.append(fold.rounds)
+        if report is not None:
+            so_far = np.isfinite(margin)
+            report(number, platt.loss(margin[so_far], rows.y[so_far]))
     return _Pass(margin, tuple(rounds), skipped)
 
 
@@ -219,20 +227,13 @@ def _trust(
     return _Trust("level", 1.0, platt.fit_intercept(margin, y), says, found)
 
 
-def _figures(p: Floats, y: Floats, cut: float) -> dict[str, float]:
-    """Return what the pass measured, on the rows that set rounds, calibration and threshold."""
-    # scikit-learn takes a second to import.
-    from sklearn import metrics  # noqa: PLC0415
+def _figures(p: Floats, y: Floats, cut: float, metrics: Mapping[str, Metric]) -> dict[str, float]:
+    """Return what the pass measured, on the rows that set rounds, calibration and threshold.
 
-    alert = p >= cut
-    caught = float(y[alert].sum())
-    figures = {
-        "rows": float(len(y)),
-        "positives": float(y.sum()),
-        "roc_auc": float(metrics.roc_auc_score(y, p)),
-        "average_precision": float(metrics.average_precision_score(y, p)),
-        "brier": float(((p - y) ** 2).mean()),
-        "precision": caught / max(float(alert.sum()), 1.0),
-        "recall": caught / float(y.sum()),
-    }
-    return {name: round(value, 6) for name, value in figures.items()}
+    What is not defined there is left out: what an entity's last label said is not known here.
+    """
+    rows, _ = rank(y, p, p >= cut, np.full(len(y), np.nan))
+    even = np.ones(len(y))
+    found = {name: float(metric(rows, even)) for name, metric in metrics.items()}
+    figures = {name: round(value, 6) for name, value in found.items() if math.isfinite(value)}
+    return {"rows": float(len(y)), "positives": float(y.sum()), **figures}

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.calibration import _sigmoid_calibration
+from sklearn.metrics import log_loss
 
 from cll import platt
 
@@ -56,3 +57,16 @@ def test_the_level_makes_the_mean_probability_the_share(seed, shift, rows):
 @given(st.floats(allow_nan=False, allow_infinity=False, width=32))
 def test_a_probability_is_one_for_any_margin(margin):
     assert 0 <= platt.probability(np.array([margin]), 1.0, 0.0)[0] <= 1
+
+
+def test_the_loss_is_that_of_the_calibrated_probability_however_the_level_was_moved():
+    margin, y = drawn(0.7, -1.0)
+    p = platt.probability(margin, *platt.fit(margin, y))
+    assert platt.loss(margin, y) == pytest.approx(log_loss(y, p), abs=1e-6)
+    assert platt.loss(2 * margin + 3, y) == pytest.approx(platt.loss(margin, y), abs=1e-6)
+
+
+def test_log_odds_that_mislead_are_worth_the_share_of_positives():
+    margin, y = drawn(0.7, -1.0)
+    share = np.full(len(y), y.mean())
+    assert platt.loss(-margin, y) == pytest.approx(log_loss(y, share), abs=1e-4)

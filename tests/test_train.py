@@ -1,18 +1,23 @@
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import yaml
+from sklearn import metrics
 from threadpoolctl import threadpool_limits
 
-from cll.errors import DataRefused
+from cll import config
+from cll.errors import DataRefused, Stopped
 from cll.estimator.lightgbm import LightGBM
 from cll.estimator.logistic import Logistic
 from cll.threshold import Threshold
 from cll.train import UNGUIDED_ROUNDS, Settings, train
 from cll.values import Matrix
 
+METRICS = config.build("metric", yaml.safe_load(Path("conf/metric/standard.yaml").read_text()))
 START = datetime(2026, 1, 1, tzinfo=UTC)
 STEP = timedelta(minutes=5)
 HORIZON = timedelta(minutes=30)
@@ -130,6 +135,73 @@ def test_the_notes_say_that_their_own_figures_flatter():
     notes = train(rows, keys, TREES, Settings(), HORIZON, SEED).notes
     assert notes["out_of_fold"]["rows"] < 4000
     assert notes["out_of_fold_says"].startswith("Slightly optimistic: rounds, calibration")
+
+
+def test_the_figures_of_the_pass_are_those_of_the_metrics_that_are_defined_there():
+    rows, keys = fleet()
+    trained = train(rows, keys, TREES, Settings(), HORIZON, SEED, metrics=METRICS)
+    figures = trained.notes["out_of_fold"]
+    seen = np.isfinite(trained.out_of_fold)
+    p, y = trained.out_of_fold[seen], rows.y[seen]
+    alert = p >= trained.threshold
+    assert set(figures) == {"rows", "positives", *METRICS} - {"kappa_temporal"}
+    assert figures["rows"] == len(y)
+    assert figures["positives"] == y.sum()
+    assert figures["accuracy"] == pytest.approx((alert == (y == 1)).mean(), abs=1e-6)
+    assert figures["f1"] == pytest.approx(metrics.f1_score(y, alert), abs=1e-6)
+    assert figures["log_loss"] == pytest.approx(metrics.log_loss(y, p), abs=1e-6)
+    assert figures["roc_auc"] == pytest.approx(metrics.roc_auc_score(y, p), abs=1e-6)
+
+
+def test_each_fold_is_told_with_the_loss_so_far():
+    rows, keys = fleet(8000, entities=40)
+    told = []
+    trained = train(
+        rows, keys, TREES, Settings(), HORIZON, SEED, report=lambda *it: told.append(it)
+    )
+    assert [number for number, _ in told] == [0, 1, 2, 3]
+    seen = np.isfinite(trained.out_of_fold)
+    final = metrics.log_loss(rows.y[seen], trained.out_of_fold[seen])
+    assert told[-1][1] == pytest.approx(final, abs=1e-6)
+    silent = train(rows, keys, TREES, Settings(), HORIZON, SEED)
+    assert silent.model == trained.model
+    assert silent.notes == trained.notes
+
+
+def test_the_loss_that_is_told_does_not_depend_on_how_positives_are_weighted():
+    rows, keys = fleet()
+    told = {}
+    for weight in ("balanced", "none"):
+        estimator = replace(TREES, positive_weight=weight)
+        report = told.setdefault(weight, {}).__setitem__
+        train(rows, keys, estimator, Settings(), HORIZON, SEED, report=report)
+    assert told["balanced"] == pytest.approx(told["none"], rel=0.05)
+
+
+def test_a_training_that_does_not_pay_can_be_ended_after_any_fold():
+    rows, keys = fleet()
+    watched = Watched(TREES)
+
+    def prune(fold, _):
+        if fold == 1:
+            raise Stopped("Others do better.")
+
+    with pytest.raises(Stopped, match="Others do better"):
+        train(rows, keys, watched, Settings(), HORIZON, SEED, report=prune)
+    assert len(watched.seen) == 2
+
+
+def test_a_fold_that_is_skipped_keeps_its_number():
+    rows, keys = fleet(4000, entities=40)
+    y = np.where(np.arange(4000) < 2000, 0.0, rows.y)
+    y[800:880] = 1  # the first stretch starts within, so that its embargo leaves none to learn from
+    told = []
+    trained = train(
+        *(replace(rows, y=y), keys, TREES, Settings(), HORIZON, SEED),
+        report=lambda fold, _: told.append(fold),
+    )
+    assert trained.notes["folds_skipped"] == 1
+    assert told == [1, 2, 3]
 
 
 def test_calibration_can_be_switched_off():

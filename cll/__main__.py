@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cll import upkeep
+from cll import change, conflict, upkeep
 from cll.errors import CllError, of_the_system
 from cll.progress import QUIET_VARIABLE
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 ROOT = Path()
+_ASKS = {"--help", "-h", "-sc"}  # for help or completion, which a project in any state has
 
 
 @app.callback()
@@ -139,6 +140,7 @@ def export(
     typer.echo(f"{out}: written.")
 
 
+change.register(app)
 upkeep.register(app)
 
 
@@ -150,6 +152,8 @@ def main() -> NoReturn:
     if words[:1] == ["-sc"]:  # what Hydra's completion script calls
         words = ["run", *words]
     try:
+        if words and not _ASKS & set(words):
+            conflict.refuse(ROOT)
         app(words)
     except (CllError, OSError) as error:
         if os.environ.get("CLL_DEBUG"):

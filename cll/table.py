@@ -7,14 +7,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from cll import progress, store
+from cll import config, progress, store
 from cll.errors import CllError, ConfigError, DataRefused, Unavailable
 from cll.values import RECORDS
 from cll.workspace import Workspace
@@ -69,13 +69,39 @@ def stale(ws: Workspace) -> CllError | None:
     changes = list(_changes(_status(ws.root)))
     if changes and (refused := _refused(ws)):
         return refused
-    for stage, path, word in changes:
-        if word not in _ABSENT:
-            return ConfigError(f"{stage}: {path} is {word} since the verdict; run `dvc repro`.")
+    for stage, why in _due(ws.root, changes).items():
+        return ConfigError(f"{stage}: {why} since the verdict; run `dvc repro`.")
     form = ws.candidate / "model.json"
     if form.is_file() and store.read_json(form)["model_id"] != _verdict(ws)["model_id"]:
         return ConfigError(f"{form}: is not the model of reports/verdict.json; run `dvc repro`.")
     return None
+
+
+def would_run(root: Path) -> dict[str, str]:
+    """Say of each stage that `dvc repro` would run why. What only DVC's cache lacks is no reason.
+
+    What follows from these stages is not told: DVC can't look through a stage that it has to run.
+    """
+    return _due(root, list(_changes(_status(root))))
+
+
+def _due(root: Path, changes: Sequence[tuple[str, str, str]]) -> dict[str, str]:
+    in_git = _in_git(root) if changes else set()
+    due: dict[str, str] = {}
+    for stage, path, word in changes:
+        if word not in _ABSENT or (word == "deleted" and path in in_git):
+            due.setdefault(stage, f"{path} is {word}")
+    return due
+
+
+def _in_git(root: Path) -> set[str]:
+    """Name what a clone has, also without DVC's cache: code, conf/, and what is not cached."""
+    stages = config.load_yaml(root / "dvc.yaml").get("stages", {}).values()
+    deps = {str(dep) for stage in stages for dep in stage.get("deps", ())}
+    made = [out for stage in stages for key in ("outs", "metrics") for out in stage.get(key, ())]
+    options = {name: o for out in made if isinstance(out, Mapping) for name, o in out.items()}
+    uncached = {name for name, o in options.items() if o and o.get("cache") is False}
+    return uncached | {dep for dep in deps if Path(dep).parts[0] in {"cll", "conf"}}
 
 
 def for_child() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Whether one model's figure differs from another's by more than noise."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -25,9 +25,9 @@ class Difference:
         """Say whether no difference at all would look like this, too."""
         return self.low <= 0 <= self.high
 
-    def is_worse(self, metric: str) -> bool:
+    def is_worse(self, metric: str, higher_is_worse: Collection[str] = HIGHER_IS_WORSE) -> bool:
         """Say whether it moved the wrong way, by more than noise."""
-        return self.low > 0 if metric in HIGHER_IS_WORSE else self.high < 0
+        return self.low > 0 if metric in higher_is_worse else self.high < 0
 
 
 @dataclass(frozen=True)

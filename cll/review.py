@@ -33,7 +33,7 @@ class Review:
 
     @property
     def watched(self) -> tuple[str, ...]:
-        return tuple(one.name for one in self.comparison.metrics if one.is_watched)
+        return tuple(sorted(one.name for one in self.comparison.metrics if one.is_watched))
 
     @property
     def verdict(self) -> str:

@@ -147,7 +147,7 @@ def _refuse_vanished(
 
 def _arrived(file: str, looked: Survey, chain: Sequence[Arrival]) -> Arrived:
     def since(cut: Cut) -> datetime:
-        return next(one.as_of for one in chain if one.size >= cut.stop)
+        return min(one.as_of for one in chain if one.size >= cut.stop)
 
     parts = (Part(c.start, c.stop, c.row, c.sha256, since(c)) for c in looked.cuts)
     return Arrived(file, looked.sha256, tuple(parts), looked.torn)
@@ -201,14 +201,17 @@ def accept(ws: Workspace, source: Source, files: Sequence[str], as_of: datetime)
 
 
 def _chains(log: Iterable[Arrival]) -> dict[str, list[Arrival]]:
-    """Return what was seen of each file since it was last let go, the earliest first."""
+    """Return what was seen of each file since it was last let go, the shortest first.
+
+    That is the order in which it was seen, save where git put the logs of two branches together.
+    """
     chains: dict[str, list[Arrival]] = {}
     for one in log:
         if one.sha256 == _GONE:
             chains.pop(one.file, None)
         else:
             chains.setdefault(one.file, []).append(one)
-    return chains
+    return {file: sorted(chain, key=lambda one: one.size) for file, chain in chains.items()}
 
 
 def is_kept(ws: Workspace) -> bool:

@@ -1,4 +1,5 @@
 import os
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 from cll import arrivals
 from cll.errors import Busy, ConfigError, DataRefused
 from cll.workspace import Workspace
+from tests.conftest import ROOT
+from tests.history import commit, git, repository
 
 DAY1, DAY2, DAY3 = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
 LINE = '{"x": 1}\n'
@@ -229,3 +232,26 @@ def test_a_file_is_read_through_once_and_not_again_because_it_was_seen(place):
     before = (place[0].cache / "memo.json").read_bytes()
     assert len(see(place, DAY2).log) == 1
     assert (place[0].cache / "memo.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("ours", ["early", "late"])
+def test_the_logs_of_two_branches_merge_into_one_that_knows_who_saw_it_first(place, ours):
+    root = repository(place[0].root)
+    shutil.copy(ROOT / ".gitattributes", root)
+    (root / ".gitignore").write_text("/.cll\n/raw\n")
+    see(place, DAY1)
+    commit(root)
+    git(root, "switch", "-qc", "early")
+    write(place, LINE)
+    see(place, DAY2)
+    commit(root)
+    git(root, "switch", "-qc", "late", "main")
+    write(place, LINE + LINE)
+    write(place, LINE, "b.jsonl")
+    see(place, DAY3)
+    commit(root)
+    git(root, "switch", "-q", ours)
+    git(root, "merge", "-q", *{"early", "late"} - {ours})
+    a, b = see(place, DAY3).files
+    assert [(part.stop, part.as_of) for part in a.parts] == [(9, DAY2), (18, DAY3)]
+    assert [(part.stop, part.as_of) for part in b.parts] == [(9, DAY3)]

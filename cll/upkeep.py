@@ -1,7 +1,5 @@
 """The commands that look after the data: ingest, its schema, quarantine, labels, proofs, and room."""
 
-import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +7,9 @@ from typing import Annotated
 import typer
 
 from cll.errors import ConfigError
-from cll.progress import quiet as is_quiet
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ROOT = Path()
-_STDERR = 2
 
 app = typer.Typer()
 verify = typer.Typer(help="Prove a promise on this project's own data.", no_args_is_help=True)
@@ -174,36 +170,9 @@ def schema_accept() -> None:
     schemas.accept(ROOT)
 
 
-def _repro(stage: str, *options: str, silent: bool) -> None:
-    """Let DVC bring one stage up to date; its own lines go to stderr, so that stdout is ours."""
-    from cll import table  # noqa: PLC0415  each command imports what it uses
+def _repro(*words: str, silent: bool) -> None:
+    """Let DVC bring one stage up to date, or end as that stage did."""
+    from cll import repro  # noqa: PLC0415  each command imports what it uses
 
-    command = [
-        sys.executable,
-        "-m",
-        "dvc",
-        "repro",
-        *(["-q"] if silent or is_quiet() else []),
-        *options,
-        stage,
-    ]
-    _refusal().unlink(missing_ok=True)  # of an earlier run
-    done = subprocess.run(  # noqa: S603  our own arguments
-        command, stdout=_STDERR, env=table.for_child(), check=False
-    )
-    if done.returncode:
-        if not _refusal().is_file():  # no stage said why, and a quiet DVC does not either
-            typer.echo(f"cll: `dvc repro {stage}` failed; run it to see why.", err=True)
-        raise typer.Exit(stages_exit_code())
-
-
-def stages_exit_code() -> int:
-    """Return the exit code of the stage that failed last: DVC flattens all to 255."""
-    try:
-        return int(json.loads(_refusal().read_text(encoding="utf-8"))["exit_code"])
-    except (OSError, ValueError, KeyError):
-        return 1
-
-
-def _refusal() -> Path:
-    return ROOT / "reports" / "refusal.json"
+    if code := repro.run(ROOT, *words, silent=silent):
+        raise typer.Exit(code)

@@ -1,0 +1,127 @@
+import json
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from cll import guard
+from tests import small
+
+WORLD = """\
+# What is known now.
+as_of: "2026-01-02T00:00:00Z"   # moved by a tick
+champion: none
+"""
+STAGE = """\
+import json, pathlib, sys
+as_of = next(l for l in open("world.yaml") if l.startswith("as_of")).split()[1].strip("\\"'")
+pathlib.Path("reports").mkdir(exist_ok=True)
+if as_of.startswith("2030"):
+    refusal = {"exit_code": 3, "says": "a day is missing.", "stage": "one"}
+    pathlib.Path("reports/refusal.json").write_text(json.dumps(refusal))
+    sys.exit("cll: a day is missing.")
+figure = {"value": 0.5, "low": 0.4, "high": 0.6}
+told = {"candidate": {"roc_auc": figure}, "data": {"rows": len(as_of), "train_until": as_of}}
+pathlib.Path("metrics.json").write_text(json.dumps(told))
+pathlib.Path("resolved.yaml").write_text("gate: {metric: roc_auc}\\n")
+pathlib.Path("reports/verdict.json").write_text('{"answer": "promote", "model_id": "0a"}')
+"""
+PIPELINE = """\
+stages:
+  one:
+    cmd: python stage.py
+    params:
+      - world.yaml: [as_of]
+    outs: [resolved.yaml: {cache: false, persist: true}]
+    metrics: [metrics.json: {cache: false, persist: true}]
+"""
+
+
+def dvc(folder, *words):
+    subprocess.run([sys.executable, "-m", "dvc", *words, "-q"], cwd=folder, check=True)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tick") / "project"
+    folder.mkdir()
+    for name, text in (("world.yaml", WORLD), ("stage.py", STAGE), ("dvc.yaml", PIPELINE)):
+        (folder / name).write_text(text)
+    dvc(folder, "init", "--no-scm")
+    dvc(folder, "repro")
+    return folder
+
+
+@pytest.fixture
+def root(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "project")
+
+
+def world(root):
+    return (root / "world.yaml").read_text()
+
+
+def test_no_instant_is_a_usage_error(root):
+    said = small.cll(root, "tick", "--as-of", "soon")
+    assert said.code == 2
+    assert said.err.startswith("cll: --as-of: 'soon' is not an instant; ")
+
+
+def test_a_world_later_than_now_is_not_moved_back_unasked(root):
+    (root / "world.yaml").write_text(WORLD.replace("2026", "2999"))
+    said = small.cll(root, "tick")
+    assert said.code == 2
+    assert said.err.startswith("cll: world.yaml: as_of=2999-01-02T00:00:00Z is later than now, ")
+    assert said.err.endswith("; name the instant to move it back: cll tick --as-of.\n")
+    assert "2999" in world(root)
+
+
+def test_a_world_written_otherwise_is_left_alone(root):
+    (root / "world.yaml").write_text('{as_of: "2026-01-02T00:00:00Z"}\n')
+    said = small.cll(root, "--quiet", "tick")
+    assert said.code == 2
+    assert said.err.startswith("cll: world.yaml: as_of is written in a way of its own; as_of: ")
+
+
+def test_a_second_change_at_once_is_busy(root):
+    with guard.only_one(root):
+        assert small.cll(root, "tick").code == 5
+    assert world(root) == WORLD
+
+
+def test_where_a_stage_fails_the_world_is_as_it_was_and_the_code_is_the_stages(root, capfd):
+    said = small.cll(root, "--quiet", "tick", "--as-of", "2030-01-01T00:00:00Z")
+    assert said.code == 3
+    assert "cll: a day is missing." in capfd.readouterr().err
+    assert said.err == (
+        "cll: world.yaml: as_of is 2026-01-02T00:00:00Z again; `dvc repro` undoes the rest.\n"
+    )
+    assert world(root) == WORLD
+
+
+def test_a_tick_edits_one_value_and_tells_what_changed(root):
+    said = small.cll(root, "tick", "--as-of", "2026-01-03T06:00:00Z")
+    assert said.code == 0
+    assert world(root) == WORLD.replace("01-02T00", "01-03T06")
+    lines = [" ".join(line.split()) for line in said.out.splitlines()]
+    assert lines[0] == "compared with as_of 2026-01-02T00:00:00Z"
+    assert "world.as_of 2026-01-02T00:00:00Z 2026-01-03T06:00:00Z" in lines
+    assert "train_until 2026-01-02T00:00:00Z 2026-01-03T06:00:00Z" in lines
+    assert "verdict promote 0a" in lines
+    assert json.loads((root / "metrics.json").read_text())["data"]["train_until"].startswith(
+        "2026-01-03"
+    )
+
+
+def test_back_is_where_one_asks_for(root):
+    assert small.cll(root, "tick", "--as-of", "2026-01-01T00:00:00Z").code == 0
+    assert world(root) == WORLD.replace("01-02T", "01-01T")
+
+
+def test_without_an_instant_it_is_the_last_whole_hour(root):
+    assert small.cll(root, "tick").code == 0
+    told = world(root).split('"')[1]
+    moved_to = datetime.strptime(told, "%Y-%m-%dT%H:00:00Z").replace(tzinfo=UTC)
+    assert 0 <= (datetime.now(UTC) - moved_to).total_seconds() < 3600 + 60

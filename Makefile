@@ -5,7 +5,7 @@ BIN := .venv/bin
 MADE := .venv/.made
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run check format lint types layers test slow clean
+.PHONY: help setup run check format lint types layers test slow clean review comment report propose
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -35,7 +35,9 @@ lint: setup
 	$(BIN)/vulture
 	$(BIN)/deptry . 2>/dev/null || $(BIN)/deptry .
 	$(BIN)/codespell
-	$(BIN)/yamllint -s conf params.yaml world.yaml dvc.yaml
+	$(BIN)/yamllint -s conf params.yaml world.yaml dvc.yaml .github
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --offline --no-progress -q .github/workflows
 
 types: setup
 	$(BIN)/mypy --no-error-summary
@@ -51,3 +53,46 @@ slow: setup ## The tests that take minutes: real repositories, a clean clone, re
 
 clean: ## Remove what was computed; .venv and what git tracks stay
 	rm -rf .cll outputs multirun .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# What the workflows do, for any service that runs make, git and gh. REVIEW is one pull request's text.
+REVIEW := .cll/review.md
+MARKER := <!-- cll diff -->
+TICK := tick
+
+review: setup ## Write what the working tree changes since BASE into .cll/review.md, and CI's summary
+	@mkdir -p .cll
+	cll diff $${BASE:+"$$BASE"} --md > $(REVIEW)
+	@test -z "$$GITHUB_STEP_SUMMARY" || cat $(REVIEW) >> "$$GITHUB_STEP_SUMMARY"
+
+comment: ## Write .cll/review.md into the one comment of the pull request PULL that is its place
+	@comments="repos/$$GITHUB_REPOSITORY/issues/$$PULL/comments"; \
+	mine='.[] | select(.user.type == "Bot" and (.body | startswith("$(MARKER)"))) | .id'; \
+	id=$$(gh api --paginate "$$comments" --jq "$$mine" | head -n 1) && \
+	if [ -n "$$id" ]; then \
+	  gh api --silent -X PATCH "repos/$$GITHUB_REPOSITORY/issues/comments/$$id" -F body=@$(REVIEW); \
+	else \
+	  gh api --silent -X POST "$$comments" -F body=@$(REVIEW); \
+	fi
+
+report: setup ## Get reports/report.html: from DVC's remote where there is one, else made again
+	test -n "$$(dvc remote list)" && dvc pull -q reports/report.html || dvc repro
+
+propose: setup ## Commit what a tick made on the branch "tick", and keep one pull request for it
+	@if git diff --quiet HEAD; then echo "Nothing changed, so there is nothing to propose."; exit 0; fi; \
+	set -e; \
+	test -z "$$(dvc remote list)" || dvc push -q; \
+	git switch -q -C $(TICK); \
+	git add -A; \
+	git -c user.name="github-actions[bot]" \
+	    -c user.email="41898282+github-actions[bot]@users.noreply.github.com" \
+	    commit -q -m "Move as_of to $$(sed -n 's/^as_of: *"*\([^" ]*\).*/\1/p' world.yaml)"; \
+	mkdir -p .cll; \
+	cll diff HEAD~1 --md > $(REVIEW); \
+	gh auth setup-git; \
+	git push -q --force origin HEAD:refs/heads/$(TICK); \
+	title=$$(git log -1 --format=%s); \
+	if [ -n "$$(gh pr list --head $(TICK) --state open --json number --jq '.[].number')" ]; then \
+	  gh pr edit $(TICK) --title "$$title" --body-file $(REVIEW); \
+	else \
+	  gh pr create --head $(TICK) --base "$$BASE" --title "$$title" --body-file $(REVIEW); \
+	fi

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 
 from tests.conftest import ROOT, clone
 
@@ -211,6 +212,62 @@ def test_a_metric_and_an_estimator_of_ones_own_are_a_file_and_a_yaml_each(projec
     assert figures["alerts"]["value"] in {0.0, 1.0}
     assert figures["roc_auc"]["value"] == 0.5
     assert json.loads(project.read("models/candidate/model.json"))["model_type"] == "mine"
+
+
+EDITS = """\
+
+
+def edit(path, text):
+    from pathlib import Path
+
+    once = Path(".cll/edited")
+    if not once.exists():
+        once.touch()
+        with Path(path).open("a") as file:
+            file.write(text)
+"""
+
+
+def edited_while(stage, path):
+    """Return an estimator that, as a person might, edits a file while a stage runs."""
+    edit = f"edit({path!r}, '# an edit\\n')\n"
+    if stage == "compose":  # which imports it, to hold its settings against the annotations
+        return (
+            NEW_ESTIMATOR + EDITS + f"\n\nimport sys\n\nif sys.argv[1:] == ['compose']:\n    {edit}"
+        )
+    return (
+        NEW_ESTIMATOR.replace("        return Model(", f"        {edit}        return Model(")
+        + EDITS
+    )
+
+
+@pytest.mark.parametrize(
+    ("stage", "path"),
+    [
+        ("compose", "params.yaml"),
+        ("train", "resolved.yaml"),
+        ("train", "world.yaml"),
+        ("train", "cll/estimator/mine.py"),
+    ],
+)
+def test_an_edit_while_a_stage_runs_fails_it_and_is_not_recorded(project, stage, path):
+    before = recorded(project, stage)
+    project.write("cll/estimator/mine.py", edited_while(stage, path))
+    project.write("conf/estimator/mine.yaml", "_target_: cll.estimator.mine.Level\nshift: 0.0\n")
+    project.write("params.yaml", SMALL.replace("logistic", "mine"))
+    output = project.run("dvc", "repro", code=255)
+    says = f"cll: {path} changed while stage {stage} ran, so its result is not recorded; run "
+    assert output.count(says) == 1
+    assert "Traceback" not in output
+    assert recorded(project, stage) == before
+    refusal = json.loads(project.read("reports/refusal.json"))
+    assert (refusal["stage"], refusal["exit_code"]) == (stage, 5)
+    assert stage in stages_run(project.run("dvc", "repro"))
+    project.run("dvc", "status", "-q")
+
+
+def recorded(project, stage):
+    return yaml.safe_load(project.read("dvc.lock"))["stages"][stage]
 
 
 PUBLISHED = ROOT.parent / "shared" / "data" / "online-boutique"

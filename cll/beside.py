@@ -18,7 +18,7 @@ _PRELOADED = (
     *(f"cll.{name}" for name in ("artifact", "derive", "evaluate", "gate", "intake", "train")),
 )
 _ASK: list[Ask] = []  # in a process of `Beside`: how to ask its parent
-Judge = Callable[[int, int, float], bool]  # (job, step, figure): is it to go on?
+Judge = Callable[[int, int, float], bool]  # (job, fold, loss out of fold so far): goes it on?
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Job:
     overrides: tuple[str, ...]
 
 
-def go_on(step: int, figure: float) -> bool:
-    """Ask whether a job that is this good after a step is to go on."""
-    return not _ASK or bool(_ASK[0](("judge", step, figure)))
+def goes_on(fold: int, loss: float) -> bool:
+    """Ask whether a job that has lost so much by this fold is to go on."""
+    return not _ASK or bool(_ASK[0](("judge", fold, loss)))
 
 
 class Beside:

@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,12 +31,15 @@ class Job:
     figure: float | None = None
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    losses: tuple[float, ...] = ()  # out of fold so far, after each fold
 
 
+@dataclass
 class Record:
-    """A job that runs: its `figure` is set once it is known."""
+    """A job that runs: what is known of it so far."""
 
     figure: float | None = None
+    losses: list[float] = field(default_factory=list)
 
 
 @contextmanager
@@ -54,6 +57,7 @@ def recorded(folder: Path, overrides: Sequence[str]) -> Iterator[Record]:
             record.figure,
             round(time.perf_counter() - wall, 3),
             round(time.process_time() - spent, 3),
+            tuple(record.losses),
         )
         store.write_json(folder / JOB, asdict(job))
 

@@ -175,7 +175,7 @@ def _rows(board: Board, folder: Path) -> list[dict[str, str]]:
                 "within_noise_of": ", ".join(same),
                 "seconds": f"{entry.job.seconds:.1f}",
                 "cpu_seconds": f"{entry.job.cpu_seconds:.1f}",
-                "failed": entry.job.says if entry.job.status != "done" else "",
+                "says": entry.job.says if entry.job.status != "done" else "",
             }
         )
     return rows

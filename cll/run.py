@@ -19,9 +19,20 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from cll import commandline, compose, config, jobs, leaderboard, progress, stages, store, table
+from cll import (
+    beside,
+    commandline,
+    compose,
+    config,
+    jobs,
+    leaderboard,
+    progress,
+    stages,
+    store,
+    table,
+)
 from cll.commandline import Asked, Plan
-from cll.errors import CllError, ConfigError
+from cll.errors import CllError, ConfigError, Stopped
 from cll.kept import made_once
 from cll.workspace import Tree, Workspace, load_world
 
@@ -77,7 +88,7 @@ def _alone(root: Path, plan: Plan, refused: list[CllError], _: DictConfig) -> No
     folder = Path(found.runtime.output_dir)
     try:
         with jobs.recorded(folder, found.overrides.task) as record:
-            record.figure = experiment(root, folder, plan.tree or {})
+            record.figure = experiment(root, folder, plan.tree or {}, record.losses.append)
     except CllError as error:
         refused.append(error)
         return
@@ -123,16 +134,28 @@ def _one_of_many(
     own = [one.removeprefix("++") for one in _besides(overrides, plan.baseline)]
     past = jobs.read(folder) if resumed else None
     if past and past.status != "failed" and list(past.overrides) == own:
+        for fold, loss in enumerate(past.losses):
+            beside.goes_on(fold, loss)  # who chooses trials knows again what it knew
         return past.figure
     GlobalHydra.instance().clear()  # the sweeper's
     try:
         with jobs.recorded(folder, own) as record:
             tree = _tree(root / "conf", params, cfg, found)
-            record.figure = experiment(root, folder, tree, with_page=False)
+            judged = partial(_judged, record.losses)
+            record.figure = experiment(root, folder, tree, judged, with_page=False)
+    except Stopped:
+        return None
     except CllError as error:
         progress.say(f"cll: {table.near(folder)}: {error}")
         return None
     return record.figure
+
+
+def _judged(losses: list[float], loss: float) -> None:
+    """End a job early where the sweeper says that it does not pay."""
+    losses.append(loss)
+    if not beside.goes_on(len(losses) - 1, loss):
+        raise Stopped(f"Ended after fold {len(losses)}: others did better by then.")
 
 
 def _tree(conf: Path, params: Mapping[str, Any], cfg: DictConfig, found: HydraConf) -> Tree:
@@ -150,14 +173,25 @@ def _besides(overrides: Sequence[str], first: Sequence[str]) -> list[str]:
     return left
 
 
-def experiment(root: Path, folder: Path, tree: Tree, *, with_page: bool = True) -> float | None:
-    """Run one composed experiment into `folder`; return its figure out of fold, if it has one."""
+def experiment(
+    root: Path,
+    folder: Path,
+    tree: Tree,
+    report: Callable[[float], None],
+    *,
+    with_page: bool = True,
+) -> float | None:
+    """Run one composed experiment into `folder`; return its figure out of fold, if it has one.
+
+    `report` is told the log loss out of fold so far, after each fold.
+    """
     ws = Workspace(root, folder)
     world = load_world(ws)
     store.write_bytes(ws.resolved, compose.render(tree).encode())
     ws = made_once(ws, "ingest", tree, world)
     ws = made_once(ws, "featurize", tree, world)
-    for stage in ("train", "evaluate", "gate", *(["report"] if with_page else [])):
+    stages.train(ws, tree, world, lambda _, loss: report(loss))
+    for stage in ("evaluate", "gate", *(["report"] if with_page else [])):
         stages.STAGES[stage](ws, tree, world)
     out_of_fold = store.read_json(ws.candidate / "model.json")["train"]["out_of_fold"]
     figure = out_of_fold.get(tree["gate"]["metric"])

@@ -102,7 +102,7 @@ def test_a_failed_job_has_no_rank_and_says_why(capsys):
     job(1, 0.5)
     rows, said = shown(capsys)
     assert [row["rank"] for row in rows] == ["1", ""]
-    assert rows[1]["failed"] == "label: no incident is known."
+    assert rows[1]["says"] == "label: no incident is known."
     assert "1 of 2 jobs failed." in said
 
 

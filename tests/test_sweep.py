@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,7 +71,7 @@ def test_the_leaderboard_ends_the_sweep_and_stands_beside_it(swept):
     assert [row["rank"] for row in rows] == ["1", "2", "", ""]
     assert {row["seed"] for row in rows[:2]} == {"0", "1"}
     assert all(float(row["seconds"]) > 0 for row in rows)
-    assert all("unknown key" in row["failed"] for row in rows[2:])
+    assert all("unknown key" in row["says"] for row in rows[2:])
     again = subprocess.run(
         command("leaderboard", str(sweep)),
         cwd=folder,
@@ -162,3 +163,46 @@ def test_a_damaged_record_of_a_sweep_is_refused(swept, tmp_path):
     said = small.cll(copied, "run", "--resume", str(sweep))
     assert said.code == 4
     assert "its bytes are not what its checksum says" in said.err
+
+
+SPACE = ["estimator.num_leaves=range(3,30)", "estimator.learning_rate=tag(log,interval(0.01,0.3))"]
+OPTUNA = ["-m", "hydra/sweeper=optuna", *CLASSIC, "estimator=lightgbm", *SPACE]
+
+
+def asked_for(sweep):
+    return [json.loads(path.read_text()) for path in jobs(sweep)]
+
+
+@pytest.mark.slow
+def test_optuna_ends_what_does_not_pay_and_chooses_the_same_again_after_a_kill(tmp_path):
+    folder = small.project(tmp_path / "project").root
+    said = run(folder, *OPTUNA, "hydra.sweeper.trials=10", "hydra.sweeper.startup=3")
+    assert said.returncode == 0, said.stderr
+    (whole,) = folder.glob("multirun/*/*")
+    trials = asked_for(whole)
+    assert len(trials) == 10
+    assert {trial["status"] for trial in trials} == {"done", "stopped"}
+    assert "[10/10]" in said.stderr
+    ended = next(trial for trial in trials if trial["status"] == "stopped")
+    assert ended["says"] == f"Ended after fold {len(ended['losses'])}: others did better by then."
+
+    cut = folder / "multirun" / "cut" / "off"
+    shutil.copytree(whole, cut)
+    for number in range(6, 10):
+        shutil.rmtree(cut / str(number))
+    said = run(folder, "--resume", "multirun/cut/off")
+    assert said.returncode == 0, said.stderr
+    for mine, theirs in zip(asked_for(cut), trials, strict=True):
+        same = ("overrides", "status", "figure", "losses")
+        assert [mine[name] for name in same] == [theirs[name] for name in same]
+
+
+def test_optuna_says_what_it_can_not_span(tmp_path):
+    folder = small.project(tmp_path / "project").root
+    words = ["-m", "hydra/sweeper=optuna", *CLASSIC, "estimator.num_leaves=glob(*)"]
+    said = run(folder, *words)
+    assert said.returncode == 2
+    assert said.stderr == (
+        "cll: estimator.num_leaves=glob(*): Optuna can't span that; write choices, a range or an "
+        "interval.\n"
+    )

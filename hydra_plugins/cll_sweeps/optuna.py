@@ -63,30 +63,36 @@ class Optuna(Sweeper):
 
     def _study(self, optuna: Any) -> Any:
         """Make a study that looks for more of the gate's metric, or for less."""
-        better = OmegaConf.select(self._cfg, "gate.better", default="higher")
         return optuna.create_study(
-            direction="maximize" if better == "higher" else "minimize",
+            direction="maximize" if self._wants_more else "minimize",
             sampler=optuna.samplers.TPESampler(seed=self._seed, n_startup_trials=self._startup),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=self._startup),
         )
 
-    def _launch(self, optuna: Any, study: Any, trials: Sequence[Any], asked: Any) -> None:
-        first = trials[0].number
+    @property
+    def _wants_more(self) -> bool:
+        return bool(OmegaConf.select(self._cfg, "gate.better", default="higher") == "higher")
 
-        def goes_on(number: int, step: int, figure: float) -> bool:
+    def _launch(self, optuna: Any, study: Any, trials: Sequence[Any], asked: Any) -> None:
+        first, ended = trials[0].number, set[int]()
+        sign = -1 if self._wants_more else 1  # a study looks one way for trials and their folds
+
+        def goes_on(number: int, fold: int, loss: float) -> bool:
             trial = trials[number - first]
-            trial.report(figure, step)
-            return not trial.should_prune()
+            trial.report(sign * loss, fold)
+            if trial.should_prune():
+                ended.add(trial.number)
+            return trial.number not in ended
 
         if hasattr(self._launcher, "judge"):
             self._launcher.judge, self._launcher.total = goes_on, self._trials
+        states = optuna.trial.TrialState
         returned = self._launcher.launch(asked, initial_job_idx=first)
         for trial, one in zip(trials, returned, strict=True):
-            figure = one.return_value
-            if figure is not None:
-                study.tell(trial, figure)
+            if one.return_value is not None:
+                study.tell(trial, one.return_value)
             else:
-                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                study.tell(trial, state=states.PRUNED if trial.number in ended else states.FAIL)
 
 
 def _library() -> Any:
@@ -116,7 +122,7 @@ def _distribution(optuna: Any, one: Override) -> Any:
         return kinds.FloatDistribution(low, high, log=log)
     if not isinstance(found, ChoiceSweep | RangeSweep):
         says = "Optuna can't span that; write choices, a range or an interval."
-        raise ConfigError(f"{one.input_line}: {says}")
+        raise ConfigError(f"{str(one.input_line).removeprefix('++')}: {says}")
     values = list(one.sweep_iterator(Transformer.encode))
     if isinstance(found, RangeSweep) and all(isinstance(value, int) for value in values):
         return kinds.IntDistribution(values[0], values[-1], step=found.step)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from cll import amended
+from cll import amended, leaves
 from cll.judging.noise import HIGHER_IS_WORSE, Difference, Judgement, difference
 
 Tree = Mapping[str, Any]
@@ -163,16 +163,16 @@ def _pairing(new: Judgement, old: Judgement) -> str:
 
 def _settings(side: Side) -> dict[str, Any]:
     world = {f"world.{name}": value for name, value in (side.world or {}).items()}
-    return {**leaves(side.resolved or {}), **world}
+    return {**_flat(side.resolved or {}), **world}
 
 
 def _others(side: Side) -> dict[str, Any]:
     metrics = side.metrics or {}
-    return leaves({top: metrics[top] for top in _OTHERS if top in metrics})
+    return _flat({top: metrics[top] for top in _OTHERS if top in metrics})
 
 
 def _data(side: Side) -> dict[str, Any]:
-    told = leaves({**_tree(side.metrics or {}, "data"), **(side.counts or {})})
+    told = _flat({**_tree(side.metrics or {}, "data"), **(side.counts or {})})
     return {name: value for name, value in told.items() if name != "holdout_id"}
 
 
@@ -193,14 +193,5 @@ def _tree(tree: Tree, name: str) -> Tree:
     return found if isinstance(found, Mapping) else {}
 
 
-def leaves(tree: Tree, above: str = "") -> dict[str, Any]:
-    """Flatten to dotted keys; a list is one value, and so is an empty mapping.
-
-    >>> leaves({"a": {"b": [1], "c": {}}, "d": None})
-    {'a.b': [1], 'a.c': {}, 'd': None}
-    """
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        is_full = isinstance(value, Mapping) and value
-        found |= leaves(value, f"{above}{key}.") if is_full else {f"{above}{key}": value}
-    return found
+def _flat(tree: Tree) -> dict[str, Any]:
+    return {leaves.dotted(keys): value for keys, value in leaves.of(tree).items()}

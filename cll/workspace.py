@@ -13,7 +13,7 @@ from cll.memo import Memo
 
 Tree = Mapping[str, Any]
 _VECTOR_FLAGS = ("avx2", "fma", "avx512f")  # the kernels that NumPy and OpenBLAS choose by
-LIBRARIES = ("numpy", "polars", "pyarrow", "scikit-learn", "lightgbm")
+LIBRARIES = ("numpy", "numba", "llvmlite", "polars", "pyarrow", "scikit-learn", "lightgbm")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """What each row is against its entity's own past and against its peers at that time."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -12,22 +11,15 @@ import polars as pl
 from annotated_types import Ge
 
 from cll.values import Duration, Features, Floats, config_error, format_duration
-from cll.windows import history, inputs, panes, peers, rolling, surprise, visible
-from cll.windows.columns import column
+from cll.windows import history, inputs, moments, peers, rolling, surprise, visible
 from cll.windows.history import PastOutcomes
-from cll.windows.panes import Pane
 from cll.windows.peers import Peers
 from cll.windows.rolling import Rows
-from cll.windows.scratch import Scratch
 from cll.windows.surprise import Surprise
 from cll.windows.visible import Sight, View, Watch
 
-_PART = 12_288  # rows that are worked at once: their arrays fit a processor's cache
-_BESIDE = 4  # columns that are worked side by side: fewer of an entity of more rows than
-_CELLS = 8 * _BESIDE * _PART  # values at once
-
 Count = Annotated[int, Ge(1)]
-Named = Iterator[tuple[str, Floats]]
+Named = Iterator[tuple[str, Floats | Features]]
 Statistic = Literal["mean", "std", "min", "max", "slope"]
 Against = Literal["z", "ratio", "change"]
 
@@ -120,14 +112,9 @@ class Windows:
         raw = inputs.log1p(raw) if self.transform == "log1p" else raw
         values = self._shown(raw, rows)
         found: dict[str, Features] = {}
-        first, *others = rows.parts(_PART)
-        work, threads = partial(self._parts, rows, values, found), pl.thread_pool_size()
-        work([first])  # names all features, in their order
-        with ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(work, (others[i::threads] for i in range(threads))):
-                pass  # raises what a part raises
-        _keep(self._among_peers(signals, sight, raw, values), found, 0, signals.height)
-        _keep(self._from_history(signals, rows, incidents), found, 0, signals.height)
+        _keep(self._own(rows, values), found)
+        _keep(self._among_peers(signals, sight, raw, values), found)
+        _keep(self._from_history(signals, rows, incidents), found)
         visible.mend(found, sight, self._own_reach, partial(self._anew, raw))
         if self.past_outcomes.asked:
             told = partial(history.anew, *history.outcomes(signals), self.past_outcomes)
@@ -135,58 +122,35 @@ class Windows:
         made = [pl.Series(name, found.pop(name)) for name in list(found)]  # frees what is copied
         return signals.select("entity", "time", *made)
 
-    def _parts(
-        self,
-        rows: Rows,
-        values: dict[str, Floats],
-        found: dict[str, Features],
-        cuts: list[tuple[int, int]],
-    ) -> None:
-        scratch = Scratch()
-        for cut in cuts:
-            some = {name: x[slice(*cut)] for name, x in values.items()}
-            _keep(self._own(rows.part(*cut), some, scratch), found, cut[0], len(rows.time))
-
     def _shown(self, raw: Mapping[str, Floats], rows: Rows) -> dict[str, Floats]:
         return inputs.shown(raw, rows, self.past_only, rolling.microseconds(self.max_age))
 
     def _seen(self, raw: Mapping[str, Floats], view: View) -> dict[str, Floats]:
         return self._shown({name: x[view.copied] for name, x in raw.items()}, view.rows)
 
-    def _own(self, rows: Rows, values: dict[str, Floats], scratch: Scratch) -> Named:
+    def _own(self, rows: Rows, values: dict[str, Floats]) -> Named:
         """Yield what needs the entity's own rows only."""
         if self.value:
             yield from values.items()
+        age = rolling.microseconds(self.max_age)
+        before = {steps: rows.lag(steps, age) for steps in {*self.lags, *([1] * self.change)}}
         for name, x in values.items():
             if self.missing:
                 yield f"{name}_missing", (~np.isfinite(x)).astype(np.float64)
             for steps in self.lags:
-                row, there = rows.lag(steps, rolling.microseconds(self.max_age))
+                row, there = before[steps]
                 yield f"{name}_lag_{steps}", np.where(there, x[row], np.nan)
             if self.change:
-                row, there = rows.lag(1, rolling.microseconds(self.max_age))
+                row, there = before[1]
                 yield f"{name}_change", np.where(there, x - x[row], np.nan)
-        if self.windows:
-            yield from self._in_windows(rows, values, scratch)
-
-    def _in_windows(self, rows: Rows, values: dict[str, Floats], scratch: Scratch) -> Named:
-        """Yield the statistics of each window, column by column."""
-        many = max(1, min(_BESIDE, _CELLS // max(len(rows.time), 1)))
-        names = list(values)
-        groups = [names[i : i + many] for i in range(0, len(names), many)]
-        laid = [np.stack([values[name] for name in group], axis=1) for group in groups]
-        time = rows.time if "slope" in self.rolling else None
-        columns = [column(x, time) for x in laid]
+        asked = [*self.rolling, *self.past, *(["missing"] * self.missing)]
         for width in self.windows:
-            blocks, end = rolling.cut(rows, rolling.microseconds(width)), format_duration(width)
-            for group, x, beside in zip(groups, laid, columns, strict=True):
-                pane = Pane(rows, blocks, beside, scratch)
-                found: list[tuple[str, Floats]] = []
-                found += [(name, panes.ROLLING[name](pane)) for name in self.rolling]
-                found += [(name, panes.PAST[name](x, pane.before)) for name in self.past]
-                found += [("missing", pane.missing)] if self.missing else []
-                for i, name in enumerate(group):
-                    yield from ((f"{name}_{what}_{end}", y[:, i]) for what, y in found)
+            span, end = rolling.microseconds(width), format_duration(width)
+            for name, x in values.items():
+                found = moments.over(rows, x, span, asked, np.float32)
+                yield from (
+                    (f"{name}_{what}_{end}", y) for what, y in zip(asked, found, strict=True)
+                )
 
     def _among_peers(
         self,
@@ -218,7 +182,7 @@ class Windows:
     def _anew(self, raw: Mapping[str, Floats], view: View) -> Named:
         """Yield what needs the entity's own rows only, of copies."""
         values = self._seen(raw, view)
-        yield from self._own(view.rows, values, Scratch())
+        yield from self._own(view.rows, values)
         if self.surprise:
             scores = surprise.scores(view.rows, values, self.surprise)
             yield from surprise.named(scores, surprise.sizes(scores), self.surprise)
@@ -232,18 +196,13 @@ class Windows:
             yield from history.named(rows, *history.outcomes(signals), self.past_outcomes)
 
 
-def _keep(named: Named, found: dict[str, Features], start: int, height: int) -> None:
-    """Store each feature's part; what float32 can't hold is missing."""
-    seen = set() if start else set(found)
+def _keep(named: Named, found: dict[str, Features]) -> None:
+    """Store features; what float32 can't hold is missing."""
     for name, values in named:
-        if name in seen:
+        if name in found:
             raise inputs.named_twice(name)
-        seen.add(name)
-        if name not in found:
-            found[name] = np.empty(height, np.float32)
-        part = found[name][start : start + len(values)]
         with np.errstate(over="ignore"):
-            part[:] = values
-        beyond = np.isinf(part)
+            found[name] = values.astype(np.float32, copy=False)
+        beyond = np.isinf(found[name])
         if beyond.any():
-            part[beyond] = np.nan
+            found[name][beyond] = np.nan

@@ -1,8 +1,4 @@
-"""Event-time windows over rows: which rows of its entity lie in (t - width, t] of each row.
-
-Time is cut into blocks as long as the window, on a grid that no data moves: a window is then the
-end of one block and the beginning of the next, and what holds of both follows from two values.
-"""
+"""Event-time windows over rows: which rows of its entity lie in (t - width, t] of each row."""
 
 import itertools
 from dataclasses import dataclass
@@ -13,8 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cll.values import Flags, Floats
-from cll.windows.ladder import Ladder, ladder
+from cll.values import Flags
 
 Integers = NDArray[np.int64]
 
@@ -61,6 +56,11 @@ class Rows:
         return spread(changes(self.entity), len(self.time))[0]
 
     @cached_property
+    def bounds(self) -> Integers:
+        """Return the row at which each entity begins, and the row behind all."""
+        return np.append(changes(self.entity), len(self.entity))
+
+    @cached_property
     def gaps(self) -> Integers:
         """Return the microseconds since the row before, of whichever entity."""
         return np.diff(self.time, prepend=self.time[:1])
@@ -86,20 +86,13 @@ class Rows:
         row = np.where(there, row, 0)
         return row, there & (self.time - self.time[row] <= max_age)
 
-    def part(self, start: int, stop: int) -> "Rows":
-        """Return some rows; to hold whole windows, they must be whole entities."""
-        entity = self.entity[start:stop]
-        return Rows(entity - entity[:1].sum(), self.time[start:stop])
-
     def parts(self, size: int) -> list[tuple[int, int]]:
         """Cut between entities, into parts of at most `size` rows where an entity allows it."""
-        if not len(self.entity):
-            return [(0, 0)]
-        ends = np.append(np.flatnonzero(np.diff(self.entity)) + 1, len(self.entity)).tolist()
         cuts = [0]
-        for here, following in zip(ends, [*ends[1:], None], strict=True):
-            if here > cuts[-1] and (following is None or following - cuts[-1] > size):
-                cuts.append(here)
+        while cuts[-1] < len(self.time):
+            within = np.searchsorted(self.bounds, cuts[-1] + size, side="right") - 1
+            least = np.searchsorted(self.bounds, cuts[-1], side="right")
+            cuts.append(int(self.bounds[max(within, least)]))
         return list(itertools.pairwise(cuts))
 
 
@@ -134,42 +127,3 @@ def spread(heads: Integers, rows: int) -> tuple[Integers, Integers]:
     """
     tails = np.append(heads, rows)[1:]
     return np.repeat(heads, tails - heads), np.repeat(tails, tails - heads)
-
-
-@dataclass(frozen=True)
-class Blocks:
-    """Blocks of one length, whose rows follow each other."""
-
-    width: int  # microseconds
-    low: Integers  # the first row of each row's window
-    of: Integers  # each row's block
-    heads: Integers  # the first row of each block
-    tails: Integers  # the row behind the last of each block
-    clock: Floats  # microseconds since the beginning of each row's block
-
-    @cached_property
-    def ladder(self) -> Ladder:
-        return ladder(self.tails - self.heads)
-
-    def places(self, stop: Integers) -> tuple[Integers, Integers]:
-        """Return where on the ladder each row's window begins, and where it ends before `stop`.
-
-        Where it has no such half, that is the place behind all.
-        """
-        place, none = self.ladder.place, len(self.of)
-        heads = self.heads.take(self.of)
-        start = place.take(self.low, mode="clip")
-        start[self.low >= heads] = none
-        end = place.take(stop - 1, mode="clip")
-        end[stop <= heads] = none
-        return start, end
-
-
-def cut(rows: Rows, width: int) -> Blocks:
-    """Cut rows into blocks of `width` microseconds."""
-    number = rows.time // width
-    heads = changes(rows.entity, number)
-    tails = np.append(heads, len(number))[1:]
-    of = np.repeat(np.arange(len(heads)), tails - heads)
-    since = (rows.time - number * width).astype(np.float64)
-    return Blocks(width, rows.after(width), of, heads, tails, since)

@@ -140,12 +140,10 @@ def _over_columns(z: Floats, settings: Summary) -> dict[str, Floats]:
 def _by_mean(
     rows: Rows, values: Mapping[str, Floats], width: timedelta, settings: Surprise
 ) -> Iterator[Score]:
-    blocks = rolling.cut(rows, rolling.microseconds(width))
+    span = rolling.microseconds(width)
     for name, x in values.items():
-        past = moments.window(moments.climb(blocks, moments.column(x)), rows.first)
-        z = _z(x, moments.mean(past), moments.std(past), settings.floor)
-        enough = past.count >= settings.least
-        yield Score(name, "mean", width, np.where(enough, z, np.nan))
+        (z,) = moments.over(rows, x, span, ["z"], np.float64, settings.least, settings.floor)
+        yield Score(name, "mean", width, z)
 
 
 def _by_median(

@@ -197,7 +197,7 @@ def mend(
     found: Mapping[str, Features],
     sight: Sight,
     reach: timedelta,
-    work: Callable[[View], Iterator[tuple[str, Floats]]],
+    work: Callable[[View], Iterator[tuple[str, Floats | Features]]],
 ) -> None:
     """Work those features again, where something within `reach` is hidden."""
     if not len(sight.late):

@@ -175,7 +175,7 @@ def test_rows_before_the_lookback_and_after_the_row_change_no_byte():
 def test_working_in_parts_changes_no_byte(monkeypatch):
     signals = irregular(rows=60)
     whole = Windows()(signals, ("cpu", "memory"), NO_INCIDENTS)
-    monkeypatch.setattr("cll.features.windows._PART", 100)
+    monkeypatch.setattr("cll.windows.moments._PART", 100)
     assert Windows()(signals, ("cpu", "memory"), NO_INCIDENTS).equals(whole, null_equal=True)
 
 

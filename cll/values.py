@@ -20,6 +20,7 @@ from cll.errors import ConfigError
 Table = Literal["signals", "incidents"]
 Floats = NDArray[np.float64]
 Features = NDArray[np.float32]
+Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 INSTANT = pl.Datetime("us", "UTC")

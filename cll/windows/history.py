@@ -16,11 +16,12 @@ from cll.values import (
     OUTCOME_KNOWN_AT,
     Duration,
     Floats,
+    Integers,
     config_error,
     format_duration,
 )
 from cll.windows import inputs
-from cll.windows.rolling import HOUR, Integers, Rows, microseconds
+from cll.windows.rolling import HOUR, Rows, microseconds
 from cll.windows.visible import View
 
 

@@ -5,9 +5,8 @@ import math
 import numpy as np
 from numba import types
 
-from cll.values import Floats
+from cll.values import Floats, Integers
 from cll.windows.compiled import FLOATS, INTEGERS, compiled
-from cll.windows.rolling import Integers
 
 
 @compiled()

@@ -15,12 +15,12 @@ import numpy as np
 import polars as pl
 from annotated_types import Ge
 
-from cll.values import GROUP, Duration, Floats, config_error, format_duration
+from cll.values import GROUP, Duration, Floats, Integers, config_error, format_duration
 from cll.windows import rolling, standing
-from cll.windows.rolling import Integers, Rows
+from cll.windows.rolling import Rows
 from cll.windows.visible import ALWAYS, Watch
 
-_CELLS = 2_000_000  # of a table of instants and entities that is worked at once
+_CELLS = 200_000  # of a table of instants and entities that is worked at once: they fit a cache
 _DAY = 86_400_000_000  # microseconds
 
 Comparison = Literal["rank", "ratio", "deviation", "mean"]
@@ -158,21 +158,25 @@ def _fleets(signals: pl.DataFrame, group: str | None) -> list[Integers]:
 def _tables(
     rows: Rows, members: Integers, settings: Peers, watch: Watch | None
 ) -> Iterator[_Table]:
+    from cll.windows import search
+
     lines, max_age = _lines(rows, members, settings, watch), rolling.microseconds(settings.max_age)
     known = watch.sight.known[members] if watch and len(watch.sight.late) else None
     order = np.argsort(lines.of, kind="stable")
-    entities = int(rows.entity[-1]) + 1 if len(rows.entity) else 1
-    step = max(1, _CELLS // entities)
+    of = lines.of[order]
+    following = rows.bounds[:-1].copy()
+    step = max(1, _CELLS // max(1, len(following)))
     for start in range(0, len(lines.at), step):
         some = slice(start, start + step)
-        low, high = np.searchsorted(lines.of[order], [start, start + step])
+        low, high = np.searchsorted(of, [start, start + step])
         asking = order[low:high]
-        latest = _latest(rows, lines.at[some], max_age)
+        latest = np.empty((len(lines.at[some]), len(following)), np.int64)
+        search.latest(rows.time, rows.bounds, following, lines.at[some], max_age, latest)
         if known is not None:
             _before_hidden(latest, rows, known, (lines.at[some], lines.known[some]), max_age)
         yield _Table(
             members[asking],
-            lines.of[asking] - start,
+            of[low:high] - start,
             rows.entity[asking],
             lines.known[some],
             np.where(latest >= 0, members[latest], -1),
@@ -193,16 +197,6 @@ def _lines(rows: Rows, members: Integers, settings: Peers, watch: Watch | None) 
     key = rank * (len(watch.sight.late) + 2) + told + 1
     _, first, of = np.unique(key, return_index=True, return_inverse=True)
     return _Lines(of, at[first], np.where(told[first] < 0, ALWAYS, scored[first]))
-
-
-def _latest(rows: Rows, instants: Integers, max_age: int) -> Integers:
-    times, _ = rows.instants
-    entities = np.arange(int(rows.entity[-1]) + 1)[:, None]
-    known = np.searchsorted(times, instants, side="right")
-    row = np.searchsorted(rows.key, entities * len(times) + known) - 1
-    at = np.maximum(row, 0)
-    there = (row >= 0) & (rows.entity[at] == entities) & (instants - rows.time[at] < max_age)
-    return np.ascontiguousarray(np.where(there, row, -1).T)
 
 
 def _before_hidden(

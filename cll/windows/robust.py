@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cll.values import Floats
-from cll.windows.rolling import Integers
+from cll.values import Floats, Integers
 
 NORMAL = 1.4826  # of normal values, the standard deviation in median absolute deviations
 

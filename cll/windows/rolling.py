@@ -7,14 +7,10 @@ from functools import cached_property
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from cll.values import Flags
-
-Integers = NDArray[np.int64]
+from cll.values import Flags, Integers
 
 HOUR = 3_600_000_000  # microseconds
-_LONGEST = 2.0**62  # microseconds that are counted without overflow
 
 
 @dataclass(frozen=True)
@@ -23,18 +19,6 @@ class Rows:
 
     entity: Integers  # from 0, rising
     time: Integers  # microseconds since 1970
-
-    @cached_property
-    def instants(self) -> tuple[Integers, Integers]:
-        """Return the distinct times, rising, and the number of each row's."""
-        instants, rank = np.unique(self.time, return_inverse=True)
-        return instants, rank.astype(np.int64)
-
-    @cached_property
-    def key(self) -> Integers:
-        """Return what rises with entity and time, and can't overflow."""
-        instants, rank = self.instants
-        return self.entity * len(instants) + rank
 
     @cached_property
     def first(self) -> Integers:
@@ -60,24 +44,13 @@ class Rows:
         """Return the row at which each entity begins, and the row behind all."""
         return np.append(changes(self.entity), len(self.entity))
 
-    @cached_property
-    def gaps(self) -> Integers:
-        """Return the microseconds since the row before, of whichever entity."""
-        return np.diff(self.time, prepend=self.time[:1])
-
     def after(self, width: int) -> Integers:
         """Return the entity's first row later than `width` microseconds before each row."""
-        if float(width) * len(self.time) > _LONGEST:
-            instants, rank = self.instants
-            bound = np.searchsorted(instants, instants - width, side="right")
-            return np.searchsorted(self.key, self.entity * len(instants) + bound[rank])
-        # One clock for all entities: what is as far apart as a window stays so.
-        clock = np.minimum(self.gaps, width)
-        clock[changes(self.entity)] = width
-        np.cumsum(clock, out=clock)
-        # Two rising runs are merged in less time than one is searched for each of the other.
-        merged = np.argsort(np.concatenate((clock + width, clock)), kind="stable")
-        return np.flatnonzero(merged >= len(clock)) - np.arange(len(clock))
+        from cll.windows import search
+
+        found = np.empty(len(self.time), np.int64)
+        search.after(self.time, self.bounds, width, found)
+        return found
 
     def lag(self, steps: int, max_age: int) -> tuple[Integers, Flags]:
         """Return the row `steps` before each row and its ties, and whether it is within reach."""

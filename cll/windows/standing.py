@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cll.values import Flags, Floats
-from cll.windows.rolling import Integers
+from cll.values import Flags, Floats, Integers
 
 
 @dataclass(frozen=True)
@@ -62,15 +61,11 @@ def mean(shown: Shown) -> Floats:
 
 def _count(order: Floats, line: Integers, x: Floats, *, ties: bool) -> Integers:
     """Count what lies below `x` (or ties with it) in its line of `order`."""
-    flat, width = order.ravel(), order.shape[1]
-    low, high = np.zeros_like(line), np.full_like(line, width)
-    for _ in range(width.bit_length()):
-        middle = (low + high) // 2
-        seen = flat[line * width + np.minimum(middle, width - 1)]
-        right = (low < high) & (seen <= x if ties else seen < x)
-        low = np.where(right, middle + 1, low)
-        high = np.where(right, high, middle)
-    return low
+    from cll.windows import search
+
+    found = np.empty(len(line), np.int64)
+    search.count(order, line, x, ties, found)
+    return found
 
 
 def _median(order: Floats, line: Integers, others: Integers, place: Integers) -> Floats:

@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import from_dtype, types
 
-from cll.values import Floats
+from cll.values import Floats, Integers
 from cll.windows.compiled import FLOATS, INTEGERS, compiled
-from cll.windows.rolling import Integers
 
 MEAN, STD, SLOPE, MIN, MAX, MISSING, Z, RATIO, CHANGE = range(9)  # as moments.STATISTICS has them
 _HOUR = 3.6e9  # microseconds

@@ -14,9 +14,9 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from cll.values import Features, Flags, Floats
+from cll.values import Features, Flags, Floats, Integers
 from cll.windows import rolling
-from cll.windows.rolling import Integers, Rows
+from cll.windows.rolling import Rows
 
 _PART = 65_536  # copies that are worked at once; a stretch of one entity is not cut
 ALWAYS = int(np.iinfo(np.int64).max)  # an instant from which nothing is hidden

@@ -20,12 +20,13 @@ def test_parts_hold_whole_entities_and_every_row_once(table, size):
 
 @settings(deadline=None)
 @given(ROWS, st.integers(1, 40))
-def test_a_reach_is_the_same_where_one_clock_for_all_entities_would_overflow(table, width):
+def test_a_reach_begins_with_the_first_row_of_the_entity_that_is_later(table, width):
     rows, _ = laid_out(table)
-    longest = rolling._LONGEST
-    try:
-        rolling._LONGEST = -1.0
-        ranked = rows.after(width)
-    finally:
-        rolling._LONGEST = longest
-    np.testing.assert_array_equal(rows.after(width), ranked)
+    for i, low in enumerate(rows.after(width)):
+        inside = (rows.entity == rows.entity[i]) & (rows.time > rows.time[i] - width)
+        assert low == np.flatnonzero(inside)[0]
+
+
+def test_a_reach_longer_than_all_that_is_counted_holds_the_entity():
+    rows = rolling.Rows(np.array([0, 0, 1]), np.array([-5, 2**61, 0]))
+    assert rows.after(2**63 - 1).tolist() == [0, 0, 2]

@@ -57,3 +57,8 @@ def test_a_marker_in_the_first_line_counts(root):
     (root / "metrics.json").write_text(CONFLICT.removeprefix("a: 1\n"))
     with pytest.raises(ConfigError, match=r"^metrics\.json: holds the conflict markers"):
         conflict.refuse(root)
+
+
+def test_the_readme_gives_the_same_recipe():
+    steps = [f"git checkout --ours {conflict.MADE}", "dvc repro", "git add -u", "git commit"]
+    assert "\n".join(steps) in (small.ROOT / "README.md").read_text()

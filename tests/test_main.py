@@ -11,7 +11,18 @@ from tests import small
 from tests.conftest import ROOT
 
 HEAVY = ("sklearn", "lightgbm", "hydra", "dvc", "polars", "numpy", "omegaconf")
-COMMANDS = ["compose", "export", "gate", "ingest", "predict", "run", "show", "verify"]
+COMMANDS = [
+    "compose",
+    "diff",
+    "export",
+    "gate",
+    "ingest",
+    "predict",
+    "run",
+    "show",
+    "tick",
+    "verify",
+]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +46,9 @@ def imported(*words):
     return set(done.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["predict", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["run", "--help"], ["predict", "--help"], ["diff", "--help"]]
+)
 def test_help_imports_nothing_heavy(words):
     assert imported(*words).isdisjoint(HEAVY)
 

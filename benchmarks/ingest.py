@@ -8,8 +8,8 @@ file, in order of time. cll runs its ingest stage on a fresh project (source=fil
 settings): files are hashed and cut, records read and checked one by one, sorted, cut into days,
 settled, described, held against a schema, and written, whole or not at all. Polars reads the same
 columns of each file with its reader's defaults, times left as text, and lets go of them; `kept` is
-Polars too, that also sorts each file by entity and time and writes it as cll does, unchecked: what
-keeping costs, however it is read.
+Polars too, that also sorts each file by entity and time and writes it as Parquet (zstd 1), unchecked:
+what keeping costs, however it is read.
 Where cll's time goes is summed over its threads. The figures go to benchmarks/results/ingest.json.
 """
 
@@ -44,7 +44,7 @@ WHERE = {  # what a person calls it: functions of the ingest stage
     "sort": ("cll.settling:sort",),
     "cut into days": ("cll.segments:_write_days",),
     "describe": ("cll.segments:profile", "cll.day:profile"),
-    "write": ("cll.store:write_scratch", "cll.store:write_frame"),
+    "write": ("cll.packing:write", "cll.store:write_scratch", "cll.store:write_frame"),
     "hash again": ("cll.store:sha256",),
     "settle": ("cll.settling:settle", "cll.segments:Segments.rows"),
     "publish": ("cll.partitions:Renewal.publish",),

@@ -255,9 +255,12 @@ class Matrix:
         return told.hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scored:
-    """Rows with one model's answers, sorted by `p` from high to low, ties by row."""
+    """Rows with one model's answers, sorted by `p` from high to low, ties by row.
+
+    Equal to itself alone, so that what follows from it can be remembered.
+    """
 
     y: Floats  # 0 or 1
     p: Floats  # probability of 1

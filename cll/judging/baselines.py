@@ -82,8 +82,7 @@ def one_column(train: pl.DataFrame, columns: Sequence[str]) -> OneColumn | None:
     """Choose column and direction by average precision, and the threshold by F1; ties go first."""
     best, best_area = None, float("-inf")
     for column in columns:
-        for sign in (1, -1):
-            rows = _ranked(train, column, sign)
+        for sign, rows in zip((1, -1), _ranked(train, column), strict=True):
             area = precision_area(rows, np.ones(train.height))
             if area > best_area:  # never so for NaN: one class only
                 best, best_area = OneColumn(column, sign, _best_threshold(rows)), area
@@ -97,7 +96,7 @@ def column_areas(train: pl.DataFrame, columns: Sequence[str]) -> Mapping[str, fl
     """
     weight, areas = np.ones(train.height), {}
     for column in columns:
-        up, down = (roc_area(_ranked(train, column, sign), weight) for sign in (1, -1))
+        up, down = (roc_area(rows, weight) for rows in _ranked(train, column))
         if not np.isnan(up):  # never so with one class only
             areas[column] = max(up, 1 - up, down, 1 - down)
     return areas
@@ -109,10 +108,17 @@ def _best_threshold(rows: Scored) -> float:
     return float(rows.p[tie_ends(rows.p)[best]])
 
 
-def _ranked(train: pl.DataFrame, column: str, sign: int) -> Scored:
-    p, y = _signed(train, column, sign), train["label"].to_numpy().astype(np.float64)
-    nothing = np.full(len(p), np.nan)
-    return rank(y, p, np.zeros(len(p), np.bool_), nothing)[0]
+def _ranked(train: pl.DataFrame, column: str) -> tuple[Scored, Scored]:
+    """Rank the rows by a column, and by what is against it."""
+    p, y = _signed(train, column, 1), train["label"].to_numpy().astype(np.float64)
+    silent, nothing = np.zeros(len(p), np.bool_), np.full(len(p), np.nan)
+    up, _ = rank(y, p, silent, nothing)
+    if np.isinf(train[column].cast(pl.Float64).to_numpy()).any():  # which ranks as missing does
+        return up, rank(y, _signed(train, column, -1), silent, nothing)[0]
+    # Turned round, with what is missing still behind: to sort once more would take as long again.
+    known = np.count_nonzero(up.p > -np.inf)
+    p = np.append(-up.p[:known][::-1], up.p[known:])
+    return up, Scored(np.append(up.y[:known][::-1], up.y[known:]), p, silent, nothing)
 
 
 def _signed(rows: pl.DataFrame, column: str, sign: int) -> Floats:

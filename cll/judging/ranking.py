@@ -1,5 +1,8 @@
 """Rank rows by score and sweep a threshold down them: the sums that ranking figures are made of."""
 
+import functools
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,11 +38,45 @@ def sweep(rows: Scored, weight: Floats) -> tuple[Floats, Floats]:
     return positives[ends], everything[ends]
 
 
+@dataclass(frozen=True)
+class _Steps:
+    """Where the recall rises, and the stretches between: all that a ranking's area follows from.
+
+    Failures are rare, so these are far fewer than the rows, and they serve every replicate.
+    """
+
+    starts: Rows  # the first row of each step or stretch
+    rising: Flags  # whether it is a step: one score, which a positive row has
+    positive: Rows  # the rows that are positive
+    first: Rows  # of each step, its first one among them
+
+    def sums(self, weight: Floats) -> tuple[Floats, Floats]:
+        """Sum the weight of positives, and of all rows, up to the end of each."""
+        gained = np.zeros(len(self.starts))
+        if len(self.first):
+            gained[self.rising] = np.add.reduceat(weight[self.positive], self.first)
+        return np.cumsum(gained), np.cumsum(np.add.reduceat(weight, self.starts))
+
+
+@functools.lru_cache(maxsize=1)
+def _steps(rows: Scored) -> _Steps:
+    ends = tie_ends(rows.p)
+    ties = np.append(0, ends[:-1] + 1)  # the first row of each run of equal scores
+    positive = np.flatnonzero(rows.y > 0)
+    holds = np.zeros(len(ties), np.bool_)
+    holds[np.searchsorted(ends, positive)] = True
+    kept = holds | np.append(True, holds[:-1])
+    starts, rising = ties[kept], holds[kept]
+    return _Steps(starts, rising, positive, np.searchsorted(positive, starts[rising]))
+
+
 def roc_area(rows: Scored, weight: Floats) -> float:
     """Return the area under the ROC curve; a pair with equal scores counts half."""
-    positives, everything = sweep(rows, weight)
+    if not len(rows.p):
+        return float("nan")
+    positives, everything = _steps(rows).sums(weight)
     negatives = everything - positives
-    if not len(positives) or positives[-1] <= 0 or negatives[-1] <= 0:
+    if positives[-1] <= 0 or negatives[-1] <= 0:
         return float("nan")
     heights = positives[1:] + positives[:-1]
     area = np.sum(np.diff(negatives) * heights) + negatives[0] * positives[0]
@@ -48,8 +85,10 @@ def roc_area(rows: Scored, weight: Floats) -> float:
 
 def precision_area(rows: Scored, weight: Floats) -> float:
     """Return the average precision: the mean of the precision at each step of the recall."""
-    positives, everything = sweep(rows, weight)
-    if not len(positives) or positives[-1] <= 0:
+    if not len(rows.p):
+        return float("nan")
+    positives, everything = _steps(rows).sums(weight)
+    if positives[-1] <= 0:
         return float("nan")
     gained = np.diff(positives, prepend=0.0)
     # Rows of weight 0 at the top gain nothing, and have no precision.

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cll.judging import baselines
+from cll.judging.ranking import sweep
 from cll.values import INSTANT
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -127,3 +128,20 @@ def test_a_column_that_is_missing_when_things_fail_is_found():
 def test_a_columns_area_is_that_of_its_better_direction():
     rows = train(free=[2.0, 7, 9, 8, 6, 5])
     assert baselines.column_areas(rows, ["free"]) == {"free": 0.75}
+
+
+COLUMN = st.lists(
+    st.tuples(st.sampled_from([0.0, 1.0, 2.0, np.nan, np.inf, -np.inf]), st.booleans()), min_size=1
+)
+
+
+@given(COLUMN)
+def test_a_column_against_itself_is_the_column_of_the_other_sign(rows):
+    values, labels = (list(part) for part in zip(*rows, strict=True))
+    frame = pl.DataFrame({"x": values, "label": [int(label) for label in labels]})
+    turned = frame.with_columns(x=-pl.col("x"))
+    _, against = baselines._ranked(frame, "x")
+    (own, _), weight = baselines._ranked(turned, "x"), np.ones(len(values))
+    assert against.p.tolist() == own.p.tolist()
+    for got, wanted in zip(sweep(against, weight), sweep(own, weight), strict=True):
+        assert got.tolist() == wanted.tolist()

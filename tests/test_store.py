@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import polars as pl
 import pytest
 
@@ -102,3 +104,19 @@ def test_the_same_frame_is_the_same_parquet(tmp_path):
     store.write_frame(tmp_path / "a", frame)
     store.write_frame(tmp_path / "b", frame)
     assert store.sha256(tmp_path / "a") == store.sha256(tmp_path / "b")
+
+
+def test_a_small_frame_comes_back_as_it_was_whatever_its_names_look_like(tmp_path):
+    times = [datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 1, 2, 3, 456, tzinfo=UTC), None]
+    frame = pl.DataFrame(
+        {
+            "entity": ["007", "2026-01-01", "x"],
+            "time": pl.Series(times, dtype=pl.Datetime("us", "UTC")),
+            "probability": [1.0, 0.5, None],
+            "kind": [None, "5", "true"],
+        }
+    )
+    store.write_csv(tmp_path / "x.csv", frame)
+    assert store.read_csv(tmp_path / "x.csv").equals(frame)
+    store.write_csv(tmp_path / "x.csv", frame.clear())
+    assert store.read_csv(tmp_path / "x.csv").schema["time"] == frame.schema["time"]

@@ -196,7 +196,7 @@ def _svg(chart: Any, name: str, data: Mapping[str, Any] | None = None) -> str:
     config = {"aria": False, "background": "transparent", "font": "Liberation Sans", "axis": axis}
     title = {"color": text, "fontSize": 12, "fontWeight": "normal"}
     drawn = chart.configure(**config).configure_view(stroke=None).configure_title(**title)
-    spec = drawn.to_dict()
+    spec = drawn.to_dict(validate=False)  # as each part was when it was made
     # Data by name, since Altair copies and checks what stands inline many times over.
     spec["datasets"] = spec.get("datasets", {}) | dict(data or {})
     version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])

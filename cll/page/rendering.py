@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from jinja2.filters import do_mark_safe
 
 CELL_WIDTH = 200  # characters of a user's text that are shown
@@ -31,8 +31,13 @@ _NAMES = {
 
 def render(template: str, facts: Mapping[str, Any]) -> str:
     """Fill `template`, a file of this package: HTML if it is named so, else Markdown."""
-    text = files("cll.page").joinpath(template).read_text(encoding="utf-8")
-    return _environment(html=template.endswith(".html")).from_string(text).render(facts)
+    return _template(template).render(facts)
+
+
+@functools.cache
+def _template(name: str) -> Template:
+    text = files("cll.page").joinpath(name).read_text(encoding="utf-8")
+    return _environment(html=name.endswith(".html")).from_string(text)
 
 
 def clean(text: str) -> str:

@@ -34,6 +34,23 @@ class Dataset:
         return Matrix(self.X[mask], y, self.names)
 
 
+_LAST: dict[str, Dataset] = {}  # one at most, by what it follows from
+
+
+def shared(ws: Workspace, tree: Tree, world: config.World) -> Dataset:
+    """Load, or return what this process loaded last where it follows from the same.
+
+    For stages and jobs that come one after another in one process; nobody changes the rows.
+    """
+    folders = [store.sha256(one / store.MANIFEST) for one in (ws.signals, ws.features)]
+    config_of = [tree["label"], tree["split"], tree["choices"]["label"], tree["seed"]]
+    follows_from = store.digest([folders, config_of, world.as_of.isoformat()])
+    if follows_from not in _LAST:
+        _LAST.clear()  # before the next one is there: memory for both may lack
+        _LAST[follows_from] = load(ws, tree, world)
+    return _LAST[follows_from]
+
+
 def load(ws: Workspace, tree: Tree, world: config.World) -> Dataset:
     """Join signals, features and labels, and split them."""
     has = columns(ws)

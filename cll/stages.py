@@ -69,7 +69,7 @@ def train(
     from cll import artifact, shelf  # noqa: PLC0415  what this stage alone uses
     from cll import train as step  # noqa: PLC0415  what this stage alone uses
 
-    rows = dataset.load(ws, tree, world)
+    rows = dataset.shared(ws, tree, world)
     kept = shelf.Shelf(ws.cache / "store")
     learnt = replace(rows.matrix(rows.split.train), keep=kept.keep)
     held = rows.matrix(rows.split.holdout)
@@ -121,7 +121,7 @@ def evaluate(ws: Workspace, tree: Tree, world: config.World) -> None:
     from cll import artifact  # noqa: PLC0415  what this stage alone uses
     from cll import evaluate as step  # noqa: PLC0415  what this stage alone uses
 
-    data = dataset.load(ws, tree, world)
+    data = dataset.shared(ws, tree, world)
     held = data.matrix(data.split.holdout)
     models = {"candidate": artifact.load(ws.candidate)}
     if world.champion != "none":

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from datetime import timedelta
+
 import numpy as np
 import polars as pl
 import pytest
@@ -27,6 +30,23 @@ def copy(fleet, tmp_path):
 def load(ws, **changed):
     tree = yaml.safe_load(ws.resolved.read_text())
     return dataset.load(ws, {**tree, **changed}, config.load_world(ws.root / "world.yaml"))
+
+
+def test_stages_of_one_process_share_what_follows_from_the_same(copy):
+    tree = yaml.safe_load(copy.resolved.read_text())
+    world = config.load_world(copy.root / "world.yaml")
+    first = dataset.shared(copy, tree, world)
+    assert dataset.shared(copy, {**tree, "estimator": {}}, world) is first
+    assert first.X.tobytes() == load(copy).X.tobytes()
+    later = replace(world, as_of=world.as_of + timedelta(hours=1))
+    split = {**tree, "split": {**tree["split"], "holdout": 0.4}}
+    for other in ((tree, later), (split, world), ({**tree, "seed": 9}, world)):
+        assert dataset.shared(copy, *other) is not first
+    first = dataset.shared(copy, tree, world)
+    manifest = store.read_checked(copy.features / store.MANIFEST)
+    facts = {**manifest["facts"], "changed": True}
+    store.write_manifest(copy.features, manifest["key"], facts, manifest["files"])
+    assert dataset.shared(copy, tree, world) is not first
 
 
 def test_features_of_other_signals_are_refused(copy):

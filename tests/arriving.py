@@ -163,15 +163,15 @@ def account(files, as_of, known):
                 quarantined.add(place)
                 continue
             told = {"on_time": record.time, "told": record.time + record.delay}
-            told_at = told.get(known, one.arrived)
-            since = max(told_at, record.time)
+            # Neither a row nor its outcome is known before it happened.
+            since = max(told.get(known, one.arrived), record.time)
             day = record.time.date().isoformat()
             days[day].add((place, record, since))
             if since > as_of:
                 pending += 1
                 waiting.add(day)
             else:
-                groups[record.entity, record.time].append((record, since, told_at, place))
+                groups[record.entity, record.time].append((record, since, place))
     kept, conflicts = {}, set()
     for key, rows in groups.items():
         kept[key], lost = _settle(rows)
@@ -193,10 +193,10 @@ def _settle(rows):
         outcomes = {row[0].failed for row in group} - {None} or {None}
         for failed in outcomes:
             saying = [row for row in group if row[0].failed == failed]
-            told_at, place = min((row[2], row[3]) for row in saying)
+            told_at, place = min((row[1], row[2]) for row in saying)
             told_at = None if failed is None else told_at
             if failed is None:
-                place = min(row[3] for row in saying)
+                place = min(row[2] for row in saying)
             order = (since, *((x is None, x or 0) for x in (_seconds(told_at), failed, cpu)))
             variants.append((order, (cpu, failed, since, told_at), place))
     variants.sort()

@@ -58,10 +58,14 @@ def write(folder: Path, rows: int) -> None:
 
 
 def cll(folder: Path, kind: str) -> Iterator[pl.DataFrame]:
-    """Read a day and what its windows reach back to, and make the day's features."""
+    """Read a day and what its windows reach back to, and make its features, some entities at a time.
+
+    So does the featurize stage where a day has more rows than `ingest.bucket_rows` allows.
+    """
     sys.path.insert(0, str(table.ROOT))
     from cll.features.windows import Windows  # noqa: PLC0415  the others don't pay for it
-    from cll.values import INCIDENTS  # noqa: PLC0415
+    from cll.featurize import featurize  # noqa: PLC0415
+    from cll.values import INCIDENTS, Columns  # noqa: PLC0415
 
     features = Windows(
         value=False,
@@ -77,12 +81,13 @@ def cll(folder: Path, kind: str) -> Iterator[pl.DataFrame]:
         since = START + timedelta(days=day)
         files = [folder / f"{d}.parquet" for d in (day - 1, day) if d >= 0]
         seen = pl.scan_parquet(files).filter(pl.col("time") >= since - features.lookback)
-        signals = seen.sort("entity", "time", maintain_order=True).collect()
-        made = features(signals, COLUMNS, pl.DataFrame(schema=INCIDENTS))  # type: ignore[arg-type]
-        del signals  # a day is let go before the next is read
-        made = made.filter(pl.col("time") >= since)
-        yield made
-        del made
+        ordered = seen.sort("entity", "time", maintain_order=True)
+        told = (Columns(numeric=COLUMNS), pl.DataFrame(schema=INCIDENTS))
+        signals = ordered.collect()
+        middle = signals["entity"].search_sorted(signals["entity"][signals.height // 2])
+        for part in (signals[:middle], signals[middle:]):
+            yield featurize(part, features, *told, since)
+        del signals, part  # a day is let go before the next is read
 
 
 def polars(folder: Path, kind: str) -> Iterator[pl.DataFrame]:
@@ -161,7 +166,8 @@ def contend(name: str, kind: str, folder: Path) -> None:
     for made in CONTENDERS[name](folder, kind):
         for column in made.columns[2:]:  # one by one: a whole copy would be the peak
             total += float(made[column].fill_nan(None).cast(pl.Float64).sum())
-        kept.append(made.filter(pl.col("entity").is_in(sampled)))
+        # By number: what is filtered may hold on to the frame that it is a part of.
+        kept.append(made[made["entity"].is_in(sampled).arg_true()])
         del made
     figures = {
         "wall_s": time.perf_counter() - wall,

@@ -96,9 +96,11 @@ class _Work:
                     yield date, number, frame
             return
         files = [self.signals.files[day] for day in reach]
-        rows = pl.concat(store.read_sealed(self.signals.folder, one) for one in files)
-        since = store.midnight(stretch[0])
-        frame = step.featurize(rows, self.feature_set, self.columns, self.incidents, since)
+        told = (self.feature_set, self.columns, self.incidents, store.midnight(stretch[0]))
+        # Held by nobody else, what is beyond the lookback can be let go.
+        frame = step.featurize(
+            pl.concat(store.read_sealed(self.signals.folder, one) for one in files), *told
+        )
         for key, of_day in frame.group_by(pl.col("time").dt.date(), maintain_order=True):
             yield str(key[0]), 0, of_day
 

@@ -35,14 +35,22 @@ def featurize(
     refuse_labels(feature_set, columns)
     usable = [name for name in columns.numeric if not _is_label(name, columns)]
     shown = [*SIGNAL_KEYS, *usable, OUTCOME, OUTCOME_KNOWN_AT, GROUP]
-    seen = signals.filter(pl.col("time") >= since - feature_set.lookback).select(
+    signals = _reached(signals, since - feature_set.lookback).select(
         name for name in shown if name in signals.columns
     )
-    if not _in_order(seen["entity"], seen["time"]):
-        seen = seen.sort("entity", "time", maintain_order=True)
-    features = feature_set(seen, usable, incidents)
-    _refuse_other_rows(features, seen)
+    if not _in_order(signals["entity"], signals["time"]):
+        signals = signals.sort("entity", "time", maintain_order=True)
+    features = feature_set(signals, usable, incidents)
+    _refuse_other_rows(features, signals)
     return features.filter(pl.col("time") >= since)
+
+
+def _reached(signals: pl.DataFrame, first: datetime) -> pl.DataFrame:
+    """Take the rows from `first` on; where that is all, without a copy."""
+    earliest = signals["time"].min()
+    if earliest is None or earliest >= first:  # type: ignore[operator]
+        return signals
+    return signals.filter(pl.col("time") >= first)
 
 
 def _in_order(entity: pl.Series, time: pl.Series) -> bool:

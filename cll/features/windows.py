@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from annotated_types import Ge
 
 from cll.values import Duration, Features, Floats, config_error, format_duration
@@ -119,8 +120,7 @@ class Windows:
         if self.past_outcomes.asked:
             told = partial(history.anew, *history.outcomes(signals), self.past_outcomes)
             visible.mend(found, sight, self.past_outcomes.lookback, told)
-        made = [pl.Series(name, found.pop(name)) for name in list(found)]  # frees what is copied
-        return signals.select("entity", "time", *made)
+        return signals.select("entity", "time", *(_column(*one) for one in found.items()))
 
     def _shown(self, raw: Mapping[str, Floats], rows: Rows) -> dict[str, Floats]:
         return inputs.shown(raw, rows, self.past_only, rolling.microseconds(self.max_age))
@@ -194,6 +194,12 @@ class Windows:
             yield "hours_since_incident", history.hours_since_incident(signals, incidents)
         if self.past_outcomes.asked:
             yield from history.named(rows, *history.outcomes(signals), self.past_outcomes)
+
+
+def _column(name: str, values: Features) -> pl.Series:
+    """Take the values as they lie in memory, where Polars would copy an array of NumPy's."""
+    laid = pa.py_buffer(np.ascontiguousarray(values))
+    return pl.Series(name, pa.Array.from_buffers(pa.float32(), len(values), [None, laid]))
 
 
 def _keep(named: Named, found: dict[str, Features]) -> None:

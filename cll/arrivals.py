@@ -147,7 +147,7 @@ def _refuse_vanished(
 
 def _arrived(file: str, looked: Survey, chain: Sequence[Arrival]) -> Arrived:
     def since(cut: Cut) -> datetime:
-        return min(one.as_of for one in chain if one.size >= cut.stop)
+        return next(one.as_of for one in chain if one.size >= cut.stop)
 
     parts = (Part(c.start, c.stop, c.row, c.sha256, since(c)) for c in looked.cuts)
     return Arrived(file, looked.sha256, tuple(parts), looked.torn)

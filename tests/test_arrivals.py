@@ -255,3 +255,10 @@ def test_the_logs_of_two_branches_merge_into_one_that_knows_who_saw_it_first(pla
     a, b = see(place, DAY3).files
     assert [(part.stop, part.as_of) for part in a.parts] == [(9, DAY2), (18, DAY3)]
     assert [(part.stop, part.as_of) for part in b.parts] == [(9, DAY3)]
+
+
+def test_a_file_that_grew_after_as_of_was_moved_back_keeps_what_was_known_of_it(place):
+    write(place, LINE)
+    see(place, DAY3)
+    write(place, LINE + LINE)
+    assert parts(place, DAY1) == [(0, 9, DAY3), (9, 18, DAY1)]

@@ -191,7 +191,7 @@ def test_jobs_of_a_sweep_and_the_pipeline_bin_once_and_give_the_same_model(made,
     folder = tmp_path / "copy"
     shutil.copytree(made[0], folder)
     leaves = "estimator.num_leaves=15,7"
-    said = small.cll(folder, "run", "-m", *TREES, leaves, "estimator.min_data_in_leaf=20,50")
+    said = small.cll(folder, "run", "-m", HERE, *TREES, leaves, "estimator.min_data_in_leaf=20,50")
     (_, nothing), *others = binned(said.err)
     assert nothing == 0
     assert others == [(0, 9)] * 3

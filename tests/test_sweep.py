@@ -70,7 +70,7 @@ def test_the_leaderboard_ends_the_sweep_and_stands_beside_it(swept):
     rows = list(csv.DictReader((sweep / "leaderboard.csv").read_text().splitlines()))
     assert [row["rank"] for row in rows] == ["1", "2", "", ""]
     assert {row["seed"] for row in rows[:2]} == {"0", "1"}
-    assert all(float(row["seconds"]) > 0 for row in rows)
+    assert all(float(row["seconds"]) > 0 for row in rows[:2])
     assert all("unknown key" in row["says"] for row in rows[2:])
     again = subprocess.run(
         command("leaderboard", str(sweep)),

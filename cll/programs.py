@@ -1,0 +1,66 @@
+"""git and DVC, run as programs of their own; what they refuse becomes one line."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cll.errors import Unavailable
+
+WIDTH = "1000"  # columns, so that no line is cut
+
+
+def for_child() -> dict[str, str]:
+    """Return the environment of a DVC whose stages find this Python where they say `python`."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, "PATH": path}
+
+
+def dvc(root: Path, *words: str) -> str:
+    """Run DVC; return what it says."""
+    return _checked(root, [sys.executable, "-m", "dvc"], ["dvc", *words]).decode(errors="replace")
+
+
+def git(root: Path, *words: str) -> str:
+    """Run git; return what it says, without the last line's end."""
+    return git_bytes(root, *words).decode(errors="replace").rstrip("\n")
+
+
+def git_bytes(root: Path, *words: str, given: bytes | None = None) -> bytes:
+    return _checked(root, ["git"], ["git", *words], given)
+
+
+def git_knows(root: Path, *words: str) -> bool:
+    """Tell whether git answers a question with yes."""
+    return _run(root, ["git", *words]).returncode == 0
+
+
+def _checked(
+    root: Path, program: Sequence[str], words: Sequence[str], given: bytes | None = None
+) -> bytes:
+    done = _run(root, [*program, *words[1:]], given)
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no word"]
+        found = [one for one in lines if one.startswith(("ERROR: ", "fatal: ", "error: "))]
+        told = (found or lines[-1:])[0].partition(": ")[2] if found else lines[-1]
+        shown = " ".join(words[:4])
+        raise Unavailable(f"`{shown}` failed: {told.rstrip('.')}; run it to see more.")
+    return done.stdout
+
+
+def _run(
+    root: Path, command: Sequence[str], given: bytes | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(  # noqa: S603  our own arguments
+            command,
+            cwd=root,
+            env={**for_child(), "COLUMNS": WIDTH, "LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"},
+            input=given,
+            stdin=subprocess.DEVNULL if given is None else None,
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise Unavailable(f"{command[0]}: no such program; install it.") from None

@@ -1,0 +1,30 @@
+"""world.yaml, edited as a person would: one value, and not a comment is lost."""
+
+import re
+from pathlib import Path
+
+from cll import config, store
+from cll.errors import ConfigError
+
+
+def put(path: Path, key: str, value: str) -> None:
+    """Set one key of world.yaml that is there already; the rest of the text stays as it is."""
+    config.load_world(path)
+    text = path.read_text(encoding="utf-8")
+    written, count = re.subn(
+        rf"(?m)^({re.escape(key)}:[ \t]*)(\"[^\"\n]*\"|'[^'\n]*'|[^\s#]+)",
+        lambda found: found[1] + _quoted(found[2], value),
+        text,
+    )
+    if count != 1:
+        raise ConfigError(f"{path}: {key}: no such line; write `{key}: ...` at its beginning.")
+    if written != text:
+        store.write_bytes(path, written.encode())
+        config.load_world(path)
+
+
+def _quoted(before: str, value: str) -> str:
+    """Quote as before, and an id of digits alone in any case: YAML would take it for a number."""
+    if before[0] in "\"'":
+        return f"{before[0]}{value}{before[0]}"
+    return value if re.fullmatch(r"[a-z]+", value) else f'"{value}"'

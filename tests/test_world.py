@@ -1,0 +1,47 @@
+import pytest
+
+from cll import world
+from cll.errors import ConfigError
+
+TEXT = """\
+# What is known now.
+as_of: "2026-01-31T00:00:00Z" # quoted
+champion: none             # model_id of the model in force
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    found = tmp_path / "world.yaml"
+    found.write_text(TEXT)
+    return found
+
+
+def test_one_value_changes_and_every_comment_stays(path):
+    world.put(path, "champion", "ca70c3d02efae2fd")
+    world.put(path, "as_of", "2026-02-01T00:00:00Z")
+    assert path.read_text() == (
+        "# What is known now.\n"
+        'as_of: "2026-02-01T00:00:00Z" # quoted\n'
+        'champion: "ca70c3d02efae2fd"             # model_id of the model in force\n'
+    )
+    world.put(path, "champion", "none")
+    assert 'champion: "none"   ' in path.read_text()
+
+
+@pytest.mark.parametrize("model_id", ["1234567890123456", "12345e6789012345"])
+def test_an_id_that_yaml_would_take_for_a_number_stays_an_id(path, model_id):
+    world.put(path, "champion", model_id)
+    assert world.config.load_world(path).champion == model_id
+
+
+def test_the_same_value_writes_nothing(path):
+    before = path.stat().st_mtime_ns
+    world.put(path, "champion", "none")
+    assert path.stat().st_mtime_ns == before
+
+
+def test_a_key_that_is_not_there_is_told(path):
+    path.write_text('as_of: "2026-01-31T00:00:00Z"\n')
+    with pytest.raises(ConfigError, match=r"world\.yaml: champion: no such line; write"):
+        world.put(path, "champion", "none")

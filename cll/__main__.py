@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cll import change, conflict, upkeep
+from cll import change, conflict, inforce, upkeep
 from cll.errors import CllError, of_the_system
 from cll.progress import QUIET_VARIABLE
 
@@ -142,6 +142,7 @@ def export(
 
 change.register(app)
 upkeep.register(app)
+inforce.register(app)
 
 
 def main() -> NoReturn:

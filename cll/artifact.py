@@ -128,7 +128,7 @@ def load(folder: Path, wanted: str | None = None) -> Predictor:
 
     `wanted` is the model_id that the ledger or world.yaml names, where one does.
     """
-    files = _verified(folder)
+    files = verified(folder)
     where = folder / MODEL
     if MODEL not in files:
         raise SecurityRefusal(f"{where}: not there; make or fetch the model again.")
@@ -179,7 +179,7 @@ def _parse(data: bytes, where: Path) -> tuple[Form, dict[str, Any]]:
         raise SecurityRefusal(f"{where}: {key}: {first['msg']}; not a model of ours.") from None
 
 
-def _verified(folder: Path) -> dict[str, bytes]:
+def verified(folder: Path) -> dict[str, bytes]:
     """Return the folder's files, by name, after each was found to be what SHA256SUMS says."""
     if not folder.is_dir():
         raise Unavailable(f"{folder}: no model is there; run `dvc repro`, or `dvc pull` for one.")

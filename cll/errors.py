@@ -37,6 +37,18 @@ class Unavailable(CllError):  # noqa: N818  the design's word for it
     exit_code = 6
 
 
+class Rejected(CllError):  # noqa: N818  the gate's word for it
+    """The gate says no, so nothing is released."""
+
+    exit_code = 10
+
+
+class Undecided(CllError):  # noqa: N818  no error of anyone's
+    """The gate has not enough evidence, so nothing is released."""
+
+    exit_code = 11
+
+
 class Stopped(CllError):  # noqa: N818  no error of anyone's
     """A job was ended early, since others were better at the same point."""
 

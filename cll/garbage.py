@@ -26,6 +26,7 @@ _LEFT_OVERS = (
     "data/*/*/.*.tmp",
     "models/*/.*.tmp",
     "registry/.*.tmp",
+    "registry/models/.*.tmp",
     "reports/.*.tmp",
     ".*.tmp",
 )

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -149,6 +150,11 @@ def evaluate(ws: Workspace, tree: Tree, world: config.World) -> None:
 
 def gate(ws: Workspace, tree: Tree, world: config.World) -> None:
     """Decide; a verdict is a result, so a rejected candidate fails no stage."""
+    store.write_json(ws.reports / "verdict.json", judge(ws, tree, world))
+
+
+def judge(ws: Workspace, tree: Tree, world: config.World) -> dict[str, Any]:
+    """Return the verdict as verdict.json has it."""
     from cll import gate as step  # noqa: PLC0415  what this stage alone uses
 
     model = store.read_json(ws.candidate / "model.json")
@@ -158,8 +164,7 @@ def gate(ws: Workspace, tree: Tree, world: config.World) -> None:
     )
     metrics = store.read_json(ws.results / "metrics.json")
     settings = config.build("gate", tree["gate"])
-    verdict = step.decide(metrics, settings, candidate, world.champion)
-    store.write_json(ws.reports / "verdict.json", step.as_json(verdict))
+    return step.as_json(step.decide(metrics, settings, candidate, world.champion))
 
 
 def report(ws: Workspace, tree: Tree, world: config.World) -> None:

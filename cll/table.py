@@ -4,7 +4,6 @@ A project's own verdict counts only where DVC knows of no change since.
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from cll import config, progress, store
 from cll.errors import CllError, ConfigError, DataRefused, Unavailable
+from cll.programs import for_child as for_child  # noqa: PLC0414  asked for here as well
 from cll.values import RECORDS
 from cll.workspace import Workspace
 
@@ -25,6 +25,7 @@ EXIT_CODES = {"promote": 0, "reject": 10, "not enough evidence": 11}
 SIMULATED = "source   simulated: the source's folder is missing (fallback)"
 # A clone without DVC's cache lacks what is large; what it has says whether the verdict holds.
 _ABSENT = {"deleted", "not in cache"}
+_RELEASED = "registry/models/"
 
 
 def show(folder: Path, console: Console | None = None, title: str = "") -> None:
@@ -39,7 +40,7 @@ def show(folder: Path, console: Console | None = None, title: str = "") -> None:
     console.print(_metrics(metrics))
     for line in _facts(metrics):
         _print(console, line)
-    _print_verdict(console, _verdict(ws))
+    _print_verdict(console, read_verdict(ws))
     _print(console, f"model    {near(ws.candidate)}")
     _print(console, f"report   {near(ws.reports / 'report.html')}")
     _print(console, f"metrics  {near(folder / 'metrics.json')}")
@@ -57,7 +58,7 @@ def verdict(folder: Path, console: Console | None = None) -> int:
     Raises the refusal or change since which it is not the verdict of the project as it stands.
     """
     ws = Workspace(folder)
-    found = _verdict(ws)
+    found = read_verdict(ws)
     if why := stale(ws):
         raise why
     _print_verdict(console or own_console(), found)
@@ -72,7 +73,7 @@ def stale(ws: Workspace) -> CllError | None:
     for stage, why in _due(ws.root, changes).items():
         return ConfigError(f"{stage}: {why} since the verdict; run `dvc repro`.")
     form = ws.candidate / "model.json"
-    if form.is_file() and store.read_json(form)["model_id"] != _verdict(ws)["model_id"]:
+    if form.is_file() and store.read_json(form)["model_id"] != read_verdict(ws)["model_id"]:
         return ConfigError(f"{form}: is not the model of reports/verdict.json; run `dvc repro`.")
     return None
 
@@ -102,12 +103,6 @@ def _in_git(root: Path) -> set[str]:
     options = {name: o for out in made if isinstance(out, Mapping) for name, o in out.items()}
     uncached = {name for name, o in options.items() if o and o.get("cache") is False}
     return uncached | {dep for dep in deps if Path(dep).parts[0] in {"cll", "conf"}}
-
-
-def for_child() -> dict[str, str]:
-    """Return the environment of a DVC whose stages find this Python where they say `python`."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    return {**os.environ, "PATH": path}
 
 
 def near(path: Path) -> Path:
@@ -156,6 +151,8 @@ def _status(folder: Path) -> Mapping[str, Any]:
 def _changes(status: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield stage, path and what became of it."""
     for stage, entries in status.items():
+        if stage.startswith(_RELEASED):  # no stage reads these without a check of its own
+            continue
         for entry in entries:
             if not isinstance(entry, Mapping):  # "changed command"
                 yield stage, str(entry).removeprefix("changed "), "changed"
@@ -179,7 +176,8 @@ def _refused(ws: Workspace) -> CllError | None:
     return error
 
 
-def _verdict(ws: Workspace) -> Mapping[str, Any]:
+def read_verdict(ws: Workspace) -> Mapping[str, Any]:
+    """Read the gate's answer, whether or not it still holds."""
     path = ws.reports / "verdict.json"
     found = store.read_json(path)
     if not isinstance(found, Mapping) or found.get("answer") not in EXIT_CODES:

@@ -1,0 +1,161 @@
+"""Releases and rollbacks: the model laid down, an entry appended, and the commit that holds both.
+
+In that order, so that what breaks off between leaves nothing half in force: an entry counts once
+it is committed, and the next command commits one that was left behind.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cll import artifact, chain, guard, history, ledger, query, release, registered, stages, store, table
+from cll.chain import Bump, Entry, Judged
+from cll.errors import ConfigError, SecurityRefusal, Unavailable
+from cll.values import format_instant
+from cll.workspace import Workspace, load_tree, load_world
+
+
+def new(root: Path, *, why: str | None, bump: Bump, bootstrap: bool) -> tuple[Entry, str]:
+    """Release the candidate; return its entry, and a sentence on what was done."""
+    with guard.only_one(root):
+        history.ready(root)
+        entries = ledger.begun(root, bootstrap=bootstrap and not ledger.pending(root))
+        if finished := _finish(root, entries):
+            if finished.kind == "release":
+                return finished, f"{finished}: committed now; it had been broken off."
+            entries = ledger.read(root)
+        return _release(root, entries, _sentence(why or release.BY_THE_GATE), bump)
+
+
+def back(root: Path, version: str | None, *, why: str) -> tuple[Entry, str]:
+    """Put an earlier version in force again; return the entry, and a sentence on it."""
+    with guard.only_one(root):
+        history.ready(root)
+        entries = ledger.begun(root, bootstrap=False)
+        if (finished := _finish(root, entries)) and finished.kind == "rollback":
+            return finished, f"{finished}: committed now; it had been broken off."
+        target = chain.released(entries, version) if version else chain.one_before(entries)
+        if target.model_id == chain.in_force(entries):
+            return target, f"{target} is in force already."
+        _fetch(root, target)
+        registered.intact(root, target)
+        _ask(root, target)
+        entry = replace(
+            target,
+            kind="rollback",
+            champion_before=chain.in_force(entries),
+            before=chain.tip(entries),
+            why=_sentence(why),
+            **_now(root),
+        )
+        return entry, _commit(root, entries, entry)
+
+
+def _release(root: Path, entries: Sequence[Entry], why: str, bump: Bump) -> tuple[Entry, str]:
+    ws = Workspace(root)
+    world = load_world(ws)
+    verdict = _verdict(ws)
+    predictor = artifact.load(ws.candidate)
+    release.refuse_unfit(verdict, predictor.model_id, entries, world.champion)
+    if predictor.model_id == chain.in_force(entries):
+        same = chain.released(entries, predictor.model_id)
+        return same, f"{same} is in force already; nothing to release."
+    files = registered.files_of(ws.candidate)
+    told = query.known(ws, predictor)
+    folder = registered.place(root, files, predictor.model_id)
+    store.write_bytes(registered.known(root, predictor.model_id), told)
+    query.check(ws, folder, registered.known(root, predictor.model_id))
+    registered.track(root, predictor.model_id)
+    entry = Entry(
+        kind="release",
+        version=chain.next_version(entries, bump),
+        model_id=predictor.model_id,
+        sums=hashlib.sha256(files[artifact.SUMS]).hexdigest(),
+        known=hashlib.sha256(told).hexdigest(),
+        verdict=Judged("promote", store.sha256(ws.reports / "verdict.json")),
+        champion_before=chain.in_force(entries) if entries else world.champion,
+        why=why,
+        before=chain.tip(entries),
+        **_now(root),
+    )
+    return entry, _commit(root, entries, entry)
+
+
+def _verdict(ws: Workspace) -> dict[str, Any]:
+    """Read the verdict, if it is the one that the gate gives on what is there now."""
+    found = dict(table.read_verdict(ws))
+    if why := table.stale(ws):
+        raise why
+    again = stages.judge(ws, load_tree(ws), load_world(ws))
+    if found != again:
+        raise SecurityRefusal(
+            f"{ws.reports / 'verdict.json'}: not what the gate says of metrics.json; run"
+            " `dvc repro --force gate`."
+        )
+    return found
+
+
+def _sentence(why: str) -> str:
+    told = " ".join(why.split())
+    if not told:
+        raise ConfigError("--why: say in a sentence why; it stands in the ledger for good.")
+    return told
+
+
+def _now(root: Path) -> dict[str, Any]:
+    return {
+        "revision": history.head(root),
+        "as_of": format_instant(load_world(Workspace(root)).as_of),
+        "instant": format_instant(datetime.now(UTC).replace(microsecond=0)),
+    }
+
+
+def _fetch(root: Path, entry: Entry) -> None:
+    """Take the model out of DVC's cache, or say how to get it there."""
+    if not registered.folder(root, entry.model_id).is_dir():
+        note = registered.tracked(root, entry.model_id).relative_to(root)
+        try:
+            registered.checkout(root, entry.model_id)
+        except Unavailable:
+            raise Unavailable(f"{entry}: its files are not here; `dvc pull {note}`.") from None
+
+
+def _ask(root: Path, entry: Entry) -> None:
+    folder, told = registered.folder(root, entry.model_id), registered.known(root, entry.model_id)
+    query.check(Workspace(root), folder, told)
+
+
+def _commit(root: Path, entries: Sequence[Entry], entry: Entry) -> str:
+    """Append the entry, and commit it with all that belongs to it."""
+    ledger.append(root, entry)
+    return _committed(root, entries, entry)
+
+
+def _committed(root: Path, entries: Sequence[Entry], entry: Entry) -> str:
+    ws = Workspace(root)
+    verdict = table.read_verdict(ws) if entry.kind == "release" else None
+    commit = history.commit(root, release.message(entry, entries, verdict))
+    what = "released" if entry.kind == "release" else "in force again"
+    return f"{entry} is {what} from the next tick on: commit {commit[:12]}."
+
+
+def _finish(root: Path, entries: Sequence[Entry]) -> Entry | None:
+    """Commit an entry that an earlier command appended before it was stopped."""
+    left = ledger.pending(root)
+    if not left:
+        return None
+    entry, before = left[-1], entries[: -len(left)]
+    way = f"take it back: `git checkout HEAD -- {chain.PATH}`"
+    if not before:
+        way = f"take it back: `rm {chain.PATH}`"
+    if len(left) > 1 or entry.revision != history.head(root):
+        raise SecurityRefusal(f"{chain.PATH}: {entry} was not appended by `cll` here; {way}.")
+    registered.intact(root, entry)
+    found = store.sha256(root / "reports" / "verdict.json") if entry.kind == "release" else None
+    if found not in {None, entry.verdict.sha256}:
+        raise SecurityRefusal(f"{chain.PATH}: {entry} is not what the verdict is on; {way}.")
+    _committed(root, before, entry)
+    return entry

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from cll import arrivals, artifact, config, progress, store
+from cll import admission, arrivals, artifact, config, progress, store
 from cll.artifact import Predictor
 from cll.errors import ConfigError, DataRefused, Unavailable
 from cll.featurize import featurize
@@ -78,8 +78,11 @@ def export_onnx(ws: Workspace, out: Path, model: str) -> None:
 
 
 def _load(ws: Workspace, model: str) -> Predictor:
-    wanted = load_world(ws).champion if model == "champion" else None
-    return artifact.load(ws.model(model), wanted)
+    if model != "champion":
+        return artifact.load(ws.model(model))
+    wanted, folder = load_world(ws).champion, ws.model(model)
+    admission.refuse_unreleased(ws.root, folder, wanted)
+    return artifact.load(folder, wanted)
 
 
 def _scores(

@@ -119,13 +119,15 @@ def _lineage(ws: Workspace, tree: Tree, taught: pl.DataFrame) -> Lineage:
 
 def evaluate(ws: Workspace, tree: Tree, world: config.World) -> None:
     """Judge candidate and champion on the holdout; write metrics.json and the plots' data."""
-    from cll import artifact  # noqa: PLC0415  what this stage alone uses
+    from cll import admission, artifact  # noqa: PLC0415  what this stage alone uses
     from cll import evaluate as step  # noqa: PLC0415  what this stage alone uses
 
     data = dataset.shared(ws, tree, world)
     held = data.matrix(data.split.holdout)
     models = {"candidate": artifact.load(ws.candidate)}
     if world.champion != "none":
+        if ws.out is None:  # a run apart may try what it likes
+            admission.refuse_unreleased(ws.root, ws.model("champion"), world.champion)
         models["champion"] = artifact.load(ws.model("champion"), world.champion)
     rows = data.rows
     for name, model in models.items():

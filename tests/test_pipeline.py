@@ -19,6 +19,7 @@ WIRING = (
     "dataset",
 )  # modules of functions that call each other by name
 LAZY = {
+    "admission",
     "intake",
     "derive",
     "train",

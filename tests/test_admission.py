@@ -1,0 +1,42 @@
+import shutil
+
+import pytest
+
+from cll import chain, ledger, shelf, stages, world
+from cll.errors import SecurityRefusal
+from cll.workspace import load_tree, load_world
+from tests import released
+
+
+@pytest.fixture
+def ws(tmp_path_factory, tmp_path):
+    return released.copied(released.twice(tmp_path_factory), tmp_path / "project")
+
+
+def evaluate(ws, champion):
+    world.put(ws.root / "world.yaml", "champion", champion)
+    stages.evaluate(ws, load_tree(ws), load_world(ws))
+
+
+def test_a_released_champion_is_judged(ws):
+    evaluate(ws, ledger.champion(ws.root))
+
+
+def test_a_model_that_was_never_released_is_no_champion(ws):
+    first, second = ledger.read(ws.root)
+    path = ws.root / chain.PATH
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    with pytest.raises(SecurityRefusal, match=f"champion={second.model_id} was never released"):
+        evaluate(ws, second.model_id)
+    said = released.cll(ws.root, "predict", "metrics.json", "--out", "a.csv", "--model", "champion")
+    assert said.code == 4
+    assert f"champion={second.model_id} was never released" in said.err
+    evaluate(ws, first.model_id)
+
+
+def test_files_of_another_model_are_no_champion(ws):
+    first, second = ledger.read(ws.root)
+    shutil.rmtree(shelf.folder(ws.root, second.model_id))
+    shutil.copytree(shelf.folder(ws.root, first.model_id), shelf.folder(ws.root, second.model_id))
+    with pytest.raises(SecurityRefusal, match=r"not the files that v1\.1\.0 was released with"):
+        evaluate(ws, second.model_id)

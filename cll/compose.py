@@ -74,6 +74,12 @@ def _refuse_unknown_metrics(tree: Mapping[str, Any]) -> None:
                 raise ConfigError(
                     f"{key}={name}: not a metric that is chosen; {_hint(name, known)}"
                 )
+    by_slice, paired = gate.get("slices"), tree["evaluate"]["slice_paired"]
+    if by_slice and by_slice["metric"] not in paired:
+        raise ConfigError(
+            f"gate.slices.metric={by_slice['metric']}: evaluate.slice_paired lacks it, so no slice"
+            " has an interval; name it there, or set gate.slices to null."
+        )
     if gate["metric"] not in tree["evaluate"]["paired"]:
         raise ConfigError(
             f"gate.metric={gate['metric']}: evaluate.paired lacks it, so its gain has no interval; "

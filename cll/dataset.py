@@ -1,7 +1,8 @@
 """The labelled rows that teach and judge, joined from what the stages before left on disk."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import TypeAdapter
 from cll import config, store
 from cll.errors import DataRefused, Unavailable
 from cll.partitions import Standing
-from cll.values import GROUP, Columns, Features, Flags, Matrix, Split
+from cll.values import GROUP, Columns, Features, Flags, Matrix, Split, parse_instant
 from cll.workspace import Tree, Workspace, memo
 
 
@@ -125,6 +126,17 @@ def columns(ws: Workspace) -> Columns:
     """Read what the signals hold."""
     found = facts(ws)["columns"]
     return TypeAdapter(Columns).validate_python(found)
+
+
+def learnt_until(lineage: Mapping[str, Any], embargo: timedelta) -> datetime:
+    """Return the last instant of which a model's training knew: its last row's, and its label's."""
+    try:
+        last = parse_instant(lineage["train_until"])
+    except (KeyError, ValueError):
+        raise DataRefused(
+            "The champion's lineage does not tell until when it learnt, so no row is surely new to it."
+        ) from None
+    return last + max(embargo - timedelta.resolution, timedelta(0))
 
 
 def aligned(rows: Matrix, names: tuple[str, ...]) -> Features:

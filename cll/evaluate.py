@@ -3,18 +3,18 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
 from annotated_types import Ge
-from numpy.typing import NDArray
 
 from cll import blocks
 from cll.errors import DataRefused
 from cll.judging import baselines, curves, events, grounds, slices
-from cll.judging.bootstrap import Figures, Judged, as_frame, figures, with_intervals
+from cll.judging.bootstrap import Figures, as_frame, with_intervals
+from cll.judging.court import Court
 from cll.judging.ranking import rank
 from cll.roles import Metric
 from cll.values import Duration, Flags, Floats, config_error
@@ -22,6 +22,7 @@ from cll.values import Duration, Flags, Floats, config_error
 RANKING = ("roc_auc", "average_precision")
 USUAL = ("accuracy", "balanced_accuracy", *RANKING, "precision", "recall", "f1")
 BAYES_METRICS = ("roc_auc", "accuracy")
+Answer = tuple[Floats, Flags]  # probabilities, alerts
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Settings:
     baseline_metrics: tuple[str, ...] = USUAL
     paired: tuple[str, ...] = RANKING
     slice_metrics: tuple[str, ...] = RANKING
+    slice_paired: tuple[str, ...] = ("roc_auc",)
     max_slices: Annotated[int, Ge(0)] = 20
     min_slice_positives: Annotated[int, Ge(1)] = 10
     alert_gap: Duration = timedelta(minutes=30)
@@ -61,6 +63,7 @@ class Evidence:
     incidents: pl.DataFrame  # values.INCIDENTS, which `rows.incident` numbers from 0
     columns: Sequence[str]
     horizon: timedelta  # how far the label looks ahead; 0 asks whether it is failing
+    champion_saw: datetime | None = None  # its training knew of what happened until then
 
 
 @dataclass(frozen=True)
@@ -71,33 +74,6 @@ class Evaluation:
     curves: dict[str, pl.DataFrame]
     positive_blocks: int
     draws: pl.DataFrame  # the candidate's figures in each replicate
-
-
-@dataclass(frozen=True)
-class _Court:
-    """The holdout in its own order, and how each model is judged on it."""
-
-    held: pl.DataFrame
-    y: Floats
-    unchanged: Floats
-    block: NDArray[np.int64]
-    metrics: Mapping[str, Metric]
-    settings: Settings
-
-    def figures(self, p: Floats, alert: Flags, names: Sequence[str] | None = None) -> Figures:
-        rows, order = rank(self.y, p, alert, self.unchanged)
-        chosen = {name: self.metrics[name] for name in (self.metrics if names is None else names)}
-        judged = Judged(rows, self.block[order])
-        return figures(judged, chosen, self.settings.replicates, self.settings.draws_seed)
-
-    def values(
-        self, p: Floats, alert: Flags, names: Sequence[str], mask: Flags | None = None
-    ) -> dict[str, float]:
-        """Compute metrics once, without intervals, on all rows or those of `mask`."""
-        kept = np.ones(len(self.y), np.bool_) if mask is None else mask
-        rows, _ = rank(self.y[kept], p[kept], alert[kept], self.unchanged[kept])
-        even = np.ones(len(rows.p))
-        return {name: float(self.metrics[name](rows, even)) for name in names}
 
 
 def evaluate(
@@ -117,28 +93,31 @@ def evaluate(
     tree: dict[str, Any] = {name: with_intervals(found) for name, found in models.items()}
     if "champion" in models:
         tree["difference"] = with_intervals(candidate - models["champion"])
-    tree |= _baselines(court, train, evidence.columns, candidate)
+    tree |= _baselines(court, train, evidence.columns, candidate, settings)
     tree |= _bayes(court, candidate)
     tree["events"] = _events(evidence, alert, settings)
-    tree["slices"] = _slices(court, p, alert)
+    tree |= _slices(court, answers, settings)
     tree["data"] = grounds.counts(rows) | grounds.evidence(court.y, court.block)
     drawn = (settings.replicates, settings.draws_seed)
     same = grounds.holdout_id(court.held, court.block, *drawn)
     tree["data"]["holdout_id"] = same
     tree["leakage"] = grounds.leakage(train, court.held, evidence.columns)
+    tree["leakage"] |= grounds.seen(court.held, evidence.champion_saw)
     positive = tree["data"]["positive_blocks"]
-    return Evaluation(_tidy(tree), _curves(court, p, alert), positive, as_frame(candidate))
+    return Evaluation(
+        _tidy(tree), _curves(court, p, alert, settings), positive, as_frame(candidate)
+    )
 
 
 def _refuse_unknown(metrics: Mapping[str, Metric], settings: Settings) -> None:
-    for key in ("baseline_metrics", "slice_metrics"):
+    for key in ("baseline_metrics", "slice_metrics", "slice_paired"):
         for name in getattr(settings, key):
             if name not in metrics:
                 way_out = f"not a metric that is chosen; there are: {', '.join(metrics)}."
                 raise config_error(f"evaluate.{key}", name, way_out)
 
 
-def _open(rows: pl.DataFrame, metrics: Mapping[str, Metric], settings: Settings) -> _Court:
+def _open(rows: pl.DataFrame, metrics: Mapping[str, Metric], settings: Settings) -> Court:
     mask = (rows["part"] == "holdout").to_numpy()
     if not mask.any():
         raise DataRefused(
@@ -148,10 +127,10 @@ def _open(rows: pl.DataFrame, metrics: Mapping[str, Metric], settings: Settings)
     held = rows.filter(mask)
     y = held["label"].to_numpy().astype(np.float64)
     unchanged, block = baselines.no_change(rows)[mask], blocks.number(held, settings.block)
-    return _Court(held, y, unchanged, block, metrics, settings)
+    return Court(held, y, unchanged, block, metrics, settings.replicates, settings.draws_seed)
 
 
-def _answer(held: pl.DataFrame, name: str, threshold: float) -> tuple[Floats, Flags]:
+def _answer(held: pl.DataFrame, name: str, threshold: float) -> Answer:
     p = held[f"p_{name}"].cast(pl.Float64).to_numpy()
     bad = int((~((p >= 0) & (p <= 1))).sum())
     if bad:
@@ -160,19 +139,23 @@ def _answer(held: pl.DataFrame, name: str, threshold: float) -> tuple[Floats, Fl
 
 
 def _baselines(
-    court: _Court, train: pl.DataFrame, columns: Sequence[str], candidate: Figures
+    court: Court,
+    train: pl.DataFrame,
+    columns: Sequence[str],
+    candidate: Figures,
+    settings: Settings,
 ) -> dict[str, Any]:
     """Score each baseline, and by how much the candidate is over it, draw by draw."""
     values, over = {}, {}
     answers = baselines.answers(train, court.held, court.unchanged, columns)
     for name, said in answers.items():
-        values[name] = court.values(said.p, said.alert, court.settings.baseline_metrics)
-        found = court.figures(said.p, said.alert, court.settings.paired)
+        values[name] = court.values(said.p, said.alert, settings.baseline_metrics)
+        found = court.figures(said.p, said.alert, settings.paired)
         over[name] = with_intervals(candidate - found)
     return {"baseline": values, "over": over}
 
 
-def _bayes(court: _Court, candidate: Figures) -> dict[str, Any]:
+def _bayes(court: Court, candidate: Figures) -> dict[str, Any]:
     """Score the true probability, where a simulator tells it of every held-out row."""
     if court.held["chance"].null_count():
         return {}
@@ -192,28 +175,35 @@ def _events(evidence: Evidence, alert: Flags, settings: Settings) -> dict[str, f
     return events.figures(rows, evidence.incidents, evidence.horizon, settings.alert_gap)
 
 
-def _slices(court: _Court, p: Floats, alert: Flags) -> dict[str, Any]:
-    settings = court.settings
-    found = slices.parts(court.held, settings.max_slices, settings.min_slice_positives)
-    return {
-        name: {
-            "positives": int(court.y[mask].sum()),
-            **court.values(p, alert, settings.slice_metrics, mask),
-        }
-        for name, mask in found
-    }
+def _slices(court: Court, answers: Mapping[str, Answer], settings: Settings) -> dict[str, Any]:
+    """Judge each model on each slice, and the candidate against the champion, draw by draw."""
+    tree: dict[str, Any] = {"slices": {}, "champion_slices": {}, "slice_difference": {}}
+    keys = {"candidate": "slices", "champion": "champion_slices"}
+    for name, mask in slices.parts(court.held, settings.max_slices, settings.min_slice_positives):
+        positives, part = int(court.y[mask].sum()), court.part(mask)
+        parts = {model: (p[mask], alert[mask]) for model, (p, alert) in answers.items()}
+        for model, answer in parts.items():
+            values = part.values(*answer, settings.slice_metrics)
+            tree[keys[model]][name] = {"positives": positives, **values}
+        if "champion" in parts:
+            own, other = (
+                part.figures(*parts[model], settings.slice_paired)
+                for model in ("candidate", "champion")
+            )
+            tree["slice_difference"][name] = with_intervals(own - other)
+    return tree
 
 
-def _curves(court: _Court, p: Floats, alert: Flags) -> dict[str, pl.DataFrame]:
+def _curves(court: Court, p: Floats, alert: Flags, settings: Settings) -> dict[str, pl.DataFrame]:
     rows, _ = rank(court.y, p, alert, court.unchanged)
     probability = pl.Series("probability", p).round(curves.DIGITS)
     scored = court.held.select("entity", "time", "label", "incident", "kind", probability)
-    points = court.settings.curve_points
+    points = settings.curve_points
     return {
         "roc": curves.roc(rows, points),
         "pr": curves.precision_recall(rows, points),
         "calibration": curves.calibration(rows),
-        "scores": curves.scores(scored, court.settings.score_points),
+        "scores": curves.scores(scored, settings.score_points),
     }
 
 

@@ -1,19 +1,20 @@
 """Step: decide from the figures alone whether a candidate may take over, and say why."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Interval
 
+from cll import rivals
+from cll.figure import Better, Outcome, gain, number, outcome, read, undefined
+from cll.rivals import Slices
 from cll.values import Rule, Verdict
 
 NONE = "none"  # the champion when no model is in force
 EXIT_CODES = {"promote": 0, "reject": 10, "not enough evidence": 11}
 
 Baseline = Literal["prior", "no_change", "one_column"]
-Outcome = Literal["passed", "failed", "not enough evidence", "noted"]
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,9 @@ class Settings:
     """What is asked of a candidate; a floor or ceiling set to null is lifted."""
 
     metric: str = "average_precision"
-    better: Literal["higher", "lower"] = "higher"
+    better: Better = "higher"
     min_gain: Annotated[float, Ge(0)] = 0.0
+    slices: Slices | None = field(default_factory=Slices)
     floors: dict[str, float | None] = field(default_factory=lambda: {"roc_auc": 0.6})
     ceilings: dict[str, float | None] = field(default_factory=lambda: {"calibration_error": 0.1})
     baselines: tuple[Baseline, ...] = ("prior", "no_change", "one_column")
@@ -40,16 +42,6 @@ class Candidate:
     calibrated: bool
     importance: Mapping[str, float] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Figure:
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
 
 
 def decide(
@@ -91,11 +83,11 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def _evidence(metrics: Mapping[str, Any], settings: Settings) -> Rule:
-    blocks = _number(metrics, "data", "positive_blocks") or 0.0
+    blocks = number(metrics, "data", "positive_blocks") or 0.0
     bound = settings.min_positive_blocks
-    outcome: Outcome = "passed" if blocks >= bound else "not enough evidence"
+    answer: Outcome = "passed" if blocks >= bound else "not enough evidence"
     says = f"{blocks:g} held-out blocks have a positive row; {bound} are needed."
-    return Rule("evidence", blocks, bound, outcome, says)
+    return Rule("evidence", blocks, bound, answer, says)
 
 
 def _limits(metrics: Mapping[str, Any], settings: Settings) -> Iterator[Rule]:
@@ -105,15 +97,15 @@ def _limits(metrics: Mapping[str, Any], settings: Settings) -> Iterator[Rule]:
     for kind, name, bound in floors + ceilings:
         if bound is None:
             continue
-        figure = _figure(metrics, "candidate", name)
+        figure = read(metrics, "candidate", name)
         if figure is None:
-            yield _undefined(f"{kind}.{name}", f"candidate.{name}", bound)
+            yield undefined(f"{kind}.{name}", f"candidate.{name}", bound)
             continue
         end, sign, word = (figure.low, 1, "low") if kind == "floor" else (figure.high, -1, "high")
-        outcome = _outcome(sign * (end - bound) >= 0, open_=sign * (figure.value - bound) >= 0)
+        answer = outcome(sign * (end - bound) >= 0, open_=sign * (figure.value - bound) >= 0)
         limit = f"at {'least' if kind == 'floor' else 'most'} {bound:g}"
         says = f"{name} is {figure}; its {word} end must be {limit}."
-        yield Rule(f"{kind}.{name}", end, bound, outcome, says)
+        yield Rule(f"{kind}.{name}", end, bound, answer, says)
 
 
 def _baselines(metrics: Mapping[str, Any], settings: Settings) -> Iterator[Rule]:
@@ -121,58 +113,49 @@ def _baselines(metrics: Mapping[str, Any], settings: Settings) -> Iterator[Rule]
     scored = metrics.get("baseline", {})
     for name in settings.baselines:
         rule, key = f"beats.{name}", settings.metric
-        gain = _gain(metrics, settings, "over", name, key)
-        if gain is not None:
-            outcome = _outcome(gain.low > 0, open_=gain.high > 0)
-            says = f"The candidate's gain in {key} over {name} is {gain}; it must be above 0."
-            yield Rule(rule, gain.low, 0.0, outcome, says)
+        found = gain(metrics, settings.better, "over", name, key)
+        if found is not None:
+            answer = outcome(found.low > 0, open_=found.high > 0)
+            says = f"The candidate's gain in {key} over {name} is {found}; it must be above 0."
+            yield Rule(rule, found.low, 0.0, answer, says)
         elif name == "one_column" and "prior" in scored and name not in scored:
             says = "No single column tells the training rows apart, so there is none to beat."
             yield Rule(rule, None, 0.0, "noted", says)
         else:
             why = f"add {key} to evaluate.paired, unless it is not defined on these rows"
-            yield _undefined(rule, f"over.{name}.{key}", 0.0, why)
+            yield undefined(rule, f"over.{name}.{key}", 0.0, why)
 
 
 def _champion(
     metrics: Mapping[str, Any], settings: Settings, candidate: Candidate, champion: str
 ) -> Iterator[Rule]:
-    """Ask for a gain that clears `min_gain`; what can't clear it is rejected."""
-    name, key, bound = "beats.champion", settings.metric, settings.min_gain
-    if champion == NONE:
-        return
+    """Hold the candidate against the champion, where there is another one."""
     if candidate.model_id == champion:
         says = "The candidate is the champion already in force; there is nothing to gain."
-        yield Rule(name, None, bound, "noted", says)
-        return
-    gain = _gain(metrics, settings, "difference", key)
-    if gain is None:
-        yield _undefined(name, f"difference.{key}", bound)
-        return
-    outcome = _outcome(gain.low > bound, open_=gain.high > bound)
-    says = f"The candidate's gain in {key} over the champion is {gain}; it must be above {bound:g}."
-    if outcome == "not enough evidence":
-        says += _needed(gain, bound, metrics)
-    yield Rule(name, gain.low, bound, outcome, says)
+        yield Rule("beats.champion", None, settings.min_gain, "noted", says)
+    elif champion != NONE:
+        yield from rivals.rules(
+            metrics, settings.metric, settings.better, settings.min_gain, settings.slices
+        )
 
 
 def _leakage(metrics: Mapping[str, Any], settings: Settings) -> Iterator[Rule]:
     """Look for signs that the answer was in the question."""
     column, area = metrics.get("leakage", {}).get("best_column"), settings.max_column_auc
-    alone = _number(metrics, "leakage", "best_column_auc")
+    alone = number(metrics, "leakage", "best_column_auc")
     if alone is not None:
         says = (
             f"{column} alone has a ROC AUC of {alone:g} on the training rows; {area:g} is a leak."
         )
-        yield Rule("leak.column", alone, area, _outcome(alone < area), says)
-    own, bound = _number(metrics, "candidate", "roc_auc", "value"), settings.max_roc_auc
+        yield Rule("leak.column", alone, area, outcome(alone < area), says)
+    own, bound = number(metrics, "candidate", "roc_auc", "value"), settings.max_roc_auc
     if own is not None:
         says = f"The candidate's roc_auc is {own:g}; {bound:g} is too good to be true."
-        yield Rule("leak.score", own, bound, _outcome(own < bound), says)
-    shared = _number(metrics, "leakage", "shared_rows") or 0.0
+        yield Rule("leak.score", own, bound, outcome(own < bound), says)
+    shared = number(metrics, "leakage", "shared_rows") or 0.0
     says = f"{shared:g} held-out rows were trained on as well; there may be none."
-    yield Rule("leak.overlap", shared, 0.0, _outcome(shared == 0), says)
-    late = _number(metrics, "leakage", "late_train_rows") or 0.0
+    yield Rule("leak.overlap", shared, 0.0, outcome(shared == 0), says)
+    late = number(metrics, "leakage", "late_train_rows") or 0.0
     says = f"{late:g} training rows are not older than the holdout; a split in time has none."
     yield Rule("leak.split", late, 0.0, "noted" if late else "passed", says)
 
@@ -188,56 +171,9 @@ def _model(settings: Settings, candidate: Candidate) -> Iterator[Rule]:
         yield Rule("leak.importance", share, bound, "noted" if share > bound else "passed", says)
     said = "calibrated" if candidate.calibrated else "not calibrated"
     says = candidate.notes.get("calibration", f"The probabilities are {said}.")
-    yield Rule("calibration", said, None, "passed" if candidate.calibrated else "noted", says)
+    yield Rule(
+        "calibration", said, "calibrated", "passed" if candidate.calibrated else "noted", says
+    )
     for name, note in candidate.notes.items():
         if name != "calibration":
             yield Rule(f"note.{name}", None, None, "noted", note)
-
-
-def _needed(gain: _Figure, bound: float, metrics: Mapping[str, Any]) -> str:
-    """Estimate the evidence it takes: an interval narrows with the square root of the blocks."""
-    away = gain.value - bound
-    half = gain.value - gain.low if away > 0 else gain.high - gain.value
-    blocks = _number(metrics, "data", "positive_blocks") or 0.0
-    positives = _number(metrics, "data", "holdout_positives") or 0.0
-    if abs(away) <= half / 1000 or not blocks:
-        return " The gain is too close to that for more positives to settle it."
-    times = (half / away) ** 2
-    more = [int(float(f"{times * count:.2g}")) for count in (positives, blocks)]
-    return f" It would take about {more[0]} positive rows in {more[1]} blocks (now {blocks:g})."
-
-
-def _gain(metrics: Mapping[str, Any], settings: Settings, *path: str) -> _Figure | None:
-    figure = _figure(metrics, *path)
-    if figure is None or settings.better == "higher":
-        return figure
-    return _Figure(-figure.value, -figure.high, -figure.low)
-
-
-def _figure(metrics: Mapping[str, Any], *path: str) -> _Figure | None:
-    """Read value, low and high: a figure without an interval is no evidence."""
-    value, low, high = (_number(metrics, *path, key) for key in ("value", "low", "high"))
-    return None if value is None or low is None or high is None else _Figure(value, low, high)
-
-
-def _number(metrics: Mapping[str, Any], *path: str) -> float | None:
-    node: Any = metrics
-    for key in path:
-        node = node.get(key) if isinstance(node, Mapping) else None
-    return float(node) if isinstance(node, int | float) and math.isfinite(node) else None
-
-
-def _outcome(passes: bool, *, open_: bool = False) -> Outcome:  # noqa: FBT001  the condition itself
-    if passes:
-        return "passed"
-    return "not enough evidence" if open_ else "failed"
-
-
-def _undefined(
-    name: str,
-    key: str,
-    bound: float,
-    why: str = "not defined on these rows, or no such metric is chosen",
-) -> Rule:
-    says = f"{key} has no interval: {why}."
-    return Rule(name, None, bound, "not enough evidence", says)

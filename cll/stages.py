@@ -135,7 +135,11 @@ def evaluate(ws: Workspace, tree: Tree, world: config.World) -> None:
         scores[data.split.holdout] = model.probability(dataset.aligned(held, model.names))
         rows = rows.with_columns(pl.Series(f"p_{name}", scores))
     facts = dataset.facts(ws)
-    evidence = step.Evidence(rows, dataset.incidents(ws), facts["columns"]["numeric"], data.horizon)
+    saw = None
+    if world.champion not in {"none", models["candidate"].model_id}:
+        saw = dataset.learnt_until(models["champion"].meta["lineage"], data.embargo)
+    numeric = facts["columns"]["numeric"]
+    evidence = step.Evidence(rows, dataset.incidents(ws), numeric, data.horizon, saw)
     found = step.evaluate(
         evidence,
         {name: model.threshold for name, model in models.items()},

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from cll import chain, ledger, shelf, stages, world
+from cll import chain, ledger, shelf, stages, store, world
 from cll.errors import SecurityRefusal
 from cll.workspace import load_tree, load_world
 from tests import released
@@ -40,3 +40,24 @@ def test_files_of_another_model_are_no_champion(ws):
     shutil.copytree(shelf.folder(ws.root, first.model_id), shelf.folder(ws.root, second.model_id))
     with pytest.raises(SecurityRefusal, match=r"not the files that v1\.1\.0 was released with"):
         evaluate(ws, second.model_id)
+
+
+def test_the_champion_and_the_candidate_are_judged_on_rows_that_neither_learnt_from(ws):
+    found = store.read_json(ws.root / "metrics.json")
+    assert found["leakage"]["champion_rows"] == 0
+    assert found["leakage"]["champion_saw_until"] < found["data"]["holdout_from"]
+    rules = store.read_json(ws.reports / "verdict.json")["rules"]
+    (fair,) = [rule for rule in rules if rule["name"] == "leak.champion"]
+    assert (fair["value"], fair["bound"], fair["outcome"]) == (0.0, 0.0, "passed")
+
+
+def test_a_champion_that_learnt_from_the_holdout_promotes_no_one(ws):
+    tree = {**load_tree(ws)}
+    tree["split"] = {**tree["split"], "holdout": 0.5}
+    world.put(ws.root / "world.yaml", "champion", ledger.read(ws.root)[0].model_id)
+    for stage in ("train", "evaluate", "gate"):
+        stages.STAGES[stage](ws, tree, load_world(ws))
+    verdict = store.read_json(ws.reports / "verdict.json")
+    assert verdict["answer"] == "not enough evidence"
+    (fair,) = [rule for rule in verdict["rules"] if rule["name"] == "leak.champion"]
+    assert fair["value"] == 250

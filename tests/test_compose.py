@@ -135,6 +135,12 @@ def test_a_gate_whose_metric_has_no_interval_is_refused():
         resolve(["gate.metric=f1"])
 
 
+def test_a_gate_whose_slices_have_no_interval_is_refused():
+    with pytest.raises(ConfigError, match=r"gate.slices.metric=f1: evaluate.slice_paired lacks"):
+        resolve(["gate.slices.metric=f1"])
+    assert resolve(["gate.slices=null"])["gate"]["slices"] is None
+
+
 def test_an_unknown_key_of_a_choice_that_is_not_in_force_is_refused_as_well():
     values = {"estimator": {"lightgbm": {"num_leavs": 3}}}
     with pytest.raises(ConfigError, match=r"estimator.num_leavs: unknown key; did you mean"):

@@ -8,7 +8,7 @@ import yaml
 
 from cll import config, dataset, store
 from cll.errors import DataRefused, SecurityRefusal, Unavailable
-from cll.values import Matrix
+from cll.values import Matrix, format_instant
 from tests import small
 
 
@@ -128,3 +128,18 @@ def test_a_champion_that_reads_what_is_not_there_is_refused():
     rows = Matrix(np.zeros((1, 1), np.float32), np.zeros(1), ("a",))
     with pytest.raises(DataRefused, match="The champion reads z, which these features lack"):
         dataset.aligned(rows, ("a", "z"))
+
+
+@pytest.mark.parametrize(
+    ("embargo", "until"), [(0, "2026-01-20T00:00:00Z"), (30, "2026-01-20T00:29:59.999999Z")]
+)
+def test_a_model_knows_of_its_last_row_and_of_what_its_label_looked_at(embargo, until):
+    lineage = {"train_until": "2026-01-20T00:00:00Z"}
+    found = dataset.learnt_until(lineage, timedelta(minutes=embargo))
+    assert format_instant(found) == until
+
+
+@pytest.mark.parametrize("lineage", [{}, {"train_until": "then"}, {"train_until": None}])
+def test_a_lineage_that_does_not_tell_until_when_is_refused(lineage):
+    with pytest.raises(DataRefused, match="does not tell until when it learnt"):
+        dataset.learnt_until(lineage, timedelta(0))

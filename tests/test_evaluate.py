@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -191,9 +192,41 @@ def test_a_champion_with_the_same_answers_differs_by_nothing():
     assert set(leaves(found["difference"])) == {0.0}
 
 
+def test_in_each_slice_candidate_and_champion_are_compared_in_the_same_draws():
+    settings = replace(FEW, min_slice_positives=1)
+    found = judge(fleet(), BOTH, settings).metrics
+    names = set(found["slices"])
+    assert names == set(found["champion_slices"]) == set(found["slice_difference"])
+    assert {"entity=pod-0", "kind=leak"} <= names
+    for name in names:
+        own, other = found["slices"][name], found["champion_slices"][name]
+        gain = found["slice_difference"][name]["roc_auc"]
+        assert own["positives"] == other["positives"]
+        assert gain["value"] == pytest.approx(own["roc_auc"] - other["roc_auc"], abs=2e-6)
+        assert gain["low"] <= gain["value"] <= gain["high"]
+
+
+def test_the_slice_of_all_rows_is_compared_as_the_whole_is():
+    evidence = changed(fleet(entities=1), pl.lit("web").alias("group"))
+    found = judge(evidence, BOTH, replace(FEW, min_slice_positives=1)).metrics
+    assert found["slice_difference"]["group=web"]["roc_auc"] == found["difference"]["roc_auc"]
+
+
+def test_held_out_rows_that_the_champion_knew_of_are_counted():
+    evidence = fleet(entities=1)
+    begins = evidence.rows.filter(pl.col("part") == "holdout")["time"].min()
+    told = judge(replace(evidence, champion_saw=begins + HALF_HOUR), BOTH).metrics["leakage"]
+    assert told["champion_rows"] == 2
+    assert told["champion_saw_until"] == "2026-01-04T00:30:00Z"
+    before = replace(evidence, champion_saw=begins - timedelta.resolution)
+    assert judge(before, BOTH).metrics["leakage"]["champion_rows"] == 0
+    assert "champion_rows" not in judge(evidence, BOTH).metrics["leakage"]
+
+
 def test_without_a_champion_there_is_no_difference():
     found = judge(fleet()).metrics
-    assert not {"champion", "difference"} & set(found)
+    lacks = {"champion", "difference", "champion_slices", "slice_difference"}
+    assert not lacks & set(found)
 
 
 def test_baselines_learn_from_the_training_rows_alone():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cll.config import build, load_yaml
 from cll.gate import Candidate, Settings, as_json, decide, exit_code
+from cll.rivals import Slices
 
 CANDIDATE = Candidate("c1", calibrated=True, importance={"cpu": 0.5, "memory": 0.5})
 ORDER = ["reject", "not enough evidence", "promote"]
@@ -36,6 +37,7 @@ def good():
         "leakage": {
             "shared_rows": 0,
             "late_train_rows": 0,
+            "champion_rows": 0,
             "best_column": "cpu",
             "best_column_auc": 0.8,
         },
@@ -255,6 +257,83 @@ def test_a_champion_that_was_not_compared_leaves_it_open():
     assert verdict(without("difference"), champion="c0").answer == "not enough evidence"
 
 
+def seen(gain=0.05, late=0):
+    metrics = having({"average_precision": span(gain)}, "difference")
+    told = {"champion_rows": 40, "champion_saw_until": "2026-01-20T00:00:00Z"}
+    metrics["leakage"] |= told | {"late_train_rows": late}
+    return metrics
+
+
+def test_a_champion_that_learnt_from_held_out_rows_is_no_fair_rival():
+    found = verdict(seen(), champion="c0")
+    assert found.answer == "not enough evidence"
+    one = rule(found, "leak.champion")
+    assert (one.value, one.bound, one.outcome) == (40, 0, "not enough evidence")
+    assert one.says.startswith(
+        "40 held-out rows are no newer than what the champion learnt from (until 2026-01-20T"
+    )
+
+
+def test_a_loss_to_a_champion_that_saw_the_rows_rejects_nothing():
+    found = verdict(seen(gain=-0.2), champion="c0")
+    assert found.answer == "not enough evidence"
+    assert rule(found, "beats.champion").outcome == "not enough evidence"
+    assert "positive rows" not in rule(found, "beats.champion").says
+
+
+def test_where_the_split_is_not_in_time_old_rows_are_only_noted():
+    found = verdict(seen(late=7), champion="c0")
+    assert found.answer == "promote"
+    assert rule(found, "leak.champion").outcome == "noted"
+
+
+def test_figures_that_do_not_tell_what_the_champion_saw_leave_it_open():
+    found = verdict(without("leakage", "champion_rows"), champion="c0")
+    assert found.answer == "not enough evidence"
+    assert rule(found, "leak.champion").value is None
+
+
+def sliced(value, half=0.02):
+    return {**good(), "slice_difference": {"group=web": {"roc_auc": span(value, half)}}}
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "outcome", "answer"),
+    [
+        (0.1, 0.02, "passed", "promote"),
+        (-0.05, 0.02, "passed", "promote"),  # within the tolerance
+        (-0.06, 0.02, "failed", "reject"),
+        (-0.06, 0.07, "noted", "promote"),  # zero is in its interval
+    ],
+)
+def test_a_slice_that_surely_loses_more_than_the_tolerance_rejects(value, half, outcome, answer):
+    found = verdict(sliced(value, half), champion="c0")
+    one = rule(found, "slice.group=web")
+    assert (one.value, one.bound, one.outcome) == (value, -0.05, outcome)
+    assert found.answer == answer
+
+
+def test_slices_are_not_asked_about_where_that_is_lifted_or_none_was_compared():
+    for found in (
+        verdict(sliced(-0.5), champion="c0", slices=None),
+        verdict(sliced(-0.5), champion="c1"),
+        verdict(sliced(-0.5)),
+        verdict({**good(), "slice_difference": {"group=web": {}}}, champion="c0"),
+    ):
+        assert not [one for one in found.rules if one.name.startswith("slice.")]
+
+
+def test_a_slices_metric_where_lower_is_better_is_turned_around():
+    metrics = {**good(), "slice_difference": {"kind=leak": {"brier": span(0.2)}}}
+    slices = Slices("brier", "lower", 0.1)
+    assert verdict(metrics, champion="c0", slices=slices).answer == "reject"
+
+
+def test_every_rule_has_a_bound_but_a_note():
+    for one in verdict(good(), champion="c0").rules:
+        assert one.bound is not None
+
+
 def test_a_difference_without_an_interval_leaves_it_open():
     metrics = having({"average_precision": {"value": 0.3}}, "difference")
     assert verdict(metrics, champion="c0").answer == "not enough evidence"
@@ -303,6 +382,7 @@ def test_a_verdict_is_json_in_the_order_of_its_rules():
         "beats.no_change",
         "beats.one_column",
         "beats.champion",
+        "leak.champion",
         "leak.column",
         "leak.score",
         "leak.overlap",

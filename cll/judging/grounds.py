@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -68,3 +69,16 @@ def leakage(train: pl.DataFrame, held: pl.DataFrame, columns: Sequence[str]) -> 
         column = max(areas, key=lambda name: areas[name])
         facts |= {"best_column": column, "best_column_auc": areas[column]}
     return facts
+
+
+def seen(held: pl.DataFrame, until: datetime | None) -> dict[str, Any]:
+    """Count the held-out rows of a time that the champion's training knew of.
+
+    Such rows favour it: they are not new to it as they are to the candidate.
+    """
+    if until is None:
+        return {}
+    return {
+        "champion_rows": int((held["time"] <= until).sum()),
+        "champion_saw_until": format_instant(until),
+    }

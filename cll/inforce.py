@@ -1,4 +1,4 @@
-"""The commands on what is in force: release, rollback, registry."""
+"""The commands on what is in force: release, rollback, registry; and doctor."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +9,9 @@ from cll.errors import ConfigError
 
 ROOT = Path()
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Push = Annotated[
+    bool, typer.Option("--push", help="Also `git push`, once DVC has pushed the model.")
+]
 _BUMPS = ("major", "minor", "patch")
 
 app = typer.Typer()
@@ -31,17 +34,22 @@ def release(
     bootstrap: Annotated[
         bool, typer.Option("--bootstrap", help="Begin the ledger: the project's first release.")
     ] = False,
+    push: Push = False,
 ) -> None:
     """Release the candidate that the gate promotes: an entry of the ledger, and a commit.
 
     It counts from the next tick on. Exit 10 where the gate rejects it, 11 where it lacks evidence.
+    Where DVC has a default remote, the model and all that the stages made are pushed there.
     """
-    from cll import releasing  # noqa: PLC0415  each command imports what it uses
+    from cll import releasing, sharing  # noqa: PLC0415  each command imports what it uses
 
     if bump not in _BUMPS:
         raise ConfigError(f"--bump={bump}: write {', '.join(_BUMPS)}.")
-    _, says = releasing.new(ROOT, why=why, bump=bump, bootstrap=bootstrap)  # type: ignore[arg-type]
+    sharing.refuse_unready(ROOT, push=push)
+    entry, says = releasing.new(ROOT, why=why, bump=bump, bootstrap=bootstrap)  # type: ignore[arg-type]
     typer.echo(says)
+    for line in sharing.share(ROOT, entry, push=push):
+        typer.echo(line)
 
 
 @app.command()
@@ -51,12 +59,40 @@ def rollback(
     ] = None,
     *,
     why: Annotated[str, typer.Option(help="A sentence for the ledger.")],
+    push: Push = False,
 ) -> None:
     """Put an earlier version in force again: an entry of the ledger, and a commit."""
-    from cll import releasing  # noqa: PLC0415  each command imports what it uses
+    from cll import releasing, sharing  # noqa: PLC0415  each command imports what it uses
 
-    _, says = releasing.back(ROOT, version, why=why)
+    sharing.refuse_unready(ROOT, push=push)
+    entry, says = releasing.back(ROOT, version, why=why)
     typer.echo(says)
+    for line in sharing.share(ROOT, entry, push=push):
+        typer.echo(line)
+
+
+@app.command()
+def doctor(
+    *,
+    remote: Annotated[
+        str | None, typer.Option(help="Make this URL or path DVC's default remote, if it works.")
+    ] = None,
+) -> None:
+    """Look at what the project needs before others can rely on it; say what to do."""
+    from cll import doctor as examining  # noqa: PLC0415  each command imports what it uses
+    from cll import guard  # noqa: PLC0415  each command imports what it uses
+    from cll import remote as storing  # noqa: PLC0415  each command imports what it uses
+
+    if remote is not None:
+        with guard.only_one(ROOT):
+            where = storing.set_up(ROOT, remote)
+        typer.echo(f"ok  remote: {where}: a probe went there and back; commit .dvc/config.")
+        return
+    code = 0
+    for line, found in examining.examine(ROOT):
+        typer.echo(line)
+        code = code or found
+    raise typer.Exit(code)
 
 
 @registry.command("list")
@@ -89,4 +125,13 @@ def registry_verify() -> None:
     from cll import audit  # noqa: PLC0415  each command imports what it uses
 
     for line in audit.verify(ROOT):
+        typer.echo(line)
+
+
+@registry.command("push")
+def registry_push() -> None:
+    """Push what is in force: the model and what the stages made by DVC, the branch by git."""
+    from cll import sharing  # noqa: PLC0415  each command imports what it uses
+
+    for line in sharing.in_force(ROOT):
         typer.echo(line)

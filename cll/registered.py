@@ -58,12 +58,12 @@ def files_of(model: Path) -> dict[str, bytes]:
 
 def track(root: Path, model_id: str) -> None:
     """Let DVC keep the model, by a note of its own that git keeps: two branches never clash."""
-    dvc(root, "add", "--quiet", str(MODELS / model_id))
+    dvc(root, "add", str(MODELS / model_id))
 
 
 def checkout(root: Path, model_id: str) -> None:
     """Take a model out of DVC's cache."""
-    dvc(root, "checkout", "--quiet", str(MODELS / f"{model_id}.dvc"))
+    dvc(root, "checkout", str(MODELS / f"{model_id}.dvc"))
 
 
 def intact(root: Path, entry: Entry) -> str:

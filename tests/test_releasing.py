@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from cll import audit, chain, guard, history, ledger, releasing, registered, store
+from cll import audit, chain, guard, history, ledger, programs, releasing, registered, store, table
 from cll.errors import CllError
 from tests import released
 
@@ -59,6 +59,14 @@ def test_the_first_release_is_a_commit_with_the_model_and_its_reason(once):
     assert "- roc_auc is " in message
     assert (once.root / "registry" / "models" / f"{entry.model_id}.dvc").is_file()
     assert not (once.root / "registry" / "models" / ".gitignore").exists()
+
+
+def test_dvc_itself_finds_a_released_model_and_the_verdict_does_not_hang_on_it(once):
+    folder = registered.folder(once.root, entries(once)[0].model_id)
+    (folder / "MODEL_CARD.md").write_text("another")
+    note = f"{folder.relative_to(once.root)}.dvc"
+    assert note in programs.dvc(once.root, "status", "--json")
+    assert table.stale(once) is None
 
 
 def test_a_release_does_not_count_before_the_next_tick(once):

@@ -1,0 +1,89 @@
+"""What a project needs before others can rely on it, looked at line by line, with the way out."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cll import chain, history, ledger, remote, stages, table
+from cll.errors import CllError, ConfigError, Unavailable, of_the_system
+from cll.programs import git
+from cll.workspace import Workspace, load_world
+
+OK, DO = "ok", "do"
+
+
+def examine(root: Path) -> Iterator[tuple[str, int]]:
+    """Yield a line for each check, and the exit code that goes with it."""
+    for name, check in _CHECKS.items():
+        try:
+            yield f"{OK}  {name}: {check(root)}", 0
+        except (CllError, OSError) as error:
+            refused = error if isinstance(error, CllError) else of_the_system(error)
+            yield f"{DO}  {name}: {refused}", refused.exit_code
+
+
+def _git(root: Path) -> str:
+    if not history.there(root):
+        raise ConfigError("no repository with a commit is here; `git init`, and commit.")
+    history.refuse_shallow(root)
+    history.ready(root)
+    branch = git(root, "symbolic-ref", "--short", "HEAD")
+    return f"branch {branch}, nothing lacks that a commit needs."
+
+
+def _dvc(root: Path) -> str:
+    if not (root / ".dvc" / "config").is_file():
+        raise ConfigError("not set up here; `dvc init`, and commit.")
+    return "set up."
+
+
+def _lock(root: Path) -> str:
+    if not (root / "uv.lock").is_file():
+        raise ConfigError("uv.lock: not there; `uv lock`, so that all install the same versions.")
+    if history.there(root) and not git(root, "ls-files", "--", "uv.lock"):
+        raise ConfigError("uv.lock: not in git; `git add uv.lock`, and commit.")
+    return "uv.lock is in git."
+
+
+def _composed(root: Path) -> str:
+    stages.compose(Workspace(root), check=True)
+    return "resolved.yaml is what conf/ and params.yaml say."
+
+
+def _made(root: Path) -> str:
+    ws = Workspace(root)
+    verdict = table.read_verdict(ws)
+    if why := table.stale(ws):
+        raise why
+    return f"nothing changed since the verdict ({verdict['answer']}, {verdict['model_id']})."
+
+
+def _ledger(root: Path) -> str:
+    entries = ledger.read(root)
+    if not entries:
+        return "no release yet; `cll release --bootstrap` makes the first."
+    if left := ledger.pending(root):
+        kind = left[-1].kind
+        raise ConfigError(f"{left[-1]} is not committed; `cll {kind}` goes on with it.")
+    now, world = ledger.champion(root), load_world(Workspace(root)).champion
+    told = str(chain.released(entries, now))
+    return told + (" is in force." if world == now else " is in force from the next tick on.")
+
+
+def _remote(root: Path) -> str:
+    if remote.default(root) is None:
+        raise ConfigError("none: only this machine has the models; `cll doctor --remote URL`.")
+    try:
+        return f"{remote.probe(root)}: a probe went there and back."
+    except Unavailable as error:
+        raise Unavailable(f"a probe did not go there and back: {error}") from None
+
+
+_CHECKS: dict[str, Callable[[Path], str]] = {
+    "git": _git,
+    "dvc": _dvc,
+    "lock file": _lock,
+    "config": _composed,
+    "results": _made,
+    "ledger": _ledger,
+    "remote": _remote,
+}

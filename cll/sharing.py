@@ -1,0 +1,55 @@
+"""A release brought where others find it: to DVC's remote first, then to git's upstream."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from cll import chain, ledger, remote
+from cll.chain import Entry
+from cll.errors import ConfigError, Unavailable
+from cll.programs import git, git_knows
+
+
+def refuse_unready(root: Path, *, push: bool) -> None:
+    """Refuse, before anything is done, to push where git does not know to where."""
+    if push and not git_knows(root, "rev-parse", "-q", "--verify", "@{upstream}"):
+        raise ConfigError(
+            "--push: this branch has no upstream; `git push --set-upstream REMOTE BRANCH`."
+        )
+
+
+def share(root: Path, entry: Entry, *, push: bool) -> Iterator[str]:
+    """Push what was released; yield a line for each place. The release stands in any case.
+
+    Models go first, so that no one sees a commit whose model is not to be had.
+    """
+    try:
+        if where := remote.push(root, entry):
+            yield f"{entry} is in {where}."
+        elif push:
+            yield "No DVC remote is set, so the model is here only; `cll doctor --remote URL`."
+    except Unavailable as error:
+        raise Unavailable(
+            f"{entry} is committed here, and not pushed: {error} Then `cll registry push`."
+        ) from None
+    if push:
+        _git_push(root, entry)
+        yield f"{entry} is in {git(root, 'rev-parse', '--abbrev-ref', '@{upstream}')}."
+
+
+def in_force(root: Path) -> Iterator[str]:
+    """Push what is in force, with all that the stages made, and the branch."""
+    entries = ledger.committed(root)
+    if not entries:
+        raise ConfigError(f"{chain.PATH}: nothing was released yet, so there is nothing to push.")
+    refuse_unready(root, push=True)
+    yield from share(root, entries[-1], push=True)
+
+
+def _git_push(root: Path, entry: Entry) -> None:
+    try:
+        git(root, "push", "--quiet")
+    except Unavailable as error:
+        raise Unavailable(
+            f"{entry} is committed here, and not pushed: {error} If another released meanwhile, take"
+            " yours back (`git reset --hard @{upstream}`), `dvc repro`, and release again."
+        ) from None

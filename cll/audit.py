@@ -26,7 +26,7 @@ def verify(root: Path) -> Iterator[str]:
         _refuse_unregistered(root, entries)
         return
     yield f"chain: {len(entries)} entries, each names the one before it; so has every commit of it."
-    commits = _introduced(root)
+    commits = ledger.commits(root)
     missing = []
     for number, entry in enumerate(entries):
         _commit_holds(root, entry, commits[number] if number < len(commits) else None)
@@ -38,14 +38,6 @@ def verify(root: Path) -> Iterator[str]:
     if missing:
         raise Unavailable(missing[0])
     yield f"in force: {chain.released(entries, chain.in_force(entries))}."
-
-
-def _introduced(root: Path) -> list[str]:
-    """Return the commit that brought each entry."""
-    commits: list[str] = []
-    for commit, text in history.versions(root, chain.PATH):
-        commits += [commit] * (text.count("\n") - len(commits))
-    return commits
 
 
 def _commit_holds(root: Path, entry: Entry, commit: str | None) -> None:

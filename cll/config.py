@@ -23,7 +23,7 @@ from cll.plain import load_yaml as load_yaml  # noqa: PLC0414  a part of what co
 from cll.values import Instant
 
 PACKAGE = Path(__file__).parent
-COMPONENTS = ("source", "features", "label", "split", "estimator", "metric")
+COMPONENTS = ("source", "features", "label", "split", "estimator", "metric", "registry")
 SETTINGS = {  # groups that set up a step; the other groups choose a component
     "ingest": "cll.schema.Enforcement",
     "train": "cll.train.Settings",

@@ -135,3 +135,14 @@ def registry_push() -> None:
 
     for line in sharing.in_force(ROOT):
         typer.echo(line)
+
+
+@registry.command("sync")
+def registry_sync() -> None:
+    """Make the mirror that `registry` names say what the ledger says."""
+    from cll import guard, mirror  # noqa: PLC0415  each command imports what it uses
+
+    with guard.only_one(ROOT):
+        lines = mirror.sync(ROOT)
+    for line in lines or ["The mirror says what the ledger says."]:
+        typer.echo(line)

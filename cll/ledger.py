@@ -32,6 +32,14 @@ def pending(root: Path) -> tuple[Entry, ...]:
     return read(root)[len(committed(root)) :]
 
 
+def commits(root: Path) -> list[str]:
+    """Return the commit that brought each entry, as far as they are committed."""
+    found: list[str] = []
+    for commit, text in history.versions(root, chain.PATH):
+        found += [commit] * (text.count("\n") - len(found))
+    return found
+
+
 def read(root: Path) -> tuple[Entry, ...]:
     """Return all entries, after the chain and git's memory of it were checked; none if none ever."""
     path = root / chain.PATH

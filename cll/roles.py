@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import polars as pl
 
-from cll.values import Arrived, Columns, Features, Floats, Matrix, Piece, Scored, Split
+from cll.values import Arrived, Columns, Features, Floats, Matrix, Piece, Released, Scored, Split
 
 
 class Source(Protocol):
@@ -134,3 +134,11 @@ class Metric(Protocol):
     """A figure of merit of weighted rows; NaN where it is not defined (one class only)."""
 
     def __call__(self, rows: Scored, weight: Floats) -> float: ...
+
+
+class Mirror(Protocol):
+    """Shows elsewhere what the ledger says: to others, who must not ask it what is in force."""
+
+    def __call__(self, root: Path, releases: Sequence[Released], in_force: str) -> list[str]:
+        """Make it show these releases, and the version in force; return what had to be done."""
+        ...

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from cll import chain, ledger, remote
+from cll import chain, ledger, mirror, progress, remote
 from cll.chain import Entry
-from cll.errors import ConfigError, Unavailable
+from cll.errors import CllError, ConfigError, Unavailable
 from cll.programs import git, git_knows
 
 
@@ -22,6 +22,7 @@ def share(root: Path, entry: Entry, *, push: bool) -> Iterator[str]:
 
     Models go first, so that no one sees a commit whose model is not to be had.
     """
+    yield from _mirrored(root)
     try:
         if where := remote.push(root, entry):
             yield f"{entry} is in {where}."
@@ -36,6 +37,15 @@ def share(root: Path, entry: Entry, *, push: bool) -> Iterator[str]:
         yield f"{entry} is in {git(root, 'rev-parse', '--abbrev-ref', '@{upstream}')}."
 
 
+def _mirrored(root: Path) -> list[str]:
+    """Bring the mirror in line; that it fails is told, and takes nothing back."""
+    try:
+        return mirror.sync(root)
+    except CllError as error:
+        progress.say(f"mirror: {error}")
+        return []
+
+
 def in_force(root: Path) -> Iterator[str]:
     """Push what is in force, with all that the stages made, and the branch."""
     entries = ledger.committed(root)
@@ -47,7 +57,7 @@ def in_force(root: Path) -> Iterator[str]:
 
 def _git_push(root: Path, entry: Entry) -> None:
     try:
-        git(root, "push", "--quiet")
+        git(root, "push", "--quiet", "--follow-tags")  # GTO's tags name these commits
     except Unavailable as error:
         raise Unavailable(
             f"{entry} is committed here, and not pushed: {error} If another released meanwhile, take"

@@ -290,6 +290,15 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Released:
+    """A release as a mirror of the ledger shows it."""
+
+    version: str
+    commit: str  # which brought its entry
+    says: str
+
+
+@dataclass(frozen=True)
 class Lineage:
     """Where a model comes from, all of it reproducible: no clock, host or git revision."""
 

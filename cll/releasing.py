@@ -11,7 +11,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cll import artifact, chain, guard, history, ledger, query, release, registered, stages, store, table
+from cll import (
+    artifact,
+    chain,
+    guard,
+    history,
+    ledger,
+    query,
+    registered,
+    release,
+    stages,
+    store,
+    table,
+)
 from cll.chain import Bump, Entry, Judged
 from cll.errors import ConfigError, SecurityRefusal, Unavailable
 from cll.values import format_instant

@@ -37,7 +37,9 @@ def test_a_model_that_was_never_released_is_no_champion(ws):
 def test_files_of_another_model_are_no_champion(ws):
     first, second = ledger.read(ws.root)
     shutil.rmtree(registered.folder(ws.root, second.model_id))
-    shutil.copytree(registered.folder(ws.root, first.model_id), registered.folder(ws.root, second.model_id))
+    shutil.copytree(
+        registered.folder(ws.root, first.model_id), registered.folder(ws.root, second.model_id)
+    )
     with pytest.raises(SecurityRefusal, match=r"not the files that v1\.1\.0 was released with"):
         evaluate(ws, second.model_id)
 

@@ -122,8 +122,9 @@ def test_a_model_is_found_in_dvcs_cache_too(ws):
 def test_a_model_that_is_neither_here_nor_in_the_cache_is_told_with_the_way_to_get_it(ws):
     shutil.rmtree(model(ws))
     shutil.rmtree(ws.root / ".dvc" / "cache")
-    assert f"v1.0.0 is not there; run `dvc pull {registered.MODELS}/{model(ws).name}.dvc`" in verify(
-        ws, 6
+    assert (
+        f"v1.0.0 is not there; run `dvc pull {registered.MODELS}/{model(ws).name}.dvc`"
+        in verify(ws, 6)
     )
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from cll import audit, chain, guard, history, ledger, programs, releasing, registered, store, table
+from cll import audit, chain, guard, history, ledger, programs, registered, releasing, store, table
 from cll.errors import CllError
 from tests import released
 

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from cll import ledger, remote, registered
+from cll import ledger, registered, remote
 from tests import released
 from tests.conftest import clone
 

@@ -12,7 +12,8 @@ _FILES = (
     "resolved.yaml",
     "metrics.json",
     "reports/*.*",
-    "registry/*.*",
+    "registry/schema.yaml",
+    "registry/arrivals.jsonl",  # the ledger beside them has a recipe of its own
 )
 _SMALL = 10_000_000  # bytes; reports/report.html and what else is larger is in no merge
 _MARKER = b"<<<<<<< "

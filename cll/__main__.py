@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cll import change, conflict, inforce, upkeep
+from cll import change, conflict, in_force, upkeep
 from cll.errors import CllError, of_the_system
 from cll.progress import QUIET_VARIABLE
 
@@ -142,7 +142,7 @@ def export(
 
 change.register(app)
 upkeep.register(app)
-inforce.register(app)
+in_force.register(app)
 
 
 def main() -> NoReturn:

@@ -37,7 +37,7 @@ def place(root: Path, files: Mapping[str, bytes], model_id: str) -> Path:
     there = folder(root, model_id)
     if there.is_dir():
         try:
-            if artifact.verified(there) == {k: v for k, v in files.items() if k != SUMS}:
+            if files_of(there) == files:
                 return there
         except SecurityRefusal:
             pass

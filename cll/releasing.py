@@ -166,8 +166,10 @@ def _finish(root: Path, entries: Sequence[Entry]) -> Entry | None:
     if len(left) > 1 or entry.revision != history.head(root):
         raise SecurityRefusal(f"{chain.PATH}: {entry} was not appended by `cll` here; {way}.")
     registered.intact(root, entry)
-    found = store.sha256(root / "reports" / "verdict.json") if entry.kind == "release" else None
-    if found not in {None, entry.verdict.sha256}:
-        raise SecurityRefusal(f"{chain.PATH}: {entry} is not what the verdict is on; {way}.")
+    if entry.kind == "release":
+        ws = Workspace(root)
+        if store.sha256(ws.reports / "verdict.json") != entry.verdict.sha256:
+            raise SecurityRefusal(f"{chain.PATH}: {entry} is not what the verdict is on; {way}.")
+        release.refuse_unfit(_verdict(ws), entry.model_id, before, load_world(ws).champion)
     _committed(root, before, entry)
     return entry

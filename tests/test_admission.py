@@ -34,6 +34,12 @@ def test_a_model_that_was_never_released_is_no_champion(ws):
     evaluate(ws, first.model_id)
 
 
+def test_before_the_first_release_any_model_may_be_champion(ws):
+    champion = ledger.champion(ws.root)
+    (ws.root / chain.PATH).unlink()
+    evaluate(ws, champion)
+
+
 def test_files_of_another_model_are_no_champion(ws):
     first, second = ledger.read(ws.root)
     shutil.rmtree(registered.folder(ws.root, second.model_id))

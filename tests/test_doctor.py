@@ -46,6 +46,23 @@ def test_what_is_wrong_stands_beside_what_is_well(ws, monkeypatch):
     assert "its last line is cut off" in found["ledger"]
 
 
+def test_an_entry_that_was_left_behind_is_told(ws):
+    released.git(ws.root, "reset", "-q", "--soft", "HEAD~1")
+    released.git(ws.root, "reset", "-q")
+    found, _ = lines(ws)
+    assert found["ledger"].endswith("is not committed; `cll release` goes on with it.")
+
+
+def test_a_lock_file_that_git_has_not_is_told(ws):
+    released.git(ws.root, "rm", "-q", "--cached", "uv.lock")
+    assert lines(ws)[0]["lock file"].startswith("do  lock file: uv.lock: not in git; `git add")
+
+
+def test_before_the_first_release_the_way_to_it_is_told(tmp_path_factory):
+    found, _ = lines(released.candidate(tmp_path_factory))
+    assert "no release yet; `cll release --bootstrap` makes the first." in found["ledger"]
+
+
 def test_without_git_the_other_checks_go_on(ws):
     shutil.rmtree(ws.root / ".git")
     assert dict(_by_name(ws))["git"].startswith("do  git: no repository with a commit is here")
@@ -55,6 +72,7 @@ def _by_name(ws):
     return [(line[4:].partition(":")[0], line) for line, _ in doctor.examine(ws.root)]
 
 
+@pytest.mark.slow
 def test_a_remote_is_set_up_once_a_probe_went_there_and_back(ws, tmp_path):
     said = released.cll(ws.root, "doctor", "--remote", str(tmp_path / "store"))
     assert said.code == 0, said.err
@@ -64,6 +82,7 @@ def test_a_remote_is_set_up_once_a_probe_went_there_and_back(ws, tmp_path):
     assert doctor._remote(ws.root).endswith("a probe went there and back.")
 
 
+@pytest.mark.slow
 def test_a_relative_path_is_the_same_remote_in_every_clone(ws, tmp_path):
     remote.set_up(ws.root, str(tmp_path / "a" / ".." / "store"))
     assert remote.url(ws.root, "storage") == str(tmp_path / "store")
@@ -80,6 +99,7 @@ def test_a_remote_that_does_not_answer_is_not_set_up(ws):
     assert (ws.root / ".dvc" / "config").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_remote_whose_program_is_not_installed_is_told(ws):
     with pytest.raises(Unavailable, match="requires 'dvc-s3' to be installed"):
         remote.set_up(ws.root, "s3://nowhere/at/all")

@@ -14,10 +14,14 @@ HEAVY = ("sklearn", "lightgbm", "hydra", "dvc", "polars", "numpy", "omegaconf")
 COMMANDS = [
     "compose",
     "diff",
+    "doctor",
     "export",
     "gate",
     "ingest",
     "predict",
+    "registry",
+    "release",
+    "rollback",
     "run",
     "show",
     "tick",
@@ -47,7 +51,14 @@ def imported(*words):
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["run", "--help"], ["predict", "--help"], ["diff", "--help"]]
+    "words",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["predict", "--help"],
+        ["diff", "--help"],
+        ["release", "--help"],
+    ],
 )
 def test_help_imports_nothing_heavy(words):
     assert imported(*words).isdisjoint(HEAVY)

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -343,7 +344,12 @@ def stopped(*_):
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [(registered, "place"), (releasing.query, "check"), (registered, "track"), (ledger, "append")],
+    [
+        (registered, "place"),
+        (ledger, "append"),
+        pytest.param(releasing.query, "check", marks=pytest.mark.slow),
+        pytest.param(registered, "track", marks=pytest.mark.slow),
+    ],
 )
 def test_what_was_stopped_earlier_leaves_nothing_in_force_and_is_done_again(
     project, monkeypatch, module, name
@@ -367,6 +373,67 @@ def test_a_rollback_that_was_stopped_goes_back_once(twice, monkeypatch):
     said = released.cll(twice.root, "rollback", "--why", "no")
     assert said.code == 0, said.err
     assert [e.version for e in entries(twice)] == ["v1.0.0", "v1.1.0", "v1.0.0"]
+
+
+def test_what_was_left_behind_is_committed_before_something_else_is_done(twice, monkeypatch):
+    with monkeypatch.context() as context:
+        context.setattr(history, "commit", stopped)
+        with pytest.raises(Stopped):
+            released.cll(twice.root, "rollback", "--why", "no")
+    said = released.cll(twice.root, "release")
+    assert said.code == 2
+    assert "is v1.1.0 already; put it in force again by `cll rollback v1.1.0" in said.err
+    assert ledger.pending(twice.root) == ()
+    assert ledger.committed(twice.root)[-1].kind == "rollback"
+
+
+def left_behind(project, monkeypatch):
+    with monkeypatch.context() as context:
+        context.setattr(history, "commit", stopped)
+        with pytest.raises(Stopped):
+            released.cll(project.root, "release", "--bootstrap")
+    return ledger.pending(project.root)[0]
+
+
+def test_an_entry_left_behind_is_not_committed_on_another_verdict(project, monkeypatch):
+    left_behind(project, monkeypatch)
+    path = project.reports / "verdict.json"
+    path.write_text(path.read_text() + " ")
+    says = refused(project, "release", code=4)
+    assert "is not what the verdict is on; take it back: `rm registry/ledger.jsonl`." in says
+
+
+def test_an_entry_of_what_the_gate_rejects_is_not_committed(project, monkeypatch):
+    entry = left_behind(project, monkeypatch)
+    path = project.reports / "verdict.json"
+    store.write_json(path, store.read_json(path) | {"answer": "reject"})
+    judged = chain.Judged("promote", store.sha256(path))
+    line = chain.line(replace(entry, verdict=judged))
+    (project.root / chain.PATH).write_text(line + "\n")
+    assert "not what the gate says of metrics.json" in refused(project, "release", code=4)
+    monkeypatch.setattr(releasing.stages, "judge", lambda *_: store.read_json(path))
+    assert "rejected by the gate" in refused(project, "release", code=10)
+
+
+def test_a_model_that_was_laid_down_before_is_taken_as_it_is(project, monkeypatch):
+    with monkeypatch.context() as context:
+        context.setattr(registered, "track", stopped)
+        with pytest.raises(Stopped):
+            released.cll(project.root, "release", "--bootstrap")
+    (folder,) = (project.root / registered.MODELS).glob("*/")
+    before = folder.stat().st_ino
+    assert released.cll(project.root, "release", "--bootstrap").code == 0
+    assert folder.stat().st_ino == before
+
+
+def test_without_an_author_nothing_is_released(project, monkeypatch):
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
+    monkeypatch.setenv("EMAIL", "")
+    released.git(project.root, "config", "user.useConfigOnly", "true")
+    said = released.small.cll(project.root, "release", "--bootstrap")
+    assert said.code == 2
+    assert "git knows no author: `git config user.name`" in said.err
 
 
 def test_an_entry_that_someone_else_appended_is_not_committed(twice):

@@ -40,6 +40,7 @@ def test_before_the_first_release_there_is_nothing_to_push(tmp_path_factory):
     assert "nothing was released yet" in said.err
 
 
+@pytest.mark.slow
 def test_another_machine_has_what_was_released(shared, tmp_path):
     released.another(shared)
     said = released.cll(shared.root, "release", "--push")
@@ -54,6 +55,7 @@ def test_another_machine_has_what_was_released(shared, tmp_path):
     assert registered.intact(other.root, ledger.read(other.root)[-1]) == "the workspace"
 
 
+@pytest.mark.slow
 def test_a_release_stands_also_where_its_model_can_not_be_pushed(shared, tmp_path):
     (tmp_path / "store").rename(tmp_path / "away")
     (tmp_path / "store").write_text("no folder")
@@ -66,6 +68,7 @@ def test_a_release_stands_also_where_its_model_can_not_be_pushed(shared, tmp_pat
     assert released.cll(shared.root, "registry", "push").code == 0
 
 
+@pytest.mark.slow
 def test_two_that_release_at_once_the_second_is_told_how_to_go_on(shared, tmp_path):
     released.git(tmp_path, "clone", "-q", str(tmp_path / "upstream.git"), "other")
     other = tmp_path / "other"

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cll import guard
-from tests import small
+from cll import guard, ledger
+from tests import released, small
 
 WORLD = """\
 # What is known now.
@@ -82,7 +82,7 @@ def test_a_world_written_otherwise_is_left_alone(root):
     (root / "world.yaml").write_text('{as_of: "2026-01-02T00:00:00Z"}\n')
     said = small.cll(root, "--quiet", "tick")
     assert said.code == 2
-    assert said.err.startswith("cll: world.yaml: as_of is written in a way of its own; as_of: ")
+    assert said.err.startswith("cll: world.yaml: as_of: no such line; write `as_of: ...` ")
 
 
 def test_a_second_change_at_once_is_busy(root):
@@ -125,3 +125,12 @@ def test_without_an_instant_it_is_the_last_whole_hour(root):
     told = world(root).split('"')[1]
     moved_to = datetime.strptime(told, "%Y-%m-%dT%H:00:00Z").replace(tzinfo=UTC)
     assert 0 <= (datetime.now(UTC) - moved_to).total_seconds() < 3600 + 60
+
+
+def test_a_release_is_in_force_from_the_next_tick_on(tmp_path, tmp_path_factory):
+    ws = released.copied(released.once(tmp_path_factory), tmp_path / "project")
+    for name, text in (("stage.py", STAGE), ("dvc.yaml", PIPELINE)):
+        (ws.root / name).write_text(text)
+    assert "champion: none" in world(ws.root)
+    assert small.cll(ws.root, "tick", "--as-of", "2026-01-06T00:00:00Z").code == 0
+    assert f'champion: "{ledger.champion(ws.root)}"' in world(ws.root).replace("'", '"')

@@ -10,6 +10,7 @@ reading. Of tied rows only the last is compared, since pandas' windows end at th
 The figures go to benchmarks/results/windows.json, or to `--to`. pandas comes with the dev group.
 """
 
+import itertools
 import json
 import os
 import resource
@@ -30,6 +31,7 @@ DAYS = 7
 COLUMNS = ("cpu", "memory", "latency", "errors")
 WIDTHS = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1), "6h": timedelta(hours=6)}
 SETS = {"moments": ("mean", "std", "slope"), "extremes": ("min", "max")}
+BUCKETS = 4  # of entities
 TIES, GAPS, NULLS = 0.02, 0.002, 0.01  # shares; each column has that many nulls more
 SAMPLED = 50  # every so many entities, and the first, are compared
 TOLERANCE = 1e-6  # of a value plus its column's quadratic mean: features are float32
@@ -84,10 +86,11 @@ def cll(folder: Path, kind: str) -> Iterator[pl.DataFrame]:
         ordered = seen.sort("entity", "time", maintain_order=True)
         told = (Columns(numeric=COLUMNS), pl.DataFrame(schema=INCIDENTS))
         signals = ordered.collect()
-        middle = signals["entity"].search_sorted(signals["entity"][signals.height // 2])
-        for part in (signals[:middle], signals[middle:]):
-            yield featurize(part, features, *told, since)
-        del signals, part  # a day is let go before the next is read
+        entity, rows = signals["entity"], signals.height
+        cuts = [entity.search_sorted(entity[rows * k // BUCKETS]) for k in range(BUCKETS)]
+        for start, stop in itertools.pairwise([*cuts, rows]):
+            yield featurize(signals[start:stop], features, *told, since)
+        del signals, entity  # a day is let go before the next is read
 
 
 def polars(folder: Path, kind: str) -> Iterator[pl.DataFrame]:

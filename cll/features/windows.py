@@ -1,6 +1,7 @@
 """What each row is against its entity's own past and against its peers at that time."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -144,12 +145,17 @@ class Windows:
                 row, there = before[1]
                 yield f"{name}_change", np.where(there, x - x[row], np.nan)
         asked = [*self.rolling, *self.past, *(["missing"] * self.missing)]
-        for width in self.windows:
-            span, end = rolling.microseconds(width), format_duration(width)
-            for name, x in values.items():
-                found = moments.over(rows, x, span, asked, np.float32)
+        with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+            begun = [
+                (name, width, moments.begin(pool, rows, x, span, asked, np.float32))
+                for width in self.windows
+                for span in (rolling.microseconds(width),)
+                for name, x in values.items()
+            ]
+            for name, width, found in begun:
+                end = format_duration(width)
                 yield from (
-                    (f"{name}_{what}_{end}", y) for what, y in zip(asked, found, strict=True)
+                    (f"{name}_{what}_{end}", y) for what, y in zip(asked, found(), strict=True)
                 )
 
     def _among_peers(

@@ -7,9 +7,8 @@ level far from 0 or to a level shift outside the window, and a result depends on
 alone, to the last bit.
 """
 
-from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -45,6 +44,24 @@ def over(
     array([[ 1.,  2.,  9.],
            [nan,  2., nan]])
     """
+    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        return begin(pool, rows, values, width, asked, kind, least, floor)()
+
+
+def begin(
+    pool: Executor,
+    rows: Rows,
+    values: Floats,
+    width: int,
+    asked: Sequence[str],
+    kind: type[Kind],
+    least: int = _LEAST_PAST,
+    floor: float = 0.0,
+) -> Callable[[], NDArray[Kind]]:
+    """Let `pool` work what `over` returns; the result is asked for by a call.
+
+    Where several are begun before the first is asked for, no thread waits for another's last part.
+    """
     from cll.windows import sums
 
     places = np.full(len(STATISTICS), -1)
@@ -56,10 +73,14 @@ def over(
         first, last = np.searchsorted(rows.bounds, part)
         loop(rows.time, rows.bounds[first : last + 1], x, width, places, least, floor, found)
 
-    parts, threads = rows.parts(_PART), pl.thread_pool_size()
-    if min(len(parts), threads) <= 1:
-        deque(map(work, parts), 0)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            deque(pool.map(work, parts), 0)  # raises what a part raises
-    return found
+    parts = rows.parts(_PART)
+    begun = [pool.submit(work, part) for part in parts] if len(parts) > 1 else []
+
+    def done() -> NDArray[Kind]:
+        if not begun:
+            work(parts[0])
+        for part in begun:
+            part.result()  # raises what a part raises
+        return found
+
+    return done

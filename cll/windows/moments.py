@@ -77,10 +77,10 @@ def begin(
     begun = [pool.submit(work, part) for part in parts] if len(parts) > 1 else []
 
     def done() -> NDArray[Kind]:
-        if not begun:
-            work(parts[0])
-        for part in begun:
-            part.result()  # raises what a part raises
+        for one in begun:
+            one.result()  # raises what a part raises
+        for part in parts if not begun else []:
+            work(part)
         return found
 
     return done

@@ -15,6 +15,7 @@ them takes is multiplied. The figures go to benchmarks/results/sweep.json.
 import argparse
 import itertools
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -88,13 +89,16 @@ def queue(home: Path, jobs: int, entities: int) -> dict[str, Any]:
     for words in (("config", "user.name", "b"), ("config", "user.email", "b@localhost")):
         subprocess.run(["git", *words], cwd=home, check=True)
     subprocess.run(["git", "commit", "-qam", "Say what is run"], cwd=home, check=True)
-    dvc = [sys.executable, "-m", "dvc"]
+    dvc, env = (
+        [sys.executable, "-m", "dvc"],
+        {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )
     for (estimator, features), seed in itertools.product(KINDS, range(jobs // len(KINDS))):
         choices = (f"estimator={estimator}", f"features={features}", f"+set.seed={seed}")
         words = [word for choice in choices for word in ("-S", choice)]
-        alone([*dvc, "exp", "run", "-q", "--queue", *words], home)
+        alone([*dvc, "exp", "run", "-q", "--queue", *words], home, env)
     began = time.perf_counter()
-    alone([*dvc, "queue", "start", "-q", "-j", "2"], home)
+    alone([*dvc, "queue", "start", "-q", "-j", "2"], home, env)
     while "Running" in (said := _status(dvc, home)) or "Queued" in said:
         time.sleep(1)
     if said.count("Success") != jobs:
@@ -116,10 +120,12 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
         for folder in (home, other):
             project(folder, AS_OF, {"set": {}})
         found["cll"] = cll(home, asked.seeds, entities)
+        told_so_far(found)
         me = [sys.executable, __file__, "--bare", str(entities), "--seeds", str(asked.seeds)]
         found["bare"] = alone(me, other)
         end_to_end.write(data, found["rows"])
         found["hydra"] = plain(data, other, asked.peers)
+        told_so_far(found)
         if "queue" not in asked.leave_out:
             found["queue"] = queue(Path(scratch) / "clone", asked.peers, entities)
     wall = found["cll"]["wall_s"]
@@ -127,6 +133,11 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
     for name in {"hydra", "queue"} & {*found}:
         found[name]["ratio"] = found[name]["wall_s"] * jobs / asked.peers / wall
     return found
+
+
+def told_so_far(found: dict[str, Any]) -> None:
+    """Say on stderr what is known, in case that the rest fails."""
+    sys.stderr.write(json.dumps(found) + "\n")
 
 
 def told(found: dict[str, Any]) -> None:

@@ -456,6 +456,7 @@ STARTS = [
 ]
 
 
+@pytest.mark.slow
 @given(
     words=st.lists(st.sampled_from(WORDS), max_size=6, unique_by=lambda word: word.split("=")[0]),
     start=st.sampled_from(STARTS),

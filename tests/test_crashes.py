@@ -121,6 +121,7 @@ def killed_everywhere(stages, life, stage, folder, most):
     assert [one for one in died if one[2]] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("life", "stage"), LIVES)
 def test_killed_at_a_write_nothing_half_reads_as_data_and_the_next_run_is_whole(
     stages, life, stage, tmp_path

@@ -229,6 +229,7 @@ def train_at_once(ws, seed, ready):
     stages.train(own, tree, small.workspace.load_world(ws))
 
 
+@pytest.mark.slow
 def test_processes_that_train_at_once_bin_once(made, tmp_path, capfd):
     folder = tmp_path / "copy"
     shutil.copytree(made[0], folder)

@@ -83,6 +83,7 @@ def test_the_leaderboard_ends_the_sweep_and_stands_beside_it(swept):
     assert again.stdout in said.stdout
 
 
+@pytest.mark.slow
 def test_sweeps_that_start_in_the_same_instant_share_no_folder(tmp_path):
     folder = small.project(tmp_path / "project").root
     words = command("--quiet", "run", "-m", *CLASSIC, "estimator=logistic", "seed=0,1")
@@ -95,6 +96,7 @@ def test_sweeps_that_start_in_the_same_instant_share_no_folder(tmp_path):
     assert len(list((folder / ".cll" / "store").glob("*-*"))) == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_killed_goes_on_to_what_an_undisturbed_one_gives(tmp_path):
     folder = small.project(tmp_path / "project").root
     asked = ["-m", *CLASSIC, "estimator=lightgbm", "estimator.num_leaves=3,4,5,6,7,8"]

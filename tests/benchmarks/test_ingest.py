@@ -1,6 +1,9 @@
+import pytest
+
 from tests.benchmarks.running import run
 
 
+@pytest.mark.slow
 def test_ingest_keeps_every_row_that_polars_reads(tmp_path):
     found = run("ingest", tmp_path, "--rows", "2000", "--only", "csv")["formats"]
     rows = {one[who]["rows"] for one in found.values() for who in ("polars", "kept", "cll")}

@@ -3,9 +3,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_windows_runs_and_all_contenders_agree(tmp_path):
     figures = tmp_path / "windows.json"
     command = [sys.executable, "benchmarks/windows.py", "--rows", "20000", "--to", str(figures)]

@@ -65,6 +65,7 @@ _JSONL = st.lists(
 ).map(lambda rows: b'{"entity":"z","time":"2026-01-01","cpu":1}\n' + "\n".join(rows).encode())
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.one_of(_CSV, _JSONL), st.lists(st.integers(0, 300), max_size=3), st.integers(8, 400))
 @example(HEADER + line("a"), [15], 400)

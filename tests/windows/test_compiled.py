@@ -55,11 +55,13 @@ def test_compiled_loops_give_the_bits_of_the_same_loops_in_python(expected):
     assert figures(NUMBA_DISABLE_JIT="1") == expected
 
 
+@pytest.mark.slow
 def test_bits_are_the_same_for_a_processor_without_wide_registers(tmp_path, expected):
     generic = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
     assert figures(**generic, NUMBA_CACHE_DIR=str(tmp_path)) == expected
 
 
+@pytest.mark.slow
 def test_two_processes_that_compile_at_once_give_the_same_bits(tmp_path, expected):
     folder = copied(tmp_path)
     command = [sys.executable, "-c", FIGURES]
@@ -72,6 +74,7 @@ def test_two_processes_that_compile_at_once_give_the_same_bits(tmp_path, expecte
     assert figures(folder) == expected
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_written_loops_are_compiled_and_not_kept(tmp_path, expected):
     folder = copied(tmp_path / "package")
     # Root may write anywhere, so a file stands where the folder for byte code would be made.

@@ -1,6 +1,14 @@
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from cll import progress
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +68,38 @@ def test_a_consumer_that_stops_early_stops_the_work():
         if number == 1:
             break
     assert begun == [0, 1]
+
+
+def test_each_that_is_done_is_a_line_that_counts_in_a_pipe(capsys):
+    with progress.meter("sweep", 3, done=1) as meter:
+        meter.tick()
+        meter.done("first: done")
+        meter.done("second: failed")
+    assert capsys.readouterr() == ("", "[2/3] first: done\n[3/3] second: failed\n")
+
+
+def test_a_quiet_meter_says_nothing(monkeypatch, capsys):
+    monkeypatch.setenv(progress.QUIET_VARIABLE, "1")
+    with progress.meter("sweep", 1) as meter:
+        meter.done("first: done")
+    assert capsys.readouterr() == ("", "")
+
+
+METER = """
+from cll import progress
+with progress.meter("sweep", 4) as meter:
+    meter.done("first: done")
+    meter.tick()
+"""
+
+
+def test_a_terminal_shows_how_many_are_done_and_how_long_the_rest_may_take():
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    subprocess.run([sys.executable, "-c", METER], stderr=theirs, env=env, cwd=ROOT, check=True)
+    os.close(theirs)
+    said = os.read(ours, 65_536).decode()
+    os.close(ours)
+    assert "[1/4] first: done" in said
+    assert " 1/4 " in said
+    assert "-:--:--" in said  # the time left, once two ends tell it

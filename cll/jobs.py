@@ -119,4 +119,8 @@ def begun(folder: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{folder}: no sweep began here ({SWEEP} is missing); name the folder of one."
         )
-    return store.read_checked(folder / SWEEP)
+    try:
+        return store.read_checked(folder / SWEEP)
+    except CllError as error:
+        found = str(error).partition("; ")[0]
+        raise type(error)(f"{found}; begin the sweep anew.") from None

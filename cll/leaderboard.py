@@ -182,7 +182,8 @@ def _rows(board: Board, folder: Path) -> list[dict[str, str]]:
 
 
 def _notes(board: Board) -> list[str]:
-    notes = [f"{board.metric}, ranked {board.by}; intervals are those of the holdout."]
+    says = f"{board.metric}, ranked {board.by}; intervals are those of the holdout."
+    notes = [says] if board.ranked else []
     ids = {entry.holdout_id for entry in board.entries[: board.ranked]}
     if len(ids) > 1:
         notes.append(

@@ -107,6 +107,14 @@ def test_a_failed_job_has_no_rank_and_says_why(capsys):
 
 
 @pytest.mark.usefixtures("folder")
+def test_where_all_failed_nothing_is_said_to_be_ranked(capsys):
+    job(0, None, says="no")
+    _, said = shown(capsys)
+    assert "ranked" not in said
+    assert "1 of 1 jobs failed." in said
+
+
+@pytest.mark.usefixtures("folder")
 def test_ten_comes_after_nine():
     for number in range(12):
         job(number, None, says="no")

@@ -18,7 +18,7 @@ alone.
 ## Data
 
 - {rows} labelled rows, {positives} of them positive, from {train_from} to {train_until}.
-- Data manifest sha256: `{data_sha256}`.
+- Training rows sha256: `{data_sha256}`.
 - {features} features, float32; a missing value is NaN.
 {simulated}
 ## How far to trust it

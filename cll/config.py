@@ -23,7 +23,11 @@ from cll.plain import load_yaml as load_yaml  # noqa: PLC0414  a part of what co
 from cll.values import Instant
 
 PACKAGE = Path(__file__).parent
-COMPONENTS = ("source", "features", "label", "split", "estimator", "metric", "registry")
+COMPONENTS = (
+    *("source", "features", "label", "split", "estimator", "metric", "registry"),
+    "trigger",
+)
+NAMED = {"metric", "trigger"}  # groups of several components, each under a name of its own
 SETTINGS = {  # groups that set up a step; the other groups choose a component
     "ingest": "cll.schema.Enforcement",
     "train": "cll.train.Settings",
@@ -138,8 +142,8 @@ def component_module(group: str, name: str) -> ModuleType:
 def build(group: str, node: Mapping[str, Any]) -> Any:
     """Build what a group's subtree of resolved.yaml names, checked against its annotations."""
     refuse_unsafe(node, group, group)
-    if group == "metric":
-        return {name: _build_one(f"metric.{name}", entry) for name, entry in node.items()}
+    if group in NAMED:
+        return {name: _build_one(f"{group}.{name}", entry) for name, entry in node.items()}
     return _build_one(group, node)
 
 
@@ -176,7 +180,7 @@ def refuse_unknown_keys(group: str, choice: Path, settings: Mapping[str, Any]) -
     """Refuse settings that a choice, in force or not, has no such key for."""
     node = {**load_yaml(choice), **settings}
     refuse_unsafe(node, group, group)
-    if group != "metric":
+    if group not in NAMED:
         kind = _target(group, node)
         schema = TypeAdapter(kind).json_schema()
         _refuse_unknown_keys(settings, schema, schema, group)

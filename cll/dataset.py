@@ -60,24 +60,39 @@ def load(ws: Workspace, tree: Tree, world: config.World) -> Dataset:
     same_rows = features.select("entity", "time").equals(signals.select("entity", "time"))
     if made_of != store.sha256(ws.signals / store.MANIFEST) or not same_rows:
         raise DataRefused(f"{ws.features}: not the features of {ws.signals}; run `dvc repro`.")
+    return labelled(Known(signals, features, incidents(ws), has), tree, world.as_of)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Signals and their features, row by row and sorted by entity and time, and incidents."""
+
+    signals: pl.DataFrame
+    features: pl.DataFrame
+    incidents: pl.DataFrame
+    columns: Columns
+
+
+def labelled(known: Known, tree: Tree, as_of: datetime) -> Dataset:
+    """Label what was known at `as_of`, keep what has a label, and split it."""
     label = config.build("label", tree["label"])
-    labels = label(signals, incidents(ws), world.as_of)
-    if tree["choices"]["label"] == "incident" and incidents(ws).is_empty():
+    if tree["choices"]["label"] == "incident" and known.incidents.is_empty():
         raise DataRefused(
             "label=incident: no incident is known by as_of; map the source's incidents, or choose "
             "label=outcome."
         )
+    labels = label(known.signals, known.incidents, as_of)
     mature = (labels["status"] == "mature").to_numpy()
     counted = labels["status"].value_counts().rows()
-    kept = [*has.numeric, *([GROUP] if has.group else [])]
-    rows = pl.concat([labels, signals.select(kept)], how="horizontal").filter(mature)
+    kept = [*known.columns.numeric, *([GROUP] if known.columns.group else [])]
+    rows = pl.concat([labels, known.signals.select(kept)], how="horizontal").filter(mature)
     splitter = config.build("split", tree["split"])
     split = splitter(rows, label.embargo, tree["seed"])
     part = np.where(split.train, "train", np.where(split.holdout, "holdout", "other"))
-    names = tuple(name for name in features.columns if name not in {"entity", "time"})
+    names = tuple(name for name in known.features.columns if name not in {"entity", "time"})
     return Dataset(
         rows=rows.with_columns(part=pl.Series(part)),
-        X=features.filter(mature).select(names).to_numpy(order="c"),
+        X=known.features.filter(mature).select(names).to_numpy(order="c"),
         names=names,
         split=split,
         horizon=label.horizon,

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import polars as pl
 
+from cll.situation import Reason, Situation
 from cll.values import Arrived, Columns, Features, Floats, Matrix, Piece, Released, Scored, Split
 
 
@@ -141,4 +142,16 @@ class Mirror(Protocol):
 
     def __call__(self, root: Path, releases: Sequence[Released], in_force: str) -> list[str]:
         """Make it show these releases, and the version in force; return what had to be done."""
+        ...
+
+
+class Trigger(Protocol):
+    """Tells whether it is time to train, from what is known at a tick and nothing else.
+
+    Live and in a replay it is asked the same, some thousand times: it looks at stretches of time,
+    not at the whole history, where it can.
+    """
+
+    def __call__(self, situation: Situation) -> Sequence[Reason]:
+        """Return a reason a rule, also of those that don't fire."""
         ...

@@ -7,28 +7,19 @@ functions in one process. A step is imported by the stage that needs it, and by 
 import contextlib
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
-from threadpoolctl import threadpool_limits
-
 from cll import config, dataset, guard, progress, store
 from cll.errors import CllError, ConfigError, of_the_system
-from cll.values import Lineage, Rule, Verdict, format_instant
+from cll.values import Rule, Verdict, format_instant
 from cll.workspace import (
     Tree,
     Workspace,
     environment,
-    libraries,
     load_tree,
     load_world,
 )
-
-# What a model's lineage quotes of the config: all that it takes to make it again, or to score.
-LEARNT_FROM = ("source", "features", "label", "split", "estimator", "train")
 
 
 def compose(ws: Workspace, *, check: bool = False) -> None:
@@ -67,87 +58,38 @@ def train(
     report: Callable[[int, float], None] | None = None,
 ) -> None:
     """Fit the candidate, and write it in its one form; `report` is told how each fold went."""
-    from cll import artifact, shelf  # noqa: PLC0415  what this stage alone uses
-    from cll import train as step  # noqa: PLC0415  what this stage alone uses
+    from cll import candidate, shelf  # noqa: PLC0415  what this stage alone uses
 
     rows = dataset.shared(ws, tree, world)
     kept = shelf.Shelf(ws.cache / "store")
-    learnt = replace(rows.matrix(rows.split.train), keep=kept.keep)
-    held = rows.matrix(rows.split.holdout)
-    taught = rows.rows.filter(pl.Series(rows.split.train))
-    progress.note(
-        f"train: {len(learnt.y):,} rows, {int(learnt.y.sum()):,} positive, {len(rows.names)} features"
-    )
-    estimator = config.build("estimator", tree["estimator"])
-    settings = config.build("train", tree["train"])
-    metrics = config.build("metric", tree["metric"])
-    with threadpool_limits(1, user_api="blas"):
-        trained = step.train(
-            *(learnt, taught, estimator, settings, rows.embargo, tree["seed"]),
-            metrics=metrics,
-            report=report,
-        )
+    files = candidate.fit(rows, tree, world.as_of, kept.keep, report, _fallback(ws))
     if kept.made or kept.found:
         progress.note(f"train: binned data: {kept}")
-    predictor = artifact.Predictor(
-        trained.model, rows.names, trained.slope, trained.intercept, trained.threshold
-    )
-    alert = predictor.alert(predictor.probability(held.X))
-    accuracy = float(np.mean(alert == (held.y == 1)))
-    lineage = _lineage(ws, tree, taught)
-    files = artifact.pack(predictor, format_instant(world.as_of), accuracy, lineage, trained.notes)
     folder = store.fresh(ws.candidate)
     for name, data in files.items():
         store.write_bytes(folder / name, data)
     store.write_json(ws.reports / "environment.json", environment(ws))
 
 
-def _lineage(ws: Workspace, tree: Tree, taught: pl.DataFrame) -> Lineage:
+def _fallback(ws: Workspace) -> dict[str, Any]:
+    """Return the note that the data are simulated, where they are."""
     facts = dataset.facts(ws)
-    first, last = taught.select(first=pl.min("time"), last=pl.max("time")).row(0)
-    return Lineage(
-        config={group: tree[group] for group in LEARNT_FROM},
-        data_sha256=store.digest(store.read_json(ws.signals / store.MANIFEST)["files"]),
-        train_from=format_instant(first),
-        train_until=format_instant(last),
-        rows=taught.height,
-        positives=int(taught["label"].sum()),
-        libraries=libraries(),
-        notes={k: facts[k] for k in ("fallback",) if k in facts},
-    )
+    return {k: facts[k] for k in ("fallback",) if k in facts}
 
 
 def evaluate(ws: Workspace, tree: Tree, world: config.World) -> None:
     """Judge candidate and champion on the holdout; write metrics.json and the plots' data."""
-    from cll import admission, artifact  # noqa: PLC0415  what this stage alone uses
-    from cll import evaluate as step  # noqa: PLC0415  what this stage alone uses
+    from cll import admission, artifact, evaluation  # noqa: PLC0415  what this stage alone uses
 
-    data = dataset.shared(ws, tree, world)
-    held = data.matrix(data.split.holdout)
     models = {"candidate": artifact.load(ws.candidate)}
     if world.champion != "none":
         if ws.out is None:  # a run apart may try what it likes
             admission.refuse_unreleased(ws.root, ws.model("champion"), world.champion)
         models["champion"] = artifact.load(ws.model("champion"), world.champion)
-    rows = data.rows
-    for name, model in models.items():
-        scores = np.full(rows.height, np.nan)
-        scores[data.split.holdout] = model.probability(dataset.aligned(held, model.names))
-        rows = rows.with_columns(pl.Series(f"p_{name}", scores))
     facts = dataset.facts(ws)
-    saw = None
-    if world.champion not in {"none", models["candidate"].model_id}:
-        saw = dataset.learnt_until(models["champion"].meta["lineage"], data.embargo)
-    numeric = facts["columns"]["numeric"]
-    evidence = step.Evidence(rows, dataset.incidents(ws), numeric, data.horizon, saw)
-    found = step.evaluate(
-        evidence,
-        {name: model.threshold for name, model in models.items()},
-        config.build("metric", tree["metric"]),
-        config.build("evaluate", tree["evaluate"]),
-    )
-    told = {"excluded": data.excluded, **{k: facts[k] for k in ("fallback",) if k in facts}}
-    found.metrics["data"] |= {**facts["counts"], **told}
+    rows = dataset.shared(ws, tree, world)
+    found = evaluation.judge(rows, models, dataset.incidents(ws), facts["columns"]["numeric"], tree)
+    found.metrics["data"] |= {**facts["counts"], "excluded": rows.excluded, **_fallback(ws)}
     store.write_json(ws.results / "metrics.json", found.metrics)
     store.write_csv(ws.draws, found.draws)
     for name, curve in found.curves.items():
@@ -161,16 +103,11 @@ def gate(ws: Workspace, tree: Tree, world: config.World) -> None:
 
 def judge(ws: Workspace, tree: Tree, world: config.World) -> dict[str, Any]:
     """Return the verdict as verdict.json has it."""
-    from cll import gate as step  # noqa: PLC0415  what this stage alone uses
+    from cll import verdict  # noqa: PLC0415  what this stage alone uses
 
     model = store.read_json(ws.candidate / "model.json")
-    notes = model["train"]
-    candidate = step.Candidate(
-        model["model_id"], notes["calibrated"], model["importance"], {"calibration": notes["says"]}
-    )
     metrics = store.read_json(ws.results / "metrics.json")
-    settings = config.build("gate", tree["gate"])
-    return step.as_json(step.decide(metrics, settings, candidate, world.champion))
+    return verdict.decide(metrics, model, tree, world.champion)
 
 
 def report(ws: Workspace, tree: Tree, world: config.World) -> None:
@@ -178,7 +115,7 @@ def report(ws: Workspace, tree: Tree, world: config.World) -> None:
     from cll import report as step  # noqa: PLC0415  what this stage alone uses
 
     found = store.read_json(ws.reports / "verdict.json")
-    verdict = Verdict(
+    decided = Verdict(
         found["answer"],
         found["model_id"],
         found["champion"],
@@ -187,7 +124,7 @@ def report(ws: Workspace, tree: Tree, world: config.World) -> None:
     plots = sorted((ws.reports / "plots").glob("*.csv"))
     written = step.report(
         store.read_json(ws.results / "metrics.json"),
-        verdict,
+        decided,
         {path.stem: store.read_csv(path) for path in plots},
         store.read_json(ws.candidate / "model.json"),
         dataset.quarantine(ws),

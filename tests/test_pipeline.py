@@ -17,6 +17,9 @@ WIRING = (
     "intake",
     "derive",
     "dataset",
+    "candidate",
+    "evaluation",
+    "verdict",
 )  # modules of functions that call each other by name
 LAZY = {
     "admission",
@@ -29,6 +32,9 @@ LAZY = {
     "artifact",
     "shelf",
     "compose",
+    "candidate",
+    "evaluation",
+    "verdict",
 }
 
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import yaml
 
-from cll import config, dataset, featurize, stages, store
+from cll import candidate, config, dataset, featurize, stages, store
 from cll.errors import ConfigError, DataRefused, SecurityRefusal, Unavailable
 from tests import small
 
@@ -184,7 +184,7 @@ def test_a_model_tells_where_it_comes_from(fleet):
     assert model["created"] == "2026-01-05T00:00:00Z"
     assert model["model_type"] == "logistic"
     lineage = model["lineage"]
-    assert set(lineage["config"]) == set(stages.LEARNT_FROM)
+    assert set(lineage["config"]) == set(candidate.LEARNT_FROM)
     assert lineage["rows"] == read(fleet, "metrics.json")["data"]["train_rows"]
     assert lineage["train_until"] < read(fleet, "metrics.json")["data"]["holdout_from"]
     assert lineage["data_sha256"]

@@ -1,0 +1,20 @@
+"""The gate's verdict on figures that are there; for stages and replays alike."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cll import config
+from cll import gate as step
+from cll.workspace import Tree
+
+
+def decide(
+    metrics: Mapping[str, Any], model: Mapping[str, Any], tree: Tree, champion: str
+) -> dict[str, Any]:
+    """Return the verdict as verdict.json has it; `model` is the candidate's model.json."""
+    notes = model["train"]
+    judged = step.Candidate(
+        model["model_id"], notes["calibrated"], model["importance"], {"calibration": notes["says"]}
+    )
+    settings = config.build("gate", tree["gate"])
+    return step.as_json(step.decide(metrics, settings, judged, champion))

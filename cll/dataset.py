@@ -54,13 +54,7 @@ def shared(ws: Workspace, tree: Tree, world: config.World) -> Dataset:
 
 def load(ws: Workspace, tree: Tree, world: config.World) -> Dataset:
     """Join signals, features and labels, and split them."""
-    has = columns(ws)
-    signals, features = read(ws.signals), read(ws.features)
-    made_of = Standing(ws.features).key.get("inputs", {}).get("signals")
-    same_rows = features.select("entity", "time").equals(signals.select("entity", "time"))
-    if made_of != store.sha256(ws.signals / store.MANIFEST) or not same_rows:
-        raise DataRefused(f"{ws.features}: not the features of {ws.signals}; run `dvc repro`.")
-    return labelled(Known(signals, features, incidents(ws), has), tree, world.as_of)
+    return labelled(known(ws), tree, world.as_of)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +65,17 @@ class Known:
     features: pl.DataFrame
     incidents: pl.DataFrame
     columns: Columns
+
+
+def known(ws: Workspace) -> Known:
+    """Read signals, features and incidents, if the features are those of the signals."""
+    has = columns(ws)
+    signals, features = read(ws.signals), read(ws.features)
+    made_of = Standing(ws.features).key.get("inputs", {}).get("signals")
+    same_rows = features.select("entity", "time").equals(signals.select("entity", "time"))
+    if made_of != store.sha256(ws.signals / store.MANIFEST) or not same_rows:
+        raise DataRefused(f"{ws.features}: not the features of {ws.signals}; run `dvc repro`.")
+    return Known(signals, features, incidents(ws), has)
 
 
 def labelled(known: Known, tree: Tree, as_of: datetime) -> Dataset:

@@ -75,8 +75,12 @@ class Workspace:
             name = load_world(self).champion
             if name == "none":
                 raise ConfigError("world.yaml: champion=none: no model is in force yet.")
-            return self.root / "registry" / "models" / name
+            return self.released(name)
         return Path(name)
+
+    def released(self, model_id: str) -> Path:
+        """Find the folder of a model that was released."""
+        return self.root / "registry" / "models" / model_id
 
 
 def load_world(ws: Workspace) -> config.World:

@@ -6,6 +6,7 @@ from cll.reading import casting, instants
 from cll.reading.fields import Field, Kind
 from cll.values import (
     GROUP,
+    LABELS,
     OUTCOME,
     OUTCOME_KNOWN_AT,
     TRUTH_PREFIX,
@@ -31,7 +32,9 @@ _INCIDENT_KINDS: dict[str, Kind] = {
     "known_at": "instant",
     "kind": "name",
 }
-_RESERVED = frozenset({"failed", "label", "file", "row", "date", "start", "end", "kind"})
+_RESERVED = frozenset(
+    {"failed", "file", "row", "date", "start", "end", "part", "p", *LABELS} - {*_SIGNAL_KINDS}
+)
 
 
 def _as_published() -> Mapped:

@@ -338,6 +338,7 @@ def test_rows_without_entity_and_time_take_the_default_and_the_clock(tmp_path):
     ("columns", "settings", "message"),
     [
         ({**PLAIN, "failed": "x"}, {}, r"columns.failed=x: the name is reserved; the outcome is"),
+        ({**PLAIN, "status": "x"}, {}, r"columns.status=x: the name is reserved; the outcome is"),
         ({**PLAIN, "entity": None}, {}, r"columns.entity=None: .*entity_default"),
         ({"entity": "e"}, {}, r"columns.time=None: .*signals.clock"),
         (PLAIN, {"time_format": "iso8601"}, r"time_format=iso8601: there are iso"),

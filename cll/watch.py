@@ -1,0 +1,76 @@
+"""What is known of the model in force at an instant, as triggers are told it; live and in replays."""
+
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from cll import admission, artifact, config, dataset, store
+from cll.artifact import Predictor
+from cll.dataset import Known
+from cll.situation import Situation
+from cll.values import Floats, Matrix, parse_instant
+from cll.workspace import Tree, Workspace
+
+
+def situation(
+    known: Known,
+    tree: Tree,
+    as_of: datetime,
+    champion: Predictor | None,
+    trained: datetime | None,
+    scores: Floats | None = None,
+) -> Situation:
+    """Label what was known at `as_of`, and score it by the model in force.
+
+    `scores` are that model's probabilities of all rows of `known`, where they are at hand. Rows
+    that became known later are left out.
+    """
+    label = config.build("label", tree["label"])
+    labels = label(known.signals, known.incidents, as_of)
+    names = known.columns.numeric
+    rows = pl.concat([labels, known.signals.select(names)], how="horizontal")
+    rows = rows.with_columns(p=_score(known, champion, scores))
+    of_then = known.signals["known_at"] <= as_of
+    if not of_then.all():
+        rows = rows.filter(of_then)
+    rows = rows.sort("time", maintain_order=True)  # they come by entity, so an instant's stay so
+    if champion is None:
+        return Situation(as_of, rows, names, trained=trained)
+    return Situation(
+        as_of,
+        rows,
+        names,
+        champion=champion.model_id,
+        trained=trained,
+        learnt_until=dataset.learnt_until(champion.meta["lineage"], label.embargo),
+        threshold=champion.threshold,
+    )
+
+
+def _score(known: Known, champion: Predictor | None, scores: Floats | None) -> pl.Series | pl.Expr:
+    if champion is None:
+        return pl.lit(None, pl.Float64)
+    if scores is None:
+        names = tuple(n for n in known.features.columns if n not in {"entity", "time"})
+        X = known.features.select(names).to_numpy(order="c")
+        scores = champion.probability(
+            dataset.aligned(Matrix(X, np.zeros(len(X)), names), champion.names)
+        )
+    return pl.Series(scores, dtype=pl.Float64)
+
+
+def now(ws: Workspace, tree: Tree, world: config.World) -> Situation:
+    """Read what the project knows: its signals and features, the champion, and the last training."""
+    champion = None
+    if world.champion != "none":
+        folder = ws.released(world.champion)
+        admission.refuse_unreleased(ws.root, folder, world.champion)
+        champion = artifact.load(folder, world.champion)
+    return situation(dataset.known(ws), tree, world.as_of, champion, trained(ws))
+
+
+def trained(ws: Workspace) -> datetime | None:
+    """Return the `as_of` of the last training; None where no candidate is there."""
+    form = ws.candidate / artifact.MODEL
+    return parse_instant(store.read_json(form)["created"]) if form.is_file() else None

@@ -52,6 +52,22 @@ def run(context: typer.Context) -> None:
     raise typer.Exit(running.main(ROOT, context.args))
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def replay(context: typer.Context) -> None:
+    """Turn the loop over history, to choose a policy before it costs: cll replay [KEY=VALUE ...].
+
+    Says how well rows were predicted as they came, what was trained and released, at which cost.
+
+    -m trigger=never,weekly,drift compares policies: a table, and a chart of quality against cost.
+    --resume DIR goes on with what was broken off.
+    """
+    from cll import policies, replaying  # noqa: PLC0415  each command imports what it uses
+    from cll import run as running  # noqa: PLC0415  each command imports what it uses
+
+    kind = running.Kind(replaying.run, policies.show, policies.compare, resumes=True)
+    raise typer.Exit(running.main(ROOT, context.args, kind))
+
+
 @app.command()
 def leaderboard(
     folder: Annotated[Path, typer.Argument(help="A sweep's folder, or one of several runs.")],

@@ -128,7 +128,15 @@ def load(folder: Path, wanted: str | None = None) -> Predictor:
 
     `wanted` is the model_id that the ledger or world.yaml names, where one does.
     """
-    files = verified(folder)
+    return _read(verified(folder), folder, wanted)
+
+
+def unpack(files: Mapping[str, bytes]) -> Predictor:
+    """Return the model that `pack` gave the files of: what a process that loads it gets."""
+    return _read(files, Path("models"), None)
+
+
+def _read(files: Mapping[str, bytes], folder: Path, wanted: str | None) -> Predictor:
     where = folder / MODEL
     if MODEL not in files:
         raise SecurityRefusal(f"{where}: not there; make or fetch the model again.")

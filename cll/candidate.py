@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from cll import artifact, config, progress
+from cll import artifact, config
 from cll import train as step
 from cll.dataset import Dataset
 from cll.values import Keep, Lineage, format_instant
@@ -35,9 +35,6 @@ def fit(
     learnt = replace(rows.matrix(rows.split.train), keep=keep)
     held = rows.matrix(rows.split.holdout)
     taught = rows.rows.filter(pl.Series(rows.split.train))
-    progress.note(
-        f"train: {len(learnt.y):,} rows, {int(learnt.y.sum()):,} positive, {len(rows.names)} features"
-    )
     estimator = config.build("estimator", tree["estimator"])
     settings = config.build("train", tree["train"])
     metrics = config.build("metric", tree["metric"])

@@ -33,6 +33,7 @@ SETTINGS = {  # groups that set up a step; the other groups choose a component
     "train": "cll.train.Settings",
     "evaluate": "cll.evaluate.Settings",
     "gate": "cll.gate.Settings",
+    "replay": "cll.instants.Settings",
 }
 GROUPS = (*COMPONENTS, *SETTINGS)
 

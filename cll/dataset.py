@@ -43,9 +43,8 @@ def shared(ws: Workspace, tree: Tree, world: config.World) -> Dataset:
 
     For stages and jobs that come one after another in one process; nobody changes the rows.
     """
-    folders = [store.sha256(one / store.MANIFEST) for one in (ws.signals, ws.features)]
     config_of = [tree["label"], tree["split"], tree["choices"]["label"], tree["seed"]]
-    follows_from = store.digest([folders, config_of, world.as_of.isoformat()])
+    follows_from = store.digest([made_of(ws), config_of, world.as_of.isoformat()])
     if follows_from not in _LAST:
         _LAST.clear()  # before the next one is there: memory for both may lack
         _LAST[follows_from] = load(ws, tree, world)
@@ -67,13 +66,18 @@ class Known:
     columns: Columns
 
 
+def made_of(ws: Workspace) -> str:
+    """Digest what signals and features are there."""
+    return store.digest([store.sha256(one / store.MANIFEST) for one in (ws.signals, ws.features)])
+
+
 def known(ws: Workspace) -> Known:
     """Read signals, features and incidents, if the features are those of the signals."""
     has = columns(ws)
     signals, features = read(ws.signals), read(ws.features)
-    made_of = Standing(ws.features).key.get("inputs", {}).get("signals")
+    of = Standing(ws.features).key.get("inputs", {}).get("signals")
     same_rows = features.select("entity", "time").equals(signals.select("entity", "time"))
-    if made_of != store.sha256(ws.signals / store.MANIFEST) or not same_rows:
+    if of != store.sha256(ws.signals / store.MANIFEST) or not same_rows:
         raise DataRefused(f"{ws.features}: not the features of {ws.signals}; run `dvc repro`.")
     return Known(signals, features, incidents(ws), has)
 

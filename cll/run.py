@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,19 @@ _NO_LOGGING = ("++hydra.job_logging.root=null", "++hydra.hydra_logging.root=null
 _FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra then raises its errors instead of printing pages
 
 
-def main(root: Path, arguments: Sequence[str]) -> int:
-    """Run what the command line asks for; return the exit code."""
+@dataclass(frozen=True)
+class Kind:
+    """What a job is: an experiment, or a replay; and how one, or many, are shown."""
+
+    job: Callable[..., float | None]  # (root, folder, tree, report, with_page)
+    show: Callable[[Path], None]
+    compare: Callable[[Path], None]
+    resumes: bool = False  # a single one goes on, too, where it was broken off
+
+
+def main(root: Path, arguments: Sequence[str], kind: Kind | None = None) -> int:
+    """Run what the command line asks for, experiments unless told; return the exit code."""
+    kind = kind or Kind(experiment, table.show, leaderboard.show)
     conf = root / "conf"
     if not conf.is_dir():
         raise ConfigError(f"{conf}: no such folder; is this the project's folder?")
@@ -56,9 +68,13 @@ def main(root: Path, arguments: Sequence[str]) -> int:
     params = config.load_yaml(root / "params.yaml")
     plan = commandline.plan(conf, params, asked)
     if asked.is_sweep:
-        return _sweep(root, params, asked, plan, resumed)
+        return _sweep(root, kind, params, asked, plan, resumed)
     refused: list[CllError] = []
-    _launch(root, asked, plan, partial(_alone, root, plan, refused))
+    more = []
+    if kind.resumes:
+        folder = _begun(root, asked, plan, resumed)
+        more = [f"hydra.run.dir={compose.quote(str(folder))}"]
+    _launch(root, asked, plan, partial(_alone, root, kind, plan, refused), *more)
     if refused:
         raise refused[0]
     return 0
@@ -82,35 +98,46 @@ def _launch(
     _hydra(root / "conf", words, job)
 
 
-def _alone(root: Path, plan: Plan, refused: list[CllError], _: DictConfig) -> None:
+def _alone(root: Path, kind: Kind, plan: Plan, refused: list[CllError], _: DictConfig) -> None:
     """Run the one experiment that is asked for, here."""
     found = HydraConfig.get()
     folder = Path(found.runtime.output_dir)
     try:
         with jobs.recorded(folder, found.overrides.task) as record:
-            record.figure = experiment(root, folder, plan.tree or {}, record.losses.append)
+            record.figure = kind.job(root, folder, plan.tree or {}, record.losses.append)
     except CllError as error:
         refused.append(error)
         return
-    table.show(folder)
+    kind.show(folder)
 
 
 def _sweep(
-    root: Path, params: Mapping[str, Any], asked: Asked, plan: Plan, resumed: Path | None
+    root: Path,
+    kind: Kind,
+    params: Mapping[str, Any],
+    asked: Asked,
+    plan: Plan,
+    resumed: Path | None,
 ) -> int:
     """Run all jobs; show how they compare; return the first one's exit code that failed."""
+    folder = _begun(root, asked, plan, resumed)
+    job = partial(_one_of_many, root, kind, params, plan, resumed)
+    _launch(root, asked, plan, job, f"hydra.sweep.dir={compose.quote(str(folder))}")
+    kind.compare(folder)
+    return next((job.exit_code for _, job in jobs.found(folder) if job.exit_code), 0)
+
+
+def _begun(root: Path, asked: Asked, plan: Plan, resumed: Path | None) -> Path:
+    """Write down what begins, or check that what goes on is still made of the same."""
     folder, now = resumed or plan.folder, _made_of(root)
     if resumed is None:
         jobs.begin(folder, [*asked.flags, *asked.texts], now)
     for name, digest in jobs.begun(folder)["made_of"].items():
         if now.get(name) != digest:
             raise ConfigError(
-                f"{folder}: {name} is not what it was when the sweep began; restore it, or begin anew."
+                f"{folder}: {name} is not what it was when this began; restore it, or begin anew."
             )
-    job = partial(_one_of_many, root, params, plan, resumed)
-    _launch(root, asked, plan, job, f"hydra.sweep.dir={compose.quote(str(folder))}")
-    leaderboard.show(folder)
-    return next((job.exit_code for _, job in jobs.found(folder) if job.exit_code), 0)
+    return folder
 
 
 def _made_of(root: Path) -> dict[str, str]:
@@ -123,6 +150,7 @@ def _made_of(root: Path) -> dict[str, str]:
 
 def _one_of_many(
     root: Path,
+    kind: Kind,
     params: Mapping[str, Any],
     plan: Plan,
     resumed: Path | None,
@@ -142,7 +170,7 @@ def _one_of_many(
         with jobs.recorded(folder, own) as record:
             tree = _tree(root / "conf", params, cfg, found)
             judged = partial(_judged, record.losses)
-            record.figure = experiment(root, folder, tree, judged, with_page=False)
+            record.figure = kind.job(root, folder, tree, judged, with_page=False)
     except Stopped:
         return None
     except CllError as error:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from cll import config, dataset, guard, progress, store
 from cll.errors import CllError, ConfigError, of_the_system
 from cll.values import Rule, Verdict, format_instant
@@ -62,6 +64,10 @@ def train(
 
     rows = dataset.shared(ws, tree, world)
     kept = shelf.Shelf(ws.cache / "store")
+    taught = rows.rows["label"].filter(pl.Series(rows.split.train))
+    progress.note(
+        f"train: {len(taught):,} rows, {taught.sum():,} positive, {len(rows.names)} features"
+    )
     files = candidate.fit(rows, tree, world.as_of, kept.keep, report, _fallback(ws))
     if kept.made or kept.found:
         progress.note(f"train: binned data: {kept}")

@@ -1,5 +1,6 @@
 """What is known of the model in force at an instant, as triggers are told it; live and in replays."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 import numpy as np
@@ -8,6 +9,7 @@ import polars as pl
 from cll import admission, artifact, config, dataset, store
 from cll.artifact import Predictor
 from cll.dataset import Known
+from cll.roles import Label
 from cll.situation import Situation
 from cll.values import Floats, Matrix, parse_instant
 from cll.workspace import Tree, Workspace
@@ -19,27 +21,30 @@ def situation(
     as_of: datetime,
     champion: Predictor | None,
     trained: datetime | None,
-    scores: Floats | None = None,
+    scores: Callable[[], Floats] | None = None,
 ) -> Situation:
     """Label what was known at `as_of`, and score it by the model in force.
 
-    `scores` are that model's probabilities of all rows of `known`, where they are at hand. Rows
+    `scores` returns that model's probabilities of all rows of `known`, where they are at hand. Rows
     that became known later are left out.
     """
-    label = config.build("label", tree["label"])
-    labels = label(known.signals, known.incidents, as_of)
+    label: Label = config.build("label", tree["label"])
     names = known.columns.numeric
-    rows = pl.concat([labels, known.signals.select(names)], how="horizontal")
-    rows = rows.with_columns(p=_score(known, champion, scores))
-    of_then = known.signals["known_at"] <= as_of
-    if not of_then.all():
-        rows = rows.filter(of_then)
-    rows = rows.sort("time", maintain_order=True)  # they come by entity, so an instant's stay so
+
+    def read() -> pl.DataFrame:
+        labels = label(known.signals, known.incidents, as_of)
+        rows = pl.concat([labels, known.signals.select(names)], how="horizontal")
+        rows = rows.with_columns(p=_score(known, champion, scores))
+        of_then = known.signals["known_at"] <= as_of
+        if not of_then.all():
+            rows = rows.filter(of_then)
+        return rows.sort("time", maintain_order=True)  # by entity, as they come
+
     if champion is None:
-        return Situation(as_of, rows, names, trained=trained)
+        return Situation(as_of, read, names, trained=trained)
     return Situation(
         as_of,
-        rows,
+        read,
         names,
         champion=champion.model_id,
         trained=trained,
@@ -48,16 +53,20 @@ def situation(
     )
 
 
-def _score(known: Known, champion: Predictor | None, scores: Floats | None) -> pl.Series | pl.Expr:
+def _score(
+    known: Known, champion: Predictor | None, scores: Callable[[], Floats] | None
+) -> pl.Series | pl.Expr:
     if champion is None:
         return pl.lit(None, pl.Float64)
-    if scores is None:
-        names = tuple(n for n in known.features.columns if n not in {"entity", "time"})
-        X = known.features.select(names).to_numpy(order="c")
-        scores = champion.probability(
-            dataset.aligned(Matrix(X, np.zeros(len(X)), names), champion.names)
-        )
-    return pl.Series(scores, dtype=pl.Float64)
+    found = probability(known, champion) if scores is None else scores()
+    return pl.Series(found, dtype=pl.Float64)
+
+
+def probability(known: Known, model: Predictor) -> Floats:
+    """Score all rows of `known`."""
+    names = tuple(n for n in known.features.columns if n not in {"entity", "time"})
+    X = known.features.select(names).to_numpy(order="c")
+    return model.probability(dataset.aligned(Matrix(X, np.zeros(len(X)), names), model.names))
 
 
 def now(ws: Workspace, tree: Tree, world: config.World) -> Situation:

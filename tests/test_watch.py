@@ -80,7 +80,7 @@ def test_rows_come_by_time_with_the_champions_scores_beside_them(known, tree, as
 
 def test_scores_that_are_at_hand_are_not_made_again(known, tree, as_of, champion):
     scores = np.arange(known.signals.height, dtype=np.float64)
-    given = watch.situation(known, tree, as_of, champion, None, scores)
+    given = watch.situation(known, tree, as_of, champion, None, lambda: scores)
     order = known.signals.select("entity", "time").with_columns(p=scores).sort("time", "entity")
     assert given.rows["p"].equals(order["p"])
 

@@ -1,0 +1,158 @@
+"""How policies compare that were replayed over one history: quality beside cost."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from cll import leaderboard, replaying, store, table
+from cll.judging.noise import HIGHER_IS_WORSE
+from cll.leaderboard import Entry
+from cll.page import tradeoff
+
+CSV, CHART = "policies.csv", "policies.svg"
+_LOSS = "log_loss"
+_OTHERS = {
+    "first": "the first release for good",
+    "newest": "each candidate",
+    "no_change": "no change",
+}
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """One policy, and what it did."""
+
+    entry: Entry
+    told: Mapping[str, Any]  # replay.json; empty where it failed
+
+    def number(self, *path: str) -> float | None:
+        found: Any = self.told
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return None if found is None else float(found)
+
+
+def show(folder: Path) -> None:
+    """Print what one replay found."""
+    told = store.read_json(folder / replaying.FIGURES)
+    console, shown = table.own_console(), Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("prequential")
+    for name in ("policy", *_OTHERS):
+        shown.add_column(_OTHERS.get(name, "the loop"), justify="right")
+    for metric in told["policy"]:
+        row = [told[name].get(metric) for name in ("policy", *_OTHERS)]
+        values = ["" if value is None else f"{value:.4f}" for value in row]
+        shown.add_row(metric.replace("_", " "), *values)
+    console.print(shown)
+    for line in (*_facts(told), f"figures  {table.near(folder / replaying.FIGURES)}"):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _facts(told: Mapping[str, Any]) -> list[str]:
+    counts, cost = told["counts"], told["cost"]
+    gate = "{releases} released, {rejected} rejected, {undecided} without enough evidence"
+    lines = [
+        f"loop     {counts['ticks']:,} ticks, {counts['rows']:,} rows, {counts['trainings']} trainings",
+        f"gate     {gate.format(**counts)}, {counts['refused']} refused for the data",
+        f"cost     {cost['train_seconds']:.1f} s of CPU to train, {cost['judge_seconds']:.1f} s to judge",
+    ]
+    for metric, lost in told["regret"].items():
+        best = _OTHERS.get(lost["best"], "none of the others")
+        lines.append(f"regret   {lost['value']:.4f} in {metric.replace('_', ' ')} (better: {best})")
+    if events := told["events"]:
+        said = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in events.items())
+        lines.append(f"events   {said}")
+    return lines
+
+
+def compare(folder: Path) -> None:
+    """Print a table of all replays in `folder`, best first; write it as CSV, and as a chart."""
+    board = leaderboard.rank(folder)
+    replayed = [_read(entry) for entry in board.entries]
+    sign = 1 if board.metric in HIGHER_IS_WORSE else -1
+    done = [one for one in replayed if one.number("policy", board.metric) is not None]
+    done.sort(key=lambda one: sign * (one.number("policy", board.metric) or 0.0))
+    rest = [one for one in replayed if one not in done]
+    rows = _rows([*done, *rest], board, folder)
+    console, shown = table.own_console(), Table(box=None, pad_edge=False, header_style="bold")
+    names = [name for name in rows[0] if any(row[name] for row in rows)]
+    for name in names:
+        shown.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        shown.add_row(*(row[name] for name in names))
+    console.print(shown)
+    _write(folder, rows)
+    points = [_point(one, row, board.metric) for one, row in zip(done, rows, strict=False)]
+    if points:
+        chart = tradeoff.draw(points, board.metric.replace("_", " "))
+        store.write_bytes(folder / CHART, chart.encode())
+        console.print(f"chart    {table.near(folder / CHART)}", markup=False, soft_wrap=True)
+    console.print(f"table    {table.near(folder / CSV)}", markup=False, soft_wrap=True)
+
+
+def _read(entry: Entry) -> Replayed:
+    path = entry.folder / replaying.FIGURES
+    done = entry.job.status == "done" and path.is_file()
+    return Replayed(entry, store.read_json(path) if done else {})
+
+
+def _cost(one: Replayed) -> float | None:
+    """Return the processor's seconds that the policy asked for, whatever else the job did."""
+    parts = one.number("cost", "train_seconds"), one.number("cost", "judge_seconds")
+    return None if None in parts else sum(part or 0.0 for part in parts)
+
+
+def _rows(
+    replayed: Sequence[Replayed], board: leaderboard.Board, folder: Path
+) -> list[dict[str, str]]:
+    names = [".".join(keys[1:] if keys[0] == "choices" else keys) for keys in board.keys]
+    best = {name: _best(replayed, name) for name in (board.metric, _LOSS)}
+    rows = []
+    for one in replayed:
+        row = {"job": one.entry.folder.relative_to(folder).as_posix()}
+        row |= dict(zip(names, board.differs(one.entry), strict=True))
+        for name in dict.fromkeys((board.metric, _LOSS)):
+            value = one.number("policy", name)
+            row[name] = "" if value is None else f"{value:.4f}"
+            lost = None if value is None or best[name] is None else abs(value - (best[name] or 0.0))
+            row[f"regret_{name}"] = "" if lost is None else f"{lost:.4f}"
+        for name in ("trainings", "releases"):
+            count = one.number("counts", name)
+            row[name] = "" if count is None else f"{count:.0f}"
+        cost = _cost(one)
+        row["cpu_seconds"] = "" if cost is None else f"{cost:.1f}"
+        row["says"] = one.entry.job.says if one.entry.job.status != "done" else ""
+        rows.append(row)
+    return rows
+
+
+def _best(replayed: Sequence[Replayed], metric: str) -> float | None:
+    """Return the best figure in hindsight, of all policies and what they compare themselves with."""
+    found = [one.number(name, metric) for one in replayed for name in ("policy", *_OTHERS)]
+    values = [value for value in found if value is not None]
+    if not values:
+        return None
+    return min(values) if metric in HIGHER_IS_WORSE else max(values)
+
+
+def _write(folder: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    store.write_bytes(folder / CSV, text.getvalue().encode())
+
+
+def _point(one: Replayed, row: Mapping[str, str], metric: str) -> dict[str, Any]:
+    own = {"job", metric, _LOSS, f"regret_{metric}", f"regret_{_LOSS}", "trainings", "releases"}
+    told = [value for name, value in row.items() if name not in own | {"cpu_seconds", "says"}]
+    return {
+        "x": _cost(one) or 0.0,
+        "y": one.number("policy", metric),
+        "policy": ", ".join(value for value in told if value) or row["job"],
+    }

@@ -1,0 +1,109 @@
+"""A replay as a job: from the project's data to what the loop would have done, and how well."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cll import compose, config, instants, past, prequential, progress, replay, store
+from cll.diary import Diary
+from cll.kept import made_once
+from cll.prequential import Answers, Stream
+from cll.workspace import Tree, Workspace, load_world
+
+FIGURES, OVER_TIME, SCORES = "replay.json", "over_time.csv", "scores.parquet"
+
+
+def run(
+    root: Path,
+    folder: Path,
+    tree: Tree,
+    report: Callable[[float], None],
+    *,
+    with_page: bool = True,
+) -> float | None:
+    """Turn over the whole history into `folder`, from where it was broken off there.
+
+    Returns the gate's metric, prequential, where it is defined.
+    """
+    del report, with_page  # an experiment's
+    ws, world = Workspace(root, folder), load_world(Workspace(root))
+    store.write_bytes(ws.resolved, compose.render(tree).encode())
+    ws = made_once(ws, "ingest", tree, world)
+    ws = made_once(ws, "featurize", tree, world)
+    history, settings = replay.History(past.load(ws), tree), config.build("replay", tree["replay"])
+    first = history.known.signals["known_at"].min()
+    ticks = instants.between(first, world.as_of, settings)  # type: ignore[arg-type]
+    diary = Diary(folder)
+    left = len(ticks) - len(diary.turns)
+    for turn in progress.track(replay.over(history, ticks, diary), "replay", left):
+        if turn.released:
+            progress.note(f"replay: {turn.as_of}: released {turn.candidate}: {turn.says}")
+    came = prequential.stream(history.known, tree, ticks)
+    told = _figures(history, came, diary)
+    store.write_json(folder / FIGURES, told)
+    figure = told["policy"].get(tree["gate"]["metric"])
+    return None if figure is None else float(figure)
+
+
+def _figures(history: replay.History, came: Stream, diary: Diary) -> dict[str, Any]:
+    """Compute what replay.json has, and write what lies beside it."""
+    tree, turns = history.tree, diary.turns
+    metrics = config.build("metric", tree["metric"])
+    settings = config.build("replay", tree["replay"])
+    policies = {
+        name: prequential.answers(came, ids, diary.model)
+        for name, ids in prequential.in_force(turns).items()
+    }
+    own = policies["policy"]
+    found: dict[str, dict[str, float]] = {
+        name: prequential.figures(came, given, metrics) for name, given in policies.items()
+    }
+    persists = Answers(came.persists, came.unchanged > 0)
+    found["no_change"] = prequential.figures(came, persists, metrics)
+    gate = tree["gate"]
+    others = {name: told for name, told in found.items() if name != "policy"}
+    over_time = prequential.over_time(came, own, metrics, turns, settings.window)
+    store.write_csv(diary.folder / OVER_TIME, over_time)
+    store.write_frame(diary.folder / SCORES, _scores(came, own, turns))
+    return {
+        **found,
+        "regret": prequential.regret(found["policy"], others, gate["metric"], gate["better"]),
+        "events": prequential.of_events(came, own, history.known, tree),
+        "counts": _counts(came, diary),
+        "cost": _cost(diary),
+    }
+
+
+def _scores(came: Stream, own: Answers, turns: Any) -> pl.DataFrame:
+    champions = pl.Series([turn.champion for turn in turns])
+    return came.rows.select("entity", "time", "label").with_columns(
+        p=pl.Series(own.p),
+        alert=pl.Series(own.alert),
+        champion=champions.gather(pl.Series(came.tick)),
+    )
+
+
+def _counts(came: Stream, diary: Diary) -> dict[str, Any]:
+    turns = diary.turns
+    served = sum(turn.champion != "none" for turn in turns)
+    answers = [turn.answer for turn in turns if turn.answer]
+    return {
+        "rows": came.rows.height,
+        "positives": int(came.X.y.sum()),
+        "ticks": len(turns),
+        "ticks_with_a_model": served,
+        "trainings": sum(bool(turn.candidate) for turn in turns),
+        "releases": sum(turn.released for turn in turns),
+        "rejected": answers.count("reject"),
+        "undecided": answers.count("not enough evidence"),
+        "refused": answers.count("refused"),
+    }
+
+
+def _cost(diary: Diary) -> Mapping[str, float]:
+    """Sum up the processor's seconds: these are no result, and differ from run to run."""
+    train = sum(turn.train_seconds for turn in diary.turns)
+    judge = sum(turn.judge_seconds for turn in diary.turns)
+    return {"train_seconds": round(train, 3), "judge_seconds": round(judge, 3)}

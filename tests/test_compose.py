@@ -188,7 +188,7 @@ def test_every_file_in_conf_builds(group, choice):
 def test_every_file_in_conf_says_what_it_is_and_how_to_run_it(group, choice):
     first = (CONF / group / f"{choice}.yaml").read_text().splitlines()[:4]
     head = " ".join(line for line in first if line.startswith("#"))
-    ways = ("cll run", "dvc ", "params.yaml")
+    ways = ("cll run", "cll replay", "dvc ", "params.yaml")
     assert any(way in head for way in ways)
 
 

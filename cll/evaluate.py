@@ -76,36 +76,75 @@ class Evaluation:
     draws: pl.DataFrame  # the candidate's figures in each replicate
 
 
-def evaluate(
-    evidence: Evidence,
-    thresholds: Mapping[str, float],
-    metrics: Mapping[str, Metric],
-    settings: Settings,
-) -> Evaluation:
-    """Judge each model of `thresholds` ("candidate", perhaps "champion") and the baselines."""
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What is the same for all models that are judged on one holdout."""
+
+    settings: Settings
+    mask: Flags  # the rows that are held out
+    court: Court
+    baselines: Mapping[str, Mapping[str, float]]
+    to_beat: Mapping[str, Figures]  # each baseline's paired metrics
+    bayes: Mapping[str, float]  # of the true probability, where it is known
+    data: Mapping[str, Any]
+    leakage: Mapping[str, Any]
+
+
+def prepare(evidence: Evidence, metrics: Mapping[str, Metric], settings: Settings) -> Ground:
+    """Work out what no model's scores move."""
     _refuse_unknown(metrics, settings)
     rows = evidence.rows
-    court = _open(rows, metrics, settings)
+    mask = (rows["part"] == "holdout").to_numpy()
+    court = _open(rows, mask, metrics, settings)
     train = rows.filter(pl.col("part") == "train")
-    answers = {name: _answer(court.held, name, bound) for name, bound in thresholds.items()}
+    answers = baselines.answers(train, court.held, court.unchanged, evidence.columns)
+    drawn = (settings.replicates, settings.draws_seed)
+    return Ground(
+        settings=settings,
+        mask=mask,
+        court=court,
+        baselines={
+            name: court.values(said.p, said.alert, settings.baseline_metrics)
+            for name, said in answers.items()
+        },
+        to_beat={
+            name: court.figures(said.p, said.alert, settings.paired)
+            for name, said in answers.items()
+        },
+        bayes=_bayes(court),
+        data=grounds.counts(rows)
+        | grounds.evidence(court.y, court.block)
+        | {"holdout_id": grounds.holdout_id(court.held, court.block, *drawn)},
+        leakage=grounds.leakage(train, court.held, evidence.columns),
+    )
+
+
+def evaluate(evidence: Evidence, thresholds: Mapping[str, float], ground: Ground) -> Evaluation:
+    """Judge each model of `thresholds` ("candidate", perhaps "champion") and the baselines.
+
+    `ground` was prepared of the same rows, whatever they are scored with.
+    """
+    settings = ground.settings
+    court, scored = ground.court, evidence.rows.filter(ground.mask)
+    answers = {name: _answer(scored, name, bound) for name, bound in thresholds.items()}
     models = {name: court.figures(*answer) for name, answer in answers.items()}
     candidate, (p, alert) = models["candidate"], answers["candidate"]
     tree: dict[str, Any] = {name: with_intervals(found) for name, found in models.items()}
     if "champion" in models:
         tree["difference"] = with_intervals(candidate - models["champion"])
-    tree |= _baselines(court, train, evidence.columns, candidate, settings)
-    tree |= _bayes(court, candidate)
-    tree["events"] = _events(evidence, alert, settings)
+    tree["baseline"] = ground.baselines
+    tree["over"] = {name: with_intervals(candidate - n) for name, n in ground.to_beat.items()}
+    tree["bayes"] = ground.bayes
+    tree["gap"] = {name: best - candidate.values[name] for name, best in ground.bayes.items()}
+    tree["events"] = _events(evidence, ground.mask, alert, settings)
     tree |= _slices(court, answers, settings)
-    tree["data"] = grounds.counts(rows) | grounds.evidence(court.y, court.block)
-    drawn = (settings.replicates, settings.draws_seed)
-    same = grounds.holdout_id(court.held, court.block, *drawn)
-    tree["data"]["holdout_id"] = same
-    tree["leakage"] = grounds.leakage(train, court.held, evidence.columns)
-    tree["leakage"] |= grounds.seen(court.held, evidence.champion_saw)
-    positive = tree["data"]["positive_blocks"]
+    tree["data"] = ground.data
+    tree["leakage"] = {**ground.leakage, **grounds.seen(court.held, evidence.champion_saw)}
     return Evaluation(
-        _tidy(tree), _curves(court, p, alert, settings), positive, as_frame(candidate)
+        _tidy(tree),
+        _curves(court, p, alert, settings),
+        ground.data["positive_blocks"],
+        as_frame(candidate),
     )
 
 
@@ -117,8 +156,9 @@ def _refuse_unknown(metrics: Mapping[str, Metric], settings: Settings) -> None:
                 raise config_error(f"evaluate.{key}", name, way_out)
 
 
-def _open(rows: pl.DataFrame, metrics: Mapping[str, Metric], settings: Settings) -> Court:
-    mask = (rows["part"] == "holdout").to_numpy()
+def _open(
+    rows: pl.DataFrame, mask: Flags, metrics: Mapping[str, Metric], settings: Settings
+) -> Court:
     if not mask.any():
         raise DataRefused(
             f"None of the {len(mask)} labelled rows is held out, so nothing can be judged; "
@@ -130,43 +170,24 @@ def _open(rows: pl.DataFrame, metrics: Mapping[str, Metric], settings: Settings)
     return Court(held, y, unchanged, block, metrics, settings.replicates, settings.draws_seed)
 
 
-def _answer(held: pl.DataFrame, name: str, threshold: float) -> Answer:
-    p = held[f"p_{name}"].cast(pl.Float64).to_numpy()
+def _answer(scored: pl.DataFrame, name: str, threshold: float) -> Answer:
+    p = scored[f"p_{name}"].cast(pl.Float64).to_numpy()
     bad = int((~((p >= 0) & (p <= 1))).sum())
     if bad:
         raise DataRefused(f"p_{name} is not within 0 and 1 on {bad} held-out rows; train it again.")
     return p, p >= threshold
 
 
-def _baselines(
-    court: Court,
-    train: pl.DataFrame,
-    columns: Sequence[str],
-    candidate: Figures,
-    settings: Settings,
-) -> dict[str, Any]:
-    """Score each baseline, and by how much the candidate is over it, draw by draw."""
-    values, over = {}, {}
-    answers = baselines.answers(train, court.held, court.unchanged, columns)
-    for name, said in answers.items():
-        values[name] = court.values(said.p, said.alert, settings.baseline_metrics)
-        found = court.figures(said.p, said.alert, settings.paired)
-        over[name] = with_intervals(candidate - found)
-    return {"baseline": values, "over": over}
-
-
-def _bayes(court: Court, candidate: Figures) -> dict[str, Any]:
+def _bayes(court: Court) -> dict[str, float]:
     """Score the true probability, where a simulator tells it of every held-out row."""
     if court.held["chance"].null_count():
         return {}
     chance = court.held["chance"].to_numpy()
     names = [name for name in BAYES_METRICS if name in court.metrics]
-    best = court.values(chance, chance >= baselines.EVEN, names)
-    return {"bayes": best, "gap": {n: best[n] - candidate.values[n] for n in names}}
+    return court.values(chance, chance >= baselines.EVEN, names)
 
 
-def _events(evidence: Evidence, alert: Flags, settings: Settings) -> dict[str, float]:
-    held = (evidence.rows["part"] == "holdout").to_numpy()
+def _events(evidence: Evidence, held: Flags, alert: Flags, settings: Settings) -> dict[str, float]:
     alerts = np.zeros(len(held), np.bool_)
     alerts[held] = alert
     rows = evidence.rows.select(
@@ -207,11 +228,11 @@ def _curves(court: Court, p: Floats, alert: Flags, settings: Settings) -> dict[s
     }
 
 
-def _tidy(tree: dict[str, Any]) -> dict[str, Any]:
+def _tidy(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Round to six decimals, and leave out what is not defined, so that DVC can flatten it."""
     tidy: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             if inner := _tidy(value):
                 tidy[key] = inner
         elif isinstance(value, float):

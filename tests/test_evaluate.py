@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from cll.config import build, load_yaml
 from cll.errors import ConfigError, DataRefused
-from cll.evaluate import Evidence, Settings, evaluate
+from cll.evaluate import Evidence, Settings, evaluate, prepare
 from cll.metric import standard
 from cll.values import INCIDENTS, INSTANT
 
@@ -83,7 +83,7 @@ def changed(evidence, *columns):
 
 
 def judge(evidence, thresholds=THRESHOLDS, settings=FEW):
-    return evaluate(evidence, thresholds, METRICS, settings)
+    return evaluate(evidence, thresholds, prepare(evidence, METRICS, settings))
 
 
 def leaves(tree):
@@ -172,9 +172,9 @@ def test_the_champion_is_judged_at_its_own_threshold_and_the_difference_is_paire
 
 def test_two_models_judged_apart_have_the_paired_difference_in_their_draws():
     evidence = fleet()
-    both = evaluate(evidence, BOTH, METRICS, FEW)
+    both = judge(evidence, BOTH)
     champion = changed(evidence, pl.col("p_champion").alias("p_candidate"))
-    alone = evaluate(champion, {"candidate": BOTH["champion"]}, METRICS, FEW)
+    alone = judge(champion, {"candidate": BOTH["champion"]})
     assert alone.metrics["data"]["holdout_id"] == both.metrics["data"]["holdout_id"]
     assert both.draws.height == FEW.replicates
     gain = (both.draws["roc_auc"] - alone.draws["roc_auc"]).to_numpy()

@@ -14,7 +14,7 @@ from cll import blocks
 from cll.errors import DataRefused
 from cll.judging import baselines, curves, events, grounds, slices
 from cll.judging.bootstrap import Figures, as_frame, with_intervals
-from cll.judging.court import Court
+from cll.judging.court import Answer, Court
 from cll.judging.ranking import rank
 from cll.roles import Metric
 from cll.values import Duration, Flags, Floats, config_error
@@ -22,7 +22,6 @@ from cll.values import Duration, Flags, Floats, config_error
 RANKING = ("roc_auc", "average_precision")
 USUAL = ("accuracy", "balanced_accuracy", *RANKING, "precision", "recall", "f1")
 BAYES_METRICS = ("roc_auc", "accuracy")
-Answer = tuple[Floats, Flags]  # probabilities, alerts
 
 
 @dataclass(frozen=True)
@@ -94,14 +93,13 @@ def prepare(evidence: Evidence, metrics: Mapping[str, Metric], settings: Setting
     """Work out what no model's scores move."""
     _refuse_unknown(metrics, settings)
     rows = evidence.rows
-    mask = (rows["part"] == "holdout").to_numpy()
-    court = _open(rows, mask, metrics, settings)
+    court = open_court(rows, metrics, settings)
     train = rows.filter(pl.col("part") == "train")
     answers = baselines.answers(train, court.held, court.unchanged, evidence.columns)
     drawn = (settings.replicates, settings.draws_seed)
     return Ground(
         settings=settings,
-        mask=mask,
+        mask=(rows["part"] == "holdout").to_numpy(),
         court=court,
         baselines={
             name: court.values(said.p, said.alert, settings.baseline_metrics)
@@ -126,7 +124,7 @@ def evaluate(evidence: Evidence, thresholds: Mapping[str, float], ground: Ground
     """
     settings = ground.settings
     court, scored = ground.court, evidence.rows.filter(ground.mask)
-    answers = {name: _answer(scored, name, bound) for name, bound in thresholds.items()}
+    answers = {name: answer(scored, name, bound) for name, bound in thresholds.items()}
     models = {name: court.figures(*answer) for name, answer in answers.items()}
     candidate, (p, alert) = models["candidate"], answers["candidate"]
     tree: dict[str, Any] = {name: with_intervals(found) for name, found in models.items()}
@@ -141,7 +139,7 @@ def evaluate(evidence: Evidence, thresholds: Mapping[str, float], ground: Ground
     tree["data"] = ground.data
     tree["leakage"] = {**ground.leakage, **grounds.seen(court.held, evidence.champion_saw)}
     return Evaluation(
-        _tidy(tree),
+        tidy(tree),
         _curves(court, p, alert, settings),
         ground.data["positive_blocks"],
         as_frame(candidate),
@@ -156,9 +154,9 @@ def _refuse_unknown(metrics: Mapping[str, Metric], settings: Settings) -> None:
                 raise config_error(f"evaluate.{key}", name, way_out)
 
 
-def _open(
-    rows: pl.DataFrame, mask: Flags, metrics: Mapping[str, Metric], settings: Settings
-) -> Court:
+def open_court(rows: pl.DataFrame, metrics: Mapping[str, Metric], settings: Settings) -> Court:
+    """Take the rows that are held out, which may be scored already."""
+    mask = (rows["part"] == "holdout").to_numpy()
     if not mask.any():
         raise DataRefused(
             f"None of the {len(mask)} labelled rows is held out, so nothing can be judged; "
@@ -170,7 +168,8 @@ def _open(
     return Court(held, y, unchanged, block, metrics, settings.replicates, settings.draws_seed)
 
 
-def _answer(scored: pl.DataFrame, name: str, threshold: float) -> Answer:
+def answer(scored: pl.DataFrame, name: str, threshold: float) -> Answer:
+    """Return a model's probabilities and alerts."""
     p = scored[f"p_{name}"].cast(pl.Float64).to_numpy()
     bad = int((~((p >= 0) & (p <= 1))).sum())
     if bad:
@@ -228,16 +227,16 @@ def _curves(court: Court, p: Floats, alert: Flags, settings: Settings) -> dict[s
     }
 
 
-def _tidy(tree: Mapping[str, Any]) -> dict[str, Any]:
+def tidy(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Round to six decimals, and leave out what is not defined, so that DVC can flatten it."""
-    tidy: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            if inner := _tidy(value):
-                tidy[key] = inner
+            if inner := tidy(value):
+                kept[key] = inner
         elif isinstance(value, float):
             if math.isfinite(value):
-                tidy[key] = round(value, curves.DIGITS) + 0.0  # no -0.0
+                kept[key] = round(value, curves.DIGITS) + 0.0  # no -0.0
         else:
-            tidy[key] = value
-    return tidy
+            kept[key] = value
+    return kept

@@ -30,17 +30,23 @@ def judge(
     What all models on these rows have in common is made once, as long as one and the same
     `rows` are handed in; nobody changes them.
     """
-    held, frame = rows.matrix(rows.split.holdout), rows.rows
-    for name, model in models.items():
-        scores = np.full(frame.height, np.nan)
-        scores[rows.split.holdout] = model.probability(dataset.aligned(held, model.names))
-        frame = frame.with_columns(pl.Series(f"p_{name}", scores))
+    frame = scored(rows, models)
     saw = None
     if "champion" in models and models["champion"].model_id != models["candidate"].model_id:
         saw = dataset.learnt_until(models["champion"].meta["lineage"], rows.embargo)
     evidence = step.Evidence(frame, incidents, numeric, rows.horizon, saw)
     thresholds = {name: model.threshold for name, model in models.items()}
     return step.evaluate(evidence, thresholds, _ground(rows, evidence, tree))
+
+
+def scored(rows: Dataset, models: Mapping[str, Predictor]) -> pl.DataFrame:
+    """Return all rows with p_NAME of each model, NaN where they are not held out."""
+    held, frame = rows.matrix(rows.split.holdout), rows.rows
+    for name, model in models.items():
+        scores = np.full(frame.height, np.nan)
+        scores[rows.split.holdout] = model.probability(dataset.aligned(held, model.names))
+        frame = frame.with_columns(pl.Series(f"p_{name}", scores))
+    return frame
 
 
 def _ground(rows: Dataset, evidence: step.Evidence, tree: Tree) -> step.Ground:

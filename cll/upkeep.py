@@ -121,6 +121,31 @@ def verify_leakage(
     raise typer.Exit(leakage.check(ROOT, instant))
 
 
+@verify.command("gate")
+def verify_gate(
+    *,
+    aa: Annotated[
+        int | None,
+        typer.Option(min=100, help="Swap scores so often; 500 where nothing else is asked."),
+    ] = None,
+    power: Annotated[
+        bool, typer.Option("--power", help="Say which gain could be seen with these rows.")
+    ] = False,
+    against: Annotated[
+        Path | None, typer.Option(help="A model's folder, in place of the champion in force.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Swap candidate's and champion's scores at random by block: how often is one promoted?
+
+    Neither is better then. Exit 1 where the gate promotes more often than it states.
+    """
+    from cll import trial  # noqa: PLC0415  each command imports what it uses
+
+    rounds = 500 if aa is None and not power else aa
+    raise typer.Exit(trial.check(ROOT, rounds, power=power, against=against, as_json=as_json))
+
+
 def _bring_up_to_date(*, silent: bool) -> None:
     """Ingest, also where files of the source changed that DVC does not look at."""
     from cll import kept, workspace  # noqa: PLC0415  each command imports what it uses

@@ -54,6 +54,13 @@ class Figures:
             {name: self.replicates[name] - other.replicates[name] for name in names},
         )
 
+    def __neg__(self) -> "Figures":
+        """Turn a difference round."""
+        return Figures(
+            {name: -value for name, value in self.values.items()},
+            {name: -drawn for name, drawn in self.replicates.items()},
+        )
+
 
 def figures(judged: Judged, metrics: Mapping[str, Metric], replicates: int, seed: int) -> Figures:
     """Compute each metric, and again in each replicate; NaN where a draw leaves it undefined.

@@ -12,6 +12,8 @@ from cll.judging.ranking import rank
 from cll.roles import Metric
 from cll.values import Flags, Floats
 
+Answer = tuple[Floats, Flags]  # one model's probabilities, and its alerts
+
 
 @dataclass(frozen=True)
 class Court:

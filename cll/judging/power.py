@@ -1,0 +1,36 @@
+"""Which gain a rule could see: how large it must be in truth to be promoted in most cases."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from cll.judging.bootstrap import interval
+from cll.values import Floats
+
+SEEN = 0.8  # of the cases in which there is such a gain
+
+
+@dataclass(frozen=True)
+class Sight:
+    """The smallest gain that would be promoted in `SEEN` of the cases, with so much evidence."""
+
+    times: int  # as many blocks as there are
+    gain: float
+
+
+def sight(difference: Floats, min_gain: float, times: Sequence[int]) -> list[Sight]:
+    """Return what could be seen; `difference` is that of two models in each replicate.
+
+    The gain that is measured scatters around the true one as the replicates do, and the low end
+    lies half an interval below it. Both narrow with the square root of the blocks.
+    """
+    known = difference[np.isfinite(difference)]
+    ends = interval(known)
+    if ends is None:
+        return []
+    half = (ends[1] - ends[0]) / 2
+    needed = half + NormalDist().inv_cdf(SEEN) * float(np.std(known))
+    return [Sight(n, min_gain + needed / math.sqrt(n)) for n in times]

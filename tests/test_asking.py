@@ -1,0 +1,33 @@
+from cll.asking import ask
+from cll.trigger.data import Data
+from cll.trigger.never import Never
+from cll.trigger.schedule import Schedule
+from tests.trigger.telling import at, rows
+
+FRAME = rows(days=30)
+
+
+def test_where_nothing_was_trained_yet_it_fires_whatever_the_triggers_say():
+    answer = ask({"never": Never()}, at(FRAME, 30, trained=None))
+    assert answer.fires
+    assert [reason.says for reason in answer.reasons] == ["Nothing was trained yet."]
+
+
+def test_one_rule_that_fires_is_enough_and_the_others_are_told_too():
+    triggers = {
+        "never": Never(),
+        "data": Data(rows=10**9, positives=1),
+        "monday": Schedule("0 3 * * MON"),
+    }
+    answer = ask(triggers, at(FRAME, 26, trained=25.5))
+    assert answer.fires
+    assert {one.name: one.fires for one in answer.reasons} == {
+        "never": False,
+        "data.rows": False,
+        "data.positives": True,
+        "monday.schedule": False,
+    }
+
+
+def test_nothing_fires_where_no_rule_does():
+    assert not ask({"never": Never()}, at(FRAME, 30)).fires

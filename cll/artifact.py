@@ -31,6 +31,7 @@ class Predictor:
     intercept: float = 0.0
     threshold: float = 0.5
     meta: Mapping[str, Any] = field(default_factory=dict)  # model.json, once there is one
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)  # as they were read
 
     @property
     def model_id(self) -> str:
@@ -159,6 +160,7 @@ def _read(files: Mapping[str, bytes], folder: Path, wanted: str | None) -> Predi
         intercept=form.calibration.intercept,
         threshold=form.threshold,
         meta=raw,
+        files=files,
     )
 
 

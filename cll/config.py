@@ -25,7 +25,7 @@ from cll.values import Instant
 PACKAGE = Path(__file__).parent
 COMPONENTS = (
     *("source", "features", "label", "split", "estimator", "metric", "registry"),
-    "trigger",
+    *("trigger", "update"),
 )
 NAMED = {"metric", "trigger"}  # groups of several components, each under a name of its own
 SETTINGS = {  # groups that set up a step; the other groups choose a component
@@ -140,12 +140,15 @@ def component_module(group: str, name: str) -> ModuleType:
     return importlib.import_module(f"cll.{group}.{name}")
 
 
-def build(group: str, node: Mapping[str, Any]) -> Any:
-    """Build what a group's subtree of resolved.yaml names, checked against its annotations."""
-    refuse_unsafe(node, group, group)
+def build(group: str, node: Mapping[str, Any], where: str | None = None) -> Any:
+    """Build what a group's subtree of resolved.yaml names, checked against its annotations.
+
+    `where` it stands is told where it is not the group's own place.
+    """
+    refuse_unsafe(node, where or group, group)
     if group in NAMED:
         return {name: _build_one(f"{group}.{name}", entry) for name, entry in node.items()}
-    return _build_one(group, node)
+    return _build_one(where or group, node)
 
 
 def _build_one(where: str, node: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import polars as pl
 
+from cll.lesson import Entry, Lesson
 from cll.situation import Reason, Situation
 from cll.values import Arrived, Columns, Features, Floats, Matrix, Piece, Released, Scored, Split
 
@@ -100,6 +101,11 @@ class Model(Protocol):
         ...
 
     @property
+    def passes(self) -> int:
+        """How often the fit that made it looked at each row; 0 for one that was read."""
+        ...
+
+    @property
     def importance(self) -> Mapping[str, float]:
         """Share of each feature, summing to 1."""
         ...
@@ -126,6 +132,29 @@ class Estimator(Protocol):
         ...
 
 
+@runtime_checkable
+class GoesOn(Estimator, Protocol):
+    """An estimator that can go on from a model that it made before."""
+
+    def warm(
+        self,
+        base: Model,
+        train: Matrix,
+        seed: int,
+        valid: Matrix | None = None,
+        rounds: int | None = None,
+    ) -> Model:
+        """Fit on `train` from `base` on; `rounds` counts those of `base` too."""
+        ...
+
+    def step(self, base: Model, part: Matrix, seed: int) -> Model:
+        """Learn from new rows with one look at each; they may show one outcome only.
+
+        What it does follows from `base` and `part` alone, also where `base` was written and read.
+        """
+        ...
+
+
 # Called after each fold with its number from 0, and the log loss so far: equal folds of the same rows
 # compare. May raise Stopped, to end a training that does not pay.
 Report = Callable[[int, float], None]
@@ -135,6 +164,39 @@ class Metric(Protocol):
     """A figure of merit of weighted rows; NaN where it is not defined (one class only)."""
 
     def __call__(self, rows: Scored, weight: Floats) -> float: ...
+
+
+class Update(Protocol):
+    """Says how the next candidate comes from the rows that may teach and the model in force."""
+
+    @property
+    def reads_champion(self) -> bool:
+        """Whether it goes on from the model in force; else it is told of none."""
+        ...
+
+    def __call__(self, times: pl.Series, since: datetime | None) -> Lesson:
+        """Choose among rows that may teach; none up to `since` is new to the model in force.
+
+        None: there is no such model, so all has to be learnt.
+        """
+        ...
+
+
+@runtime_checkable
+class Contest(Protocol):
+    """An update that chooses among others, by what is told of each."""
+
+    @property
+    def contenders(self) -> Mapping[str, Any]: ...
+
+    @property
+    def share(self) -> float:
+        """How much of what is new to the model in force judges the contenders."""
+        ...
+
+    def __call__(self, entries: Sequence[Entry]) -> str:
+        """Return the winner's name."""
+        ...
 
 
 class Mirror(Protocol):

@@ -62,19 +62,32 @@ def train(
     """Fit the candidate, and write it in its one form; `report` is told how each fold went."""
     from cll import candidate, shelf  # noqa: PLC0415  what this stage alone uses
 
+    champion = _champion(ws, world) if candidate.reads_champion(tree) else None
     rows = dataset.shared(ws, tree, world)
     kept = shelf.Shelf(ws.cache / "store")
+    files = candidate.fit(rows, tree, world.as_of, kept.keep, report, _fallback(ws), champion)
     taught = rows.rows["label"].filter(pl.Series(rows.split.train))
     progress.note(
-        f"train: {len(taught):,} rows, {taught.sum():,} positive, {len(rows.names)} features"
+        f"train: {len(taught):,} rows, {taught.sum():,} positive, {len(rows.names)} features;"
+        f" {candidate.how(files)}"
     )
-    files = candidate.fit(rows, tree, world.as_of, kept.keep, report, _fallback(ws))
     if kept.made or kept.found:
         progress.note(f"train: binned data: {kept}")
     folder = store.fresh(ws.candidate)
     for name, data in files.items():
         store.write_bytes(folder / name, data)
     store.write_json(ws.reports / "environment.json", environment(ws))
+
+
+def _champion(ws: Workspace, world: config.World) -> Any:
+    """Load the model in force, if there is one, once it was found to be the released one."""
+    from cll import admission, artifact  # noqa: PLC0415  what two stages use
+
+    if world.champion == "none":
+        return None
+    if ws.out is None:  # a run apart may try what it likes
+        admission.refuse_unreleased(ws.root, ws.model("champion"), world.champion)
+    return artifact.load(ws.model("champion"), world.champion)
 
 
 def _fallback(ws: Workspace) -> dict[str, Any]:
@@ -85,13 +98,11 @@ def _fallback(ws: Workspace) -> dict[str, Any]:
 
 def evaluate(ws: Workspace, tree: Tree, world: config.World) -> None:
     """Judge candidate and champion on the holdout; write metrics.json and the plots' data."""
-    from cll import admission, artifact, evaluation  # noqa: PLC0415  what this stage alone uses
+    from cll import artifact, evaluation  # noqa: PLC0415  what this stage alone uses
 
     models = {"candidate": artifact.load(ws.candidate)}
-    if world.champion != "none":
-        if ws.out is None:  # a run apart may try what it likes
-            admission.refuse_unreleased(ws.root, ws.model("champion"), world.champion)
-        models["champion"] = artifact.load(ws.model("champion"), world.champion)
+    if (champion := _champion(ws, world)) is not None:
+        models["champion"] = champion
     facts = dataset.facts(ws)
     rows = dataset.shared(ws, tree, world)
     found = evaluation.judge(rows, models, dataset.incidents(ws), facts["columns"]["numeric"], tree)

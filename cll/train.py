@@ -1,24 +1,26 @@
-"""Step: fit a model on the past, and learn from a forward-chained pass how far to trust it."""
+"""Step: fit a model on the past, and learn from rows held out in time how far to trust it."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import polars as pl
 from annotated_types import Ge, Interval
-from numpy.typing import NDArray
 
-from cll import blocks, platt, threshold
+from cll import forward, platt, threshold
+from cll.forward import Course, Pass
 from cll.judging.ranking import rank
-from cll.roles import Estimator, Metric, Model, Report
+from cll.roles import Estimator, GoesOn, Metric, Model, Report
 from cll.threshold import Threshold
-from cll.values import Duration, Flags, Floats, Matrix
+from cll.trust import Before, Judged, trust
+from cll.values import Duration, Floats, Matrix
 
-UNGUIDED_ROUNDS = 100  # of boosting, where no held-out time can say when to stop
-OPTIMISTIC = "Slightly optimistic: rounds, calibration and threshold were set on these rows."
+# Rounds of boosting where no held-out time can say when to stop: afresh, and on top of a model's own.
+UNGUIDED_ROUNDS, UNGUIDED_MORE = 100, 10
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,17 @@ class Settings:
     min_positive_blocks: Annotated[int, Ge(1)] = 50
     block: Duration = timedelta(hours=6)
     threshold: Threshold = field(default_factory=Threshold)
+
+
+@dataclass(frozen=True)
+class Start:
+    """The model that a fit goes on from, with an estimator that can."""
+
+    model: Model
+    estimator: GoesOn
+    before: Before
+    since: datetime  # it knew nothing of what came later
+    daily: bool = False  # in steps of a day
 
 
 @dataclass(frozen=True)
@@ -44,55 +57,7 @@ class Trained:
     threshold: float
     notes: Mapping[str, Any]  # ready for JSON
     out_of_fold: Floats  # calibrated probability of each training row, NaN where none was held out
-
-
-@dataclass(frozen=True)
-class _Pass:
-    """The forward-chained pass: each row's margin by a model that ended before it."""
-
-    margin: Floats  # NaN where none was held out
-    fold_rounds: tuple[int, ...]
-    skipped: int  # folds in which an outcome was missing
-
-    @property
-    def rounds(self) -> int:
-        """Return the median over the folds: one odd stretch of time does not move it."""
-        return math.ceil(np.median(self.fold_rounds)) if self.fold_rounds else UNGUIDED_ROUNDS
-
-    def spread(self, p: Floats) -> Floats:
-        """Return `p`, which the rows held out have, for all rows; NaN for the others."""
-        whole = np.full(len(self.margin), np.nan)
-        if self.fold_rounds:
-            whole[np.isfinite(self.margin)] = p
-        return whole
-
-    @property
-    def notes(self) -> dict[str, Any]:
-        return {
-            "fold_rounds": list(self.fold_rounds),
-            "folds_skipped": self.skipped,
-            "out_of_fold_says": OPTIMISTIC if self.fold_rounds else "Nothing was held out.",
-        }
-
-
-@dataclass(frozen=True)
-class _Trust:
-    """How far the model's own log-odds can be believed, and what mends them."""
-
-    kind: Literal["platt", "level", "none"]
-    slope: float
-    intercept: float
-    says: str
-    positive_blocks: int
-
-    @property
-    def notes(self) -> dict[str, Any]:
-        return {
-            "calibration": self.kind,
-            "calibrated": self.kind == "platt",
-            "positive_blocks": self.positive_blocks,
-            "says": self.says,
-        }
+    row_visits: int  # how often all its fits looked at a row
 
 
 def train(
@@ -103,128 +68,60 @@ def train(
     embargo: timedelta,
     seed: int,
     *,
+    start: Start | None = None,
     metrics: Mapping[str, Metric] | None = None,
     report: Report | None = None,
 ) -> Trained:
     """Fit `estimator` on all `rows`, with rounds, calibration and threshold from held-out time.
 
-    `keys` has each row's entity and time; `embargo` is how far a label looks ahead. The notes have
-    the `metrics` of what was held out; `report` is told how each fold went.
+    `keys` has each row's entity and time; `embargo` is how far a label looks ahead. With `start`,
+    the fit goes on from there, and what its model knew is not held out. The notes have the
+    `metrics` of what was held out; `report` is told how each fold, or day, went.
     """
-    stretches = _stretches(rows.y, keys, settings.folds, embargo)
-    held = _forward(rows, stretches, estimator, seed, report)
-    model = estimator(rows, seed, rounds=held.rounds or None)
+    course = Course(rows, keys, embargo, seed, report, start.since if start else None)
+    held, model = _taught(course, estimator, settings.folds, start)
     # Where nothing could be held out its own rows are better than a guess, and the notes say so.
-    margin = held.margin if held.fold_rounds else model.margin(rows.X)
+    margin = held.margin if held.seen.any() else model.margin(rows.X)
     seen = np.isfinite(margin)
-    judged, y = keys.filter(pl.Series(seen)).select("entity", "time"), rows.y[seen]
-    trust = _trust(margin[seen], y, judged, settings, held_out=bool(held.fold_rounds))
-    p = platt.probability(margin[seen], trust.slope, trust.intercept)
-    cut = threshold.choose(settings.threshold, p, y, judged)
+    judged = keys.filter(pl.Series(seen)).select("entity", "time")
+    evidence = Judged(margin[seen], rows.y[seen], judged, held_out=bool(held.seen.any()))
+    before = start.before if start else None
+    believed = trust(
+        *(evidence, settings.calibration, settings.min_positive_blocks, settings.block, before)
+    )
+    p = platt.probability(evidence.margin, believed.slope, believed.intercept)
+    few = not evidence.held_out or believed.positive_blocks < settings.min_positive_blocks
+    if before is not None and (few or believed.kind == "kept"):
+        cut, rule = before.threshold, "that set the one before"
+    else:
+        rule = settings.threshold.rule
+        cut = threshold.choose(settings.threshold, p, evidence.y, judged)
     notes = {
         "rounds": model.rounds,
         **held.notes,
-        **trust.notes,
-        "threshold_rule": settings.threshold.rule,
-        "out_of_fold": _figures(p, y, cut, metrics or {}) if held.fold_rounds else {},
+        **believed.notes,
+        "threshold_rule": rule,
+        "row_visits": held.row_visits,
+        "out_of_fold": _figures(p, evidence.y, cut, metrics or {}) if held.seen.any() else {},
     }
-    return Trained(model, trust.slope, trust.intercept, cut, notes, held.spread(p))
+    return Trained(
+        *(model, believed.slope, believed.intercept, cut),
+        notes=notes,
+        out_of_fold=held.spread(p),
+        row_visits=held.row_visits,
+    )
 
 
-def _forward(
-    rows: Matrix,
-    stretches: Iterable[tuple[Flags, Flags]],
-    estimator: Estimator,
-    seed: int,
-    report: Report | None,
-) -> _Pass:
-    margin, rounds, skipped = np.full(len(rows.y), np.nan), [], 0
-    for number, (past, held_out) in enumerate(stretches):
-        if min(len(np.unique(rows.y[part])) for part in (past, held_out)) < 2:  # noqa: PLR2004  classes
-            skipped += 1
-            continue
-        fold = estimator(_rows(rows, past), seed, valid=_rows(rows, held_out))
-        margin[held_out] = fold.margin(rows.X[held_out])
-        rounds.append(fold.rounds)
-        if report is not None:
-            so_far = np.isfinite(margin)
-            report(number, platt.loss(margin[so_far], rows.y[so_far]))
-    return _Pass(margin, tuple(rounds), skipped)
-
-
-def _stretches(
-    y: Floats, keys: pl.DataFrame, folds: int, embargo: timedelta
-) -> Iterator[tuple[Flags, Flags]]:
-    """Yield (past, held out) masks; the rarer outcome is spread evenly over the stretches.
-
-    Stretches of equal rows would leave many without a failure, and to skip those would teach the
-    calibration too high a share of failures.
-    """
-    times = _clock(keys)
-    margin_us = embargo // timedelta(microseconds=1) if _told_apart(keys) else 0
-    order = np.argsort(times, kind="stable")
-    rare = 1.0 if y.mean() <= 0.5 else 0.0  # noqa: PLR2004  half of the rows
-    so_far = np.cumsum(y[order] == rare)
-    wanted = so_far[-1] * np.arange(1, folds + 1) / (folds + 1)
-    reached = times[order][np.searchsorted(so_far, wanted)]
-    instants = np.unique(times)  # rows of one instant stay together, whatever their order
-    after = np.searchsorted(instants, reached, side="right")
-    starts = instants[np.minimum(after, len(instants) - 1)]
-    ends = [*starts[1:], times.max() + 1]
-    for start, end in zip(starts, ends, strict=True):
-        held_out = (times >= start) & (times < end)
-        # A label at s looks ahead to s + embargo, which has to be over when the stretch starts.
-        yield times < start - margin_us, held_out
-
-
-def _told_apart(keys: pl.DataFrame) -> bool:
-    return keys["time"].n_unique() > 1
-
-
-def _clock(keys: pl.DataFrame) -> NDArray[np.int64]:
-    """Return microseconds, or the rows' order where all have one time: independent rows."""
-    if not _told_apart(keys):
-        return np.arange(keys.height)
-    return keys["time"].dt.epoch("us").to_numpy().astype(np.int64)
-
-
-def _rows(rows: Matrix, part: Flags) -> Matrix:
-    return replace(rows, X=rows.X[part], y=rows.y[part])
-
-
-def _positive_blocks(keys: pl.DataFrame, y: Floats, block: timedelta) -> int:
-    """Count the blocks that hold a positive; independent rows are each a block."""
-    if not _told_apart(keys):
-        return int(y.sum())
-    return len(np.unique(blocks.number(keys, block)[y == 1]))
-
-
-def _trust(
-    margin: Floats, y: Floats, keys: pl.DataFrame, settings: Settings, *, held_out: bool
-) -> _Trust:
-    """Calibrate as far as the evidence goes.
-
-    Too few positives can't tell a slope, but the level they can: without it the weight an
-    estimator gives to positives would stand in every probability.
-    """
-    found, needed = _positive_blocks(keys, y, settings.block), settings.min_positive_blocks
-    if settings.calibration == "none":
-        says = "Probabilities are not calibrated: train.calibration=none."
-        return _Trust("none", 1.0, 0.0, says, found)
-    if held_out and found >= needed:
-        slope, intercept = platt.fit(margin, y)
-        if slope > 0:
-            says = f"Probabilities are calibrated on {found} positive blocks held out."
-            return _Trust("platt", slope, intercept, says, found)
-        why = "where held out, a higher score does not fail more often."
-    elif held_out:
-        why = f"{found} positive blocks, where {needed} are needed."
-    else:
-        why = (
-            "no stretch of time with both outcomes could be held out; the threshold is optimistic."
-        )
-    says = f"Probabilities are not calibrated, only their level is set: {why}"
-    return _Trust("level", 1.0, platt.fit_intercept(margin, y), says, found)
+def _taught(
+    course: Course, estimator: Estimator, folds: int, start: Start | None
+) -> tuple[Pass, Model]:
+    if start is None:
+        return forward.fitted(course, estimator, folds, UNGUIDED_ROUNDS)
+    if start.daily:
+        return forward.daily(course, start.estimator, start.model)
+    warm = partial(start.estimator.warm, start.model)
+    rounds = start.model.rounds
+    return forward.fitted(course, warm, folds, rounds + UNGUIDED_MORE if rounds else 0)
 
 
 def _figures(p: Floats, y: Floats, cut: float, metrics: Mapping[str, Metric]) -> dict[str, float]:

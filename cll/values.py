@@ -304,12 +304,14 @@ class Lineage:
 
     config: dict[str, Any]
     data_sha256: str
-    train_from: str
+    train_from: str  # of all that it learnt from, also by way of its base
     train_until: str
-    rows: int
+    rows: int  # that this training was given
     positives: int
     libraries: dict[str, str]
     notes: dict[str, Any] = field(default_factory=dict)
+    base: str = "none"  # model_id of the model that it goes on from
+    base_rows: int = 0  # that the trainings before were given, back to the one that began afresh
 
 
 def is_finite(values: pl.Series) -> bool:

@@ -4,7 +4,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -37,6 +37,7 @@ class Model:
 
     texts: tuple[str, ...]  # a member each: the log-odds are their mean
     names: tuple[str, ...]
+    passes: int = field(default=0, compare=False)
 
     @cached_property
     def _boosters(self) -> tuple[Any, ...]:
@@ -121,7 +122,8 @@ class LightGBM:
             boosters = [lgb.train(first, data, self.max_rounds, [held], callbacks=[stop])]
             rounds = boosters[0].best_iteration
         boosters += [lgb.train(own, data, num_boost_round=rounds) for own in others]
-        return Model(tuple(_text(booster, rounds) for booster in boosters), train.names)
+        passes = sum(booster.current_iteration() for booster in boosters)
+        return Model(tuple(_text(one, rounds) for one in boosters), train.names, passes)
 
     def _weight(self, y: Floats) -> float:
         """Return the weight of a positive row, where a negative one weighs 1."""

@@ -42,6 +42,10 @@ class Model:
         return 0
 
     @property
+    def passes(self) -> int:
+        return int(self.solver.get("iterations", 0))
+
+    @property
     def importance(self) -> dict[str, float]:
         """Share of each feature in the spread of the log-odds; all 0 if none counts."""
         shares = {

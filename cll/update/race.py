@@ -1,0 +1,42 @@
+"""Several updates run, and what came last before the holdout says which one makes the candidate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from annotated_types import Interval
+
+from cll.judging.bootstrap import interval
+from cll.lesson import Entry
+from cll.values import config_error
+
+
+@dataclass(frozen=True)
+class Race:
+    """The cheapest wins of those that do not surely lose to the best.
+
+    `contenders` has each one's settings by its name; null takes no part.
+    """
+
+    contenders: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    share: Annotated[float, Interval(gt=0, lt=1)] = 0.5
+
+    def __post_init__(self) -> None:
+        if not any(self.contenders.values()):
+            raise config_error("update.contenders", "{}", "nobody runs; name one at least.")
+        for name, node in self.contenders.items():
+            if node and node.get("_target_") == f"{__name__}.Race":
+                key = f"update.contenders.{name}"
+                raise config_error(key, "race", "a race is no contender; name another update.")
+
+    @property
+    def reads_champion(self) -> bool:
+        return True
+
+    def __call__(self, entries: Sequence[Entry]) -> str:
+        best = max(entries, key=lambda entry: entry.value)
+        for entry in sorted(entries, key=lambda entry: entry.row_visits):
+            lost = interval(best.draws - entry.draws)
+            if entry is best or (lost is not None and lost[0] <= 0):
+                return entry.name
+        return best.name

@@ -70,7 +70,9 @@ def fit(
 
 def how(files: Mapping[str, bytes]) -> str:
     """Say how a model came about, by its own notes."""
-    told: str = json.loads(files[artifact.MODEL])["train"].get("update_says", "it was there before.")
+    told: str = json.loads(files[artifact.MODEL])["train"].get(
+        "update_says", "it was there before."
+    )
     return told
 
 

@@ -141,7 +141,10 @@ def _table(entries: Sequence[Entry], *, lower: bool) -> dict[str, Any]:
     best, sign = max(entries, key=lambda entry: entry.value), -1.0 if lower else 1.0
     table: dict[str, Any] = {}
     for entry in entries:
-        line: dict[str, Any] = {"value": round(sign * entry.value, 6), "row_visits": entry.row_visits}
+        line: dict[str, Any] = {
+            "value": round(sign * entry.value, 6),
+            "row_visits": entry.row_visits,
+        }
         ends = interval(best.draws - entry.draws)
         if entry is not best and ends is not None:
             behind = {"value": best.value - entry.value, "low": ends[0], "high": ends[1]}

@@ -127,7 +127,7 @@ def _trained(history: History, instant: datetime, loop: Loop, diary: Diary, turn
     then = past.at(history.known, instant)
     try:
         rows = dataset.labelled(then, tree, instant)
-        files = candidate.fit(rows, tree, instant)
+        files = candidate.fit(rows, tree, instant, champion=loop.champion)
         made = artifact.unpack(files)
         trained = time.process_time()
         answer = _judged(history, then, rows, made, loop)

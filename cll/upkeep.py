@@ -136,7 +136,7 @@ def verify_gate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Swap candidate's and champion's scores at random by block: how often is one promoted?
+    """Swap the scores of candidate and champion at random by block, and count promotions.
 
     Neither is better then. Exit 1 where the gate promotes more often than it states.
     """

@@ -62,7 +62,7 @@ def at(frame, day, learnt=20, trained=25, **known):
         "learnt_until": START + learnt * DAY,
         "threshold": 0.5,
     }
-    return Situation(as_of, seen, COLUMNS, **told | known)
+    return Situation(as_of, lambda: seen, COLUMNS, **told | known)
 
 
 def without_model(situation):

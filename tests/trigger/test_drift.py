@@ -118,7 +118,7 @@ def test_the_same_rows_in_another_frame_give_the_same_answer_from_memory(monkeyp
     situation = at(MOVED, 38)
     before = Drift()(situation)
     monkeypatch.setattr("cll.shift.learn", None)  # it would fail if it were asked
-    assert Drift()(replace(situation, rows=situation.rows.clone().rechunk())) == before
+    assert Drift()(replace(situation, read=lambda: situation.rows.clone().rechunk())) == before
 
 
 def test_other_rows_under_the_same_model_are_learnt_anew():

@@ -49,8 +49,7 @@ class Board:
     keys: tuple[leaves.Keys, ...]  # that differ
 
     def differs(self, entry: Entry) -> list[str]:
-        there = leaves.of(entry.tree)
-        return [_text(there.get(key)) for key in self.keys]
+        return values(entry.tree, self.keys)
 
 
 def show(folder: Path) -> None:
@@ -92,7 +91,13 @@ def rank(folder: Path) -> Board:
     ranked.sort(key=lambda entry: sign * (figure(entry) or 0.0))
     rest = [entry for entry in entries if entry not in ranked]
     by = "out of fold" if out_of_fold else "on the holdout, which then can't judge the choice"
-    return Board(metric, by, (*ranked, *rest), len(ranked), tuple(_differing(composed)))
+    return Board(
+        metric,
+        by,
+        (*ranked, *rest),
+        len(ranked),
+        tuple(differing([entry.tree for entry in composed])),
+    )
 
 
 def differences(board: Board) -> dict[tuple[int, int], Difference]:
@@ -120,10 +125,10 @@ def _entry(folder: Path, job: Job) -> Entry:
     return Entry(folder, job, tree, judged)
 
 
-def _differing(entries: Sequence[Entry]) -> list[leaves.Keys]:
+def differing(trees_of: Sequence[Mapping[str, Any]]) -> list[leaves.Keys]:
     """List the keys that differ, first choices, then values among those of the same choice."""
     found: list[leaves.Keys] = []
-    trees = [(entry.tree["choices"], leaves.of(entry.tree)) for entry in entries]
+    trees = [(tree["choices"], leaves.of(tree)) for tree in trees_of]
     for keys in dict.fromkeys(keys for _, there in trees for keys in there):
         if keys[0] in {"fallback", "schema"} or keys[-1] == "_target_":
             continue
@@ -133,6 +138,16 @@ def _differing(entries: Sequence[Entry]) -> list[leaves.Keys]:
         if any(len(seen) > 1 for seen in values.values()):
             found.append(keys)
     return sorted(found, key=lambda keys: keys[0] != "choices")
+
+
+def names(keys: Sequence[leaves.Keys]) -> list[str]:
+    """Return what a person calls these keys: a choice goes by its group alone."""
+    return [leaves.dotted(one[1:] if one[0] == "choices" else one) for one in keys]
+
+
+def values(tree: Mapping[str, Any], keys: Sequence[leaves.Keys]) -> list[str]:
+    there = leaves.of(tree)
+    return [_text(there.get(key)) for key in keys]
 
 
 def _text(value: object) -> str:
@@ -154,7 +169,7 @@ def _short(text: str) -> str:
 def _rows(board: Board, folder: Path) -> list[dict[str, str]]:
     """Write a row a job: what is empty for all of them is left out of the table."""
     apart, rows = differences(board), []
-    names = [leaves.dotted(keys[1:] if keys[0] == "choices" else keys) for keys in board.keys]
+    differing_names = names(board.keys)
     for place, entry in enumerate(board.entries):
         figure = entry.judged.figures.get(board.metric, {}) if entry.judged else {}
         same = [
@@ -168,7 +183,7 @@ def _rows(board: Board, folder: Path) -> list[dict[str, str]]:
             {
                 "rank": str(place + 1) if place < board.ranked else "",
                 "job": entry.folder.relative_to(folder).as_posix(),
-                **dict(zip(names, board.differs(entry), strict=True)),
+                **dict(zip(differing_names, board.differs(entry), strict=True)),
                 "out_of_fold": "" if entry.job.figure is None else f"{entry.job.figure:.4f}",
                 "holdout": f"{figure['value']:.4f}" if "value" in figure else "",
                 "interval_95": ends,

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from cll import dataset, progress
+from cll import dataset
 from cll import train as step
 from cll.artifact import Predictor
 from cll.dataset import Dataset
@@ -60,10 +60,6 @@ def learn(update: Update, may_teach: Flags, means: Means, report: Report | None 
     base = champion if lesson.goes_on else None
     start = None if base is None else _start(base, lesson, means)
     matrix = replace(means.rows.matrix(lesson.rows), keep=means.keep)
-    positive = int(matrix.y.sum())
-    progress.note(
-        f"train: {len(matrix.y):,} rows, {positive:,} positive, {len(matrix.names)} features"
-    )
     with threadpool_limits(1, user_api="blas"):
         trained = step.train(
             *(matrix, means.rows.rows.filter(pl.Series(lesson.rows)), means.estimator),

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from cll import leaderboard, replaying, store, table
 from cll.judging.noise import HIGHER_IS_WORSE
-from cll.leaderboard import Entry
 from cll.page import tradeoff
 
 CSV, CHART = "policies.csv", "policies.svg"
@@ -27,7 +26,9 @@ _OTHERS = {
 class Replayed:
     """One policy, and what it did."""
 
-    entry: Entry
+    folder: Path
+    job: Job
+    tree: Tree  # resolved.yaml; empty where it was not composed
     told: Mapping[str, Any]  # replay.json; empty where it failed
 
     def number(self, *path: str) -> float | None:
@@ -72,13 +73,15 @@ def _facts(told: Mapping[str, Any]) -> list[str]:
 
 def compare(folder: Path) -> None:
     """Print a table of all replays in `folder`, best first; write it as CSV, and as a chart."""
-    board = leaderboard.rank(folder)
-    replayed = [_read(entry) for entry in board.entries]
-    sign = 1 if board.metric in HIGHER_IS_WORSE else -1
-    done = [one for one in replayed if one.number("policy", board.metric) is not None]
-    done.sort(key=lambda one: sign * (one.number("policy", board.metric) or 0.0))
+    replayed = [_read(place, job) for place, job in jobs.found(folder)]
+    if not replayed:
+        raise ConfigError(f"{folder}: no job ended here; name the folder of a sweep.")
+    metric = next((one.tree["gate"]["metric"] for one in replayed if one.tree), _LOSS)
+    sign = 1 if metric in HIGHER_IS_WORSE else -1
+    done = [one for one in replayed if one.number("policy", metric) is not None]
+    done.sort(key=lambda one: sign * (one.number("policy", metric) or 0.0))
     rest = [one for one in replayed if one not in done]
-    rows = _rows([*done, *rest], board, folder)
+    rows = _rows([*done, *rest], metric, folder)
     console, shown = table.own_console(), Table(box=None, pad_edge=False, header_style="bold")
     names = [name for name in rows[0] if any(row[name] for row in rows)]
     for name in names:
@@ -87,18 +90,19 @@ def compare(folder: Path) -> None:
         shown.add_row(*(row[name] for name in names))
     console.print(shown)
     _write(folder, rows)
-    points = [_point(one, row, board.metric) for one, row in zip(done, rows, strict=False)]
+    points = [_point(one, row, metric) for one, row in zip(done, rows, strict=False)]
     if points:
-        chart = tradeoff.draw(points, board.metric.replace("_", " "))
+        chart = tradeoff.draw(points, metric.replace("_", " "))
         store.write_bytes(folder / CHART, chart.encode())
         console.print(f"chart    {table.near(folder / CHART)}", markup=False, soft_wrap=True)
     console.print(f"table    {table.near(folder / CSV)}", markup=False, soft_wrap=True)
 
 
-def _read(entry: Entry) -> Replayed:
-    path = entry.folder / replaying.FIGURES
-    done = entry.job.status == "done" and path.is_file()
-    return Replayed(entry, store.read_json(path) if done else {})
+def _read(folder: Path, job: Job) -> Replayed:
+    resolved, path = Workspace(folder).resolved, folder / replaying.FIGURES
+    tree = config.load_yaml(resolved) if resolved.is_file() else {}
+    done = job.status == "done" and path.is_file()
+    return Replayed(folder, job, tree, store.read_json(path) if done else {})
 
 
 def _cost(one: Replayed) -> float | None:
@@ -107,16 +111,14 @@ def _cost(one: Replayed) -> float | None:
     return None if None in parts else sum(part or 0.0 for part in parts)
 
 
-def _rows(
-    replayed: Sequence[Replayed], board: leaderboard.Board, folder: Path
-) -> list[dict[str, str]]:
-    names = [".".join(keys[1:] if keys[0] == "choices" else keys) for keys in board.keys]
-    best = {name: _best(replayed, name) for name in (board.metric, _LOSS)}
-    rows = []
+def _rows(replayed: Sequence[Replayed], metric: str, folder: Path) -> list[dict[str, str]]:
+    keys = leaderboard.differing([one.tree for one in replayed if one.tree])
+    names, rows = leaderboard.names(keys), []
+    best = {name: _best(replayed, name) for name in (metric, _LOSS)}
     for one in replayed:
-        row = {"job": one.entry.folder.relative_to(folder).as_posix()}
-        row |= dict(zip(names, board.differs(one.entry), strict=True))
-        for name in dict.fromkeys((board.metric, _LOSS)):
+        row = {"job": one.folder.relative_to(folder).as_posix()}
+        row |= dict(zip(names, leaderboard.values(one.tree, keys), strict=True))
+        for name in dict.fromkeys((metric, _LOSS)):
             value = one.number("policy", name)
             row[name] = "" if value is None else f"{value:.4f}"
             lost = None if value is None or best[name] is None else abs(value - (best[name] or 0.0))
@@ -126,7 +128,7 @@ def _rows(
             row[name] = "" if count is None else f"{count:.0f}"
         cost = _cost(one)
         row["cpu_seconds"] = "" if cost is None else f"{cost:.1f}"
-        row["says"] = one.entry.job.says if one.entry.job.status != "done" else ""
+        row["says"] = one.job.says if one.job.status != "done" else ""
         rows.append(row)
     return rows
 

@@ -9,9 +9,12 @@ from typing import Any
 
 from rich.table import Table
 
-from cll import leaderboard, replaying, store, table
+from cll import config, jobs, leaderboard, replaying, store, table
+from cll.errors import ConfigError
+from cll.jobs import Job
 from cll.judging.noise import HIGHER_IS_WORSE
 from cll.page import tradeoff
+from cll.workspace import Tree, Workspace
 
 CSV, CHART = "policies.csv", "policies.svg"
 _LOSS = "log_loss"

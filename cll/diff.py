@@ -104,7 +104,7 @@ def _judgement(side: Side) -> Judgement:
     metrics = side.metrics or {}
     told = _tree(metrics, "candidate")
     figures = {name: _tree(told, name) for name in told if "value" in _tree(told, name)}
-    return Judgement(figures, str(_tree(metrics, "data").get("holdout_id", "")), side.draws)
+    return Judgement(figures, _tree(metrics, "data"), side.draws)
 
 
 def _watched(*sides: Side) -> tuple[set[str], set[str]]:

@@ -121,7 +121,7 @@ def _entry(folder: Path, job: Job) -> Entry:
     if job.status == "done":
         metrics = store.read_json(folder / "metrics.json")
         draws = store.read_csv(ws.draws) if ws.draws.is_file() else None
-        judged = Judgement(metrics["candidate"], metrics["data"].get("holdout_id", ""), draws)
+        judged = Judgement(metrics["candidate"], metrics["data"], draws)
     return Entry(folder, job, tree, judged)
 
 

@@ -136,7 +136,7 @@ def verify_gate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Swap the scores of candidate and champion at random by block, and count promotions.
+    """Swap candidate's and champion's scores at random by block, and count who is promoted.
 
     Neither is better then. Exit 1 where the gate promotes more often than it states.
     """

@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from cll.config import build, load_yaml
 from cll.errors import ConfigError, DataRefused
 from cll.evaluate import Evidence, Settings, evaluate, prepare
+from cll.judging.bootstrap import interval
 from cll.metric import standard
 from cll.values import INCIDENTS, INSTANT
 
@@ -179,8 +180,8 @@ def test_two_models_judged_apart_have_the_paired_difference_in_their_draws():
     assert both.draws.height == FEW.replicates
     gain = (both.draws["roc_auc"] - alone.draws["roc_auc"]).to_numpy()
     paired = both.metrics["difference"]["roc_auc"]
-    assert np.percentile(gain, [2.5, 97.5]) == pytest.approx(
-        [paired["low"], paired["high"]], abs=2e-6
+    assert interval(gain, both.positive_blocks) == pytest.approx(
+        (paired["low"], paired["high"]), abs=2e-6
     )
 
 

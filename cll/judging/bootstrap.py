@@ -4,9 +4,11 @@ Blocks, not rows: neighbouring rows of an entity tell the same story, and drawn 
 would make an interval far too narrow.
 """
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import polars as pl
@@ -16,7 +18,8 @@ from cll.judging.curves import DIGITS
 from cll.roles import Metric
 from cll.values import Floats, Scored
 
-LEVEL = 95  # per cent of the replicates lie in an interval
+LEVEL = 95  # per cent of intervals that hold the truth
+TAIL = (100 - LEVEL) / 200  # of them that lie above it, or below
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Figures:
 
     values: dict[str, float]
     replicates: dict[str, Floats]
+    evidence: int  # blocks with a positive row, or all where none has one
 
     def __sub__(self, other: "Figures") -> "Figures":
         """Subtract draw by draw, over the metrics that both have."""
@@ -52,6 +56,7 @@ class Figures:
         return Figures(
             {name: self.values[name] - other.values[name] for name in names},
             {name: self.replicates[name] - other.replicates[name] for name in names},
+            self.evidence,
         )
 
     def __neg__(self) -> "Figures":
@@ -59,6 +64,7 @@ class Figures:
         return Figures(
             {name: -value for name, value in self.values.items()},
             {name: -drawn for name, drawn in self.replicates.items()},
+            self.evidence,
         )
 
 
@@ -76,7 +82,8 @@ def figures(judged: Judged, metrics: Mapping[str, Metric], replicates: int, seed
         weight = draw[judged.block]
         for name, metric in metrics.items():
             drawn[name][index] = metric(judged.rows, weight)
-    return Figures(values, drawn)
+    positive = len(np.unique(judged.block[judged.rows.y > 0]))
+    return Figures(values, drawn, positive or blocks)
 
 
 def with_intervals(found: Figures) -> dict[str, dict[str, float]]:
@@ -85,7 +92,7 @@ def with_intervals(found: Figures) -> dict[str, dict[str, float]]:
     for name, value in found.values.items():
         if math.isfinite(value):
             tree[name] = {"value": value}
-            ends = interval(found.replicates[name])
+            ends = interval(found.replicates[name], found.evidence)
             tree[name] |= {} if ends is None else {"low": ends[0], "high": ends[1]}
     return tree
 
@@ -96,15 +103,47 @@ def as_frame(found: Figures) -> pl.DataFrame:
     return pl.DataFrame(columns).fill_nan(None)
 
 
-def interval(figures: Floats) -> tuple[float, float] | None:
+def interval(figures: Floats, evidence: int) -> tuple[float, float] | None:
     """Return the percentile interval at `LEVEL`; replicates without a figure are left out.
 
-    >>> interval(np.arange(101.0))
-    (2.5, 97.5)
+    `evidence` is the number of blocks that the figure rests on: the fewer, the farther out the
+    ends lie. A percentile is that of replicates and one more, the figure itself.
+
+    >>> [round(end, 1) for end in interval(np.arange(1.0, 400.0), evidence=100_000)]
+    [10.0, 390.0]
+    >>> [round(end, 1) for end in interval(np.arange(1.0, 400.0), evidence=10)]
+    [3.4, 396.6]
     """
     known = figures[np.isfinite(figures)]
     if not len(known):
         return None
-    tail = (100 - LEVEL) / 2
-    low, high = np.percentile(known, [tail, 100 - tail])
+    share = tail(evidence)
+    low, high = np.quantile(known, [share, 1 - share], method="weibull")
     return float(low), float(high)
+
+
+@functools.lru_cache(maxsize=64)
+def tail(blocks: int) -> float:
+    """Return the share of replicates beyond either end, smaller than stated where blocks are few.
+
+    Blocks drawn again scatter less than new ones would, by the root of (n - 1) / n, and n blocks
+    tell their own scatter no better than Student's t says (expanded percentile: Hesterberg 2015).
+    """
+    if blocks < 2:  # noqa: PLR2004  one block tells nothing of a scatter
+        return 0.0
+    t = _student(NormalDist().inv_cdf(1 - TAIL), blocks - 1)
+    return NormalDist().cdf(-math.sqrt(blocks / (blocks - 1)) * t)
+
+
+def _student(z: float, freedom: int) -> float:
+    """Return the quantile of Student's t where the normal one is `z` (Abramowitz, Stegun 26.7.5).
+
+    >>> round(_student(1.959964, 9), 3), round(_student(1.959964, 49), 3)  # of a table
+    (2.262, 2.01)
+    """
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return z + math.fsum(term / freedom**power for power, term in enumerate(terms, 1))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -35,8 +36,17 @@ class Judgement:
     """What metrics.json says of one model, and its draws."""
 
     figures: Mapping[str, Mapping[str, float]]  # metric: value, low, high
-    holdout_id: str
+    data: Mapping[str, Any]  # the rows they rest on: holdout_id, positive_blocks, blocks
     draws: pl.DataFrame | None  # a column a metric
+
+    @property
+    def holdout_id(self) -> str:
+        return str(self.data.get("holdout_id", ""))
+
+    @property
+    def evidence(self) -> int:
+        counts = (self.data.get(name) for name in ("positive_blocks", "blocks"))
+        return next((count for count in counts if isinstance(count, int) and count), 0)
 
 
 def difference(metric: str, new: Judgement, old: Judgement) -> Difference | None:
@@ -67,4 +77,4 @@ def _paired(metric: str, new: Judgement, old: Judgement) -> tuple[float, float] 
     if metric not in new.draws.columns or metric not in old.draws.columns:
         return None
     apart = new.draws[metric].cast(pl.Float64) - old.draws[metric].cast(pl.Float64)
-    return interval(apart.fill_null(math.nan).to_numpy())
+    return interval(apart.fill_null(math.nan).to_numpy(), new.evidence)

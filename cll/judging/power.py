@@ -21,16 +21,18 @@ class Sight:
     gain: float
 
 
-def sight(difference: Floats, min_gain: float, times: Sequence[int]) -> list[Sight]:
+def sight(difference: Floats, evidence: int, min_gain: float, times: Sequence[int]) -> list[Sight]:
     """Return what could be seen; `difference` is that of two models in each replicate.
 
     The gain that is measured scatters around the true one as the replicates do, and the low end
     lies half an interval below it. Both narrow with the square root of the blocks.
     """
     known = difference[np.isfinite(difference)]
-    ends = interval(known)
+    return [Sight(n, min_gain + _needed(known, evidence * n) / math.sqrt(n)) for n in times]
+
+
+def _needed(known: Floats, evidence: int) -> float:
+    ends = interval(known, evidence)
     if ends is None:
-        return []
-    half = (ends[1] - ends[0]) / 2
-    needed = half + NormalDist().inv_cdf(SEEN) * float(np.std(known))
-    return [Sight(n, min_gain + needed / math.sqrt(n)) for n in times]
+        return math.nan
+    return (ends[1] - ends[0]) / 2 + NormalDist().inv_cdf(SEEN) * float(np.std(known))

@@ -4,6 +4,7 @@ Where a fair coin says of each block which model answered what, both are equally
 they were before. Whoever is promoted then is promoted wrongly.
 """
 
+import bisect
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -47,8 +48,11 @@ class Swaps:
     def fails_from(self) -> float:
         """The lowest rate that would be too much."""
         counts = range(self.rounds + 1)
-        too_many = (n for n in counts if lower_bound(n, self.rounds) / 2 > self.stated)
-        return next(too_many, math.inf) / self.rounds / 2
+
+        def lower(promoted: int) -> float:
+            return lower_bound(promoted, self.rounds) / 2
+
+        return bisect.bisect_right(counts, self.stated, key=lower) / self.rounds / 2
 
 
 def differences(

@@ -11,7 +11,7 @@ def judged(value, spread, holdout_id="same", seed=None, metric="roc_auc"):
     if seed is not None:
         rng = np.random.default_rng(seed)
         draws = pl.DataFrame({metric: value + rng.normal(0, spread / 2, 300)})
-    return Judgement({metric: ends}, holdout_id, draws)
+    return Judgement({metric: ends}, {"holdout_id": holdout_id, "positive_blocks": 50}, draws)
 
 
 def test_on_the_same_draws_what_both_share_is_no_noise():
@@ -54,5 +54,5 @@ def test_worse_is_what_moved_the_wrong_way_by_more_than_noise(metric, sign):
 
 def test_a_figure_that_one_of_them_lacks_has_no_difference():
     assert difference("f1", judged(0.8, 0.1), judged(0.8, 0.1)) is None
-    bare = Judgement({"roc_auc": {"value": 0.5}}, "", None)
+    bare = Judgement({"roc_auc": {"value": 0.5}}, {}, None)
     assert difference("roc_auc", judged(0.8, 0.1), bare) is None

@@ -10,14 +10,13 @@ from cll import admission, artifact, config, dataset, evaluate, evaluation, gate
 from cll.artifact import Predictor
 from cll.errors import ConfigError, Undecided
 from cll.judging import grounds, swaps
-from cll.judging.bootstrap import LEVEL, Figures, with_intervals
+from cll.judging.bootstrap import TAIL, Figures, with_intervals
 from cll.judging.court import Answer, Court
 from cll.judging.power import SEEN, Sight, sight
 from cll.judging.swaps import Swaps
 from cll.values import config_error
 from cll.workspace import Workspace, load_tree, load_world
 
-STATED = (100 - LEVEL) / 200  # of the intervals of no gain lie above 0
 TIMES = (1, 2, 4)  # as many blocks as there are, for which the power is told
 
 
@@ -109,7 +108,7 @@ def _swaps(case: _Case, rounds: int) -> Swaps:
     def promotes(difference: Figures) -> bool:
         return promoted(difference, case.settings)
 
-    return swaps.count(tracked, promotes, STATED)
+    return swaps.count(tracked, promotes, TAIL)
 
 
 def promoted(difference: Figures, settings: gate.Settings) -> bool:
@@ -122,7 +121,8 @@ def promoted(difference: Figures, settings: gate.Settings) -> bool:
 def _sights(case: _Case) -> list[Sight]:
     metric = case.settings.metric
     own, other = (case.court.figures(*case.answers[n], [metric]) for n in ("candidate", "champion"))
-    return sight((own - other).replicates[metric], case.settings.min_gain, TIMES)
+    apart = own - other
+    return sight(apart.replicates[metric], apart.evidence, case.settings.min_gain, TIMES)
 
 
 def _of_swaps(swapped: Swaps | None, case: _Case) -> Iterator[str]:

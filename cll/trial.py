@@ -8,10 +8,11 @@ from typing import Any
 
 from cll import admission, artifact, config, dataset, evaluate, evaluation, gate, progress, rivals
 from cll.artifact import Predictor
-from cll.errors import ConfigError, Undecided
+from cll.errors import ConfigError, DataRefused, Undecided
 from cll.judging import grounds, swaps
 from cll.judging.bootstrap import TAIL, Figures, with_intervals
 from cll.judging.court import Answer, Court
+from cll.judging.curves import DIGITS
 from cll.judging.power import SEEN, Sight, sight
 from cll.judging.swaps import Swaps
 from cll.values import config_error
@@ -122,7 +123,10 @@ def _sights(case: _Case) -> list[Sight]:
     metric = case.settings.metric
     own, other = (case.court.figures(*case.answers[n], [metric]) for n in ("candidate", "champion"))
     apart = own - other
-    return sight(apart.replicates[metric], apart.evidence, case.settings.min_gain, TIMES)
+    found = sight(apart.replicates[metric], apart.evidence, case.settings.min_gain, TIMES)
+    if not found:
+        raise DataRefused(f"{metric} is not defined on these rows, so no gain in it can be seen.")
+    return found
 
 
 def _of_swaps(swapped: Swaps | None, case: _Case) -> Iterator[str]:
@@ -161,7 +165,8 @@ def _as_json(swapped: Swaps | None, seen: list[Sight], evidence: dict[str, int])
         tree["swaps"] = asdict(swapped) | {name: getattr(swapped, name) for name in derived}
     if seen:
         tree["power"] = [
-            {name: count * one.times for name, count in evidence.items()} | {"gain": one.gain}
+            {name: count * one.times for name, count in evidence.items()}
+            | {"gain": round(one.gain, DIGITS)}
             for one in seen
         ]
     return evaluate.tidy(tree)

@@ -22,17 +22,19 @@ class Sight:
 
 
 def sight(difference: Floats, evidence: int, min_gain: float, times: Sequence[int]) -> list[Sight]:
-    """Return what could be seen; `difference` is that of two models in each replicate.
+    """Return what could be seen with `times` as many blocks; nothing where no draw has a figure.
 
-    The gain that is measured scatters around the true one as the replicates do, and the low end
+    `difference` is that of two models in each replicate, `evidence` the blocks it rests on. The gain that is measured scatters around the true one as the replicates do, and the low end
     lies half an interval below it. Both narrow with the square root of the blocks.
     """
     known = difference[np.isfinite(difference)]
-    return [Sight(n, min_gain + _needed(known, evidence * n) / math.sqrt(n)) for n in times]
+    ends = {n: interval(known, evidence * n) for n in times}
+    return [
+        Sight(n, min_gain + _needed(known, *found) / math.sqrt(n))
+        for n, found in ends.items()
+        if found is not None
+    ]
 
 
-def _needed(known: Floats, evidence: int) -> float:
-    ends = interval(known, evidence)
-    if ends is None:
-        return math.nan
-    return (ends[1] - ends[0]) / 2 + NormalDist().inv_cdf(SEEN) * float(np.std(known))
+def _needed(known: Floats, low: float, high: float) -> float:
+    return (high - low) / 2 + NormalDist().inv_cdf(SEEN) * float(np.std(known))

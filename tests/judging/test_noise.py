@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -20,6 +22,16 @@ def test_on_the_same_draws_what_both_share_is_no_noise():
     assert found.paired
     assert (found.low, found.value, found.high) == pytest.approx((0.02, 0.02, 0.02))
     assert not found.is_noise
+
+
+def test_the_same_draws_tell_less_where_fewer_blocks_failed():
+    def width(**counts):
+        new, old = judged(0.82, 0.1, seed=1), judged(0.80, 0.1, seed=2)
+        found = difference("roc_auc", replace(new, data=new.data | counts), old)
+        return found.high - found.low
+
+    assert width(positive_blocks=5) > width(positive_blocks=50) > width(positive_blocks=5000)
+    assert width(positive_blocks=0, blocks=50) == width(positive_blocks=50, blocks=500)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def check(
         _say(json.dumps(told | _as_json(swapped, seen, case.evidence)))
     else:
         _say(
-            f"candidate {case.ids['candidate']} and champion {case.ids['champion']} on"
+            f"candidate {case.ids['candidate']} against {case.ids['champion']} on"
             f" {case.court.held.height:,} held-out rows in {told['blocks']:,} blocks,"
             f" {told['positive_blocks']:,} of them with a positive row."
         )
@@ -137,12 +137,14 @@ def _of_swaps(swapped: Swaps | None, case: _Case) -> Iterator[str]:
         f" better in {case.settings.metric}; in {swapped.promoted} rounds one was promoted over"
         f" the other (either is as likely, so a round tells of both)."
     )
-    verdict = "holds" if swapped.holds else "DOES NOT HOLD"
+    verdict = "it holds" if swapped.holds else "it DOES NOT HOLD"
     yield (
         f"wrongly promoted: {swapped.rate:.2%}, surely {swapped.lower:.2%} (one-sided, 99 %);"
-        f" stated: {swapped.stated:.2%} at most; it {verdict} (it would not from"
+        f" stated: {swapped.stated:.2%} at most; {verdict} (it would not from"
         f" {swapped.fails_from:.2%} on)."
     )
+    if not swapped.holds:
+        yield "Raise evaluate.replicates, or gate.min_positive_blocks, and ask again."
 
 
 def _of_power(seen: list[Sight], case: _Case) -> Iterator[str]:

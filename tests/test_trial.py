@@ -73,15 +73,14 @@ def test_a_gate_with_too_few_draws_for_its_level_is_found_out(project, tmp_path)
     assert said.code == 1
     assert found["lower"] > found["stated"] == 0.025
     assert not found["holds"]
+    assert "DOES NOT HOLD" in small.cll(ws.root, "verify", "gate").out
 
 
 def test_the_gate_holds_what_it_states_and_the_same_coins_say_so_again(project):
     said = small.cll(project.root, "verify", "gate", "--aa", "100")
     assert said.code == 0, said.err
     first, _, last = said.out.splitlines()
-    assert re.match(
-        r"candidate [0-9a-f]{16} and champion [0-9a-f]{16} on [0-9,]+ held-out rows", first
-    )
+    assert re.match(r"candidate [0-9a-f]{16} against [0-9a-f]{16} on [0-9,]+ held-out rows", first)
     assert re.search(r"stated: 2.50% at most; it holds \(it would not from 6.00% on\)", last)
     assert small.cll(project.root, "verify", "gate", "--aa", "100").out == said.out
 

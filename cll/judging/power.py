@@ -24,8 +24,9 @@ class Sight:
 def sight(difference: Floats, evidence: int, min_gain: float, times: Sequence[int]) -> list[Sight]:
     """Return what could be seen with `times` as many blocks; nothing where no draw has a figure.
 
-    `difference` is that of two models in each replicate, `evidence` the blocks it rests on. The gain that is measured scatters around the true one as the replicates do, and the low end
-    lies half an interval below it. Both narrow with the square root of the blocks.
+    `difference` is that of two models in each replicate, `evidence` the blocks it rests on. The
+    gain that is measured scatters around the true one as the replicates do, and the low end lies
+    half an interval below it. Both narrow with the square root of the blocks.
     """
     known = difference[np.isfinite(difference)]
     ends = {n: interval(known, evidence * n) for n in times}

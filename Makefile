@@ -5,7 +5,7 @@ BIN := .venv/bin
 MADE := .venv/.made
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run check format lint types layers test slow clean review comment report propose
+.PHONY: help setup run check format lint types layers test slow proofs clean review comment report propose
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ test: setup ## The fast tests
 
 slow: setup ## The tests that take minutes: real repositories, a clean clone, real data
 	$(BIN)/pytest -q -m slow -n 2 --dist loadfile
+
+proofs: setup ## Test the rates that triggers state on 400 simulated fleets, beside river; writes docs/proofs.md
+	$(BIN)/python benchmarks/proofs.py
 
 clean: ## Remove what was computed; .venv and what git tracks stay
 	rm -rf .cll outputs multirun .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,6 +7,7 @@ distance is the mean square of the strayings, an Anderson-Darling distance whose
 measured; each reference window's own is taken with that window left out.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from cll.values import Floats
 # Failures are rare, and what announces them lies in the tails.
 QUANTILES = (0.002, 0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.998)
 _LEAST_DISTANCE = 1e-3  # where all reference windows are the same
+_LEAST_SPREAD = 0.05  # of the distances' logarithms, which are about normal
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +29,7 @@ class Reference:
     cuts: Floats
     mean: Floats  # share of rows, by cut, then of those missing
     variance: Floats  # between windows
-    distances: Usual
+    distances: Usual  # their logarithms
     rows: int  # of a middling window
 
     @property
@@ -58,7 +60,7 @@ def learn(windows: Sequence[Floats]) -> Reference:
     expected = np.maximum(others, floor) * count / (count - 1)
     left_out = [_distance(one) for one in (stray - others_mean) ** 2 / expected]
     variance = np.maximum(squares / (count - 1), floor)
-    return Reference(cuts, mean, variance, usual(left_out), rows)
+    return Reference(cuts, mean, variance, usual(left_out, _LEAST_SPREAD), rows)
 
 
 def shares(values: Floats, cuts: Floats) -> Floats:
@@ -72,4 +74,5 @@ def shares(values: Floats, cuts: Floats) -> Floats:
 
 
 def _distance(apart: Floats) -> float:
-    return max(float(apart.mean()), _LEAST_DISTANCE)
+    """Return the logarithm of the mean square."""
+    return math.log(max(float(apart.mean()), _LEAST_DISTANCE))

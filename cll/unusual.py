@@ -8,12 +8,10 @@ import numpy as np
 
 from cll.values import Flags, Floats
 
-_LEAST_SPREAD = 0.05  # of a logarithm: figures that hardly differ are not told apart by less
-
 
 @dataclass(frozen=True)
 class Usual:
-    """What the logarithms of positive figures were, where nothing had changed."""
+    """How figures were spread where nothing had changed; on a scale on which they are about normal."""
 
     mean: float
     spread: float
@@ -24,14 +22,14 @@ class Usual:
 
         The reference figures are few, so their own mean and spread are uncertain, and counted so.
         """
-        apart = (math.log(figure) - self.mean) / (self.spread * math.sqrt(1 + 1 / self.count))
+        apart = (figure - self.mean) / (self.spread * math.sqrt(1 + 1 / self.count))
         return student_tail(apart, self.count - 1)
 
 
-def usual(figures: Sequence[float] | Floats) -> Usual:
-    """Learn from at least two figures."""
-    logs = np.log(figures)
-    return Usual(float(logs.mean()), max(float(logs.std(ddof=1)), _LEAST_SPREAD), len(logs))
+def usual(figures: Sequence[float], least_spread: float) -> Usual:
+    """Learn from at least two figures; a smaller spread than the least is chance."""
+    spread = float(np.std(figures, ddof=1))
+    return Usual(float(np.mean(figures)), max(spread, least_spread), len(figures))
 
 
 def student_tail(t: float, freedom: int) -> float:

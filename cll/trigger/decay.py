@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Literal
 
+import numpy as np
 import polars as pl
 from annotated_types import Ge, Interval
 
@@ -20,12 +21,22 @@ _LEAST = 5  # windows of the history in which the metric is defined
 
 
 @dataclass(frozen=True)
+class _Past:
+    """What the first windows tell; nothing is usual where the metric is defined in too few."""
+
+    windows: int
+    rows: int  # of a middling one
+    usual: Usual | None
+
+
+@dataclass(frozen=True)
 class Decay:
     """Fires if the newest window is unusually bad, and `at_least` of the last `of_last` in all.
 
     Windows hold rows newer than all the model learnt from, whose labels are known; the first
-    `history` of them say what is usual. What is compared is the logarithm of the loss: log loss,
-    Brier score, 1 - AUC, 1 - accuracy. `unknown` is the share of a window's labels that may be late.
+    `history` of them say what is usual. What is compared is the square root of the loss (log loss,
+    Brier score, 1 - AUC, 1 - accuracy), which is about normal, as that of a count is. `unknown` is
+    the share of a window's labels that may be late.
     """
 
     metric: Literal["roc_auc", "log_loss", "brier", "accuracy"] = "roc_auc"
@@ -61,46 +72,56 @@ class Decay:
             return [_untold(says)]
         new = stretches.before(until, self.window, self.of_last, first[-1].until)
         past = self._past(fresh, first, situation.threshold)
-        if not new or len(past) < _LEAST:
-            says = f"{len(past)} windows of {span} tell of its beginnings, and {len(new)} of now."
+        if not new or past.usual is None:
+            says = (
+                f"{past.windows} windows of {span} tell of its beginnings, and {len(new)} of now."
+            )
             return [_untold(says)]
-        now = [self._loss(one, situation.threshold) for one in stretches.cut(fresh, new)]
-        return [self._reason(usual(past), now)]
+        now = [self._told(one, situation.threshold) for one in stretches.cut(fresh, new)]
+        told = [loss if 2 * rows >= past.rows else math.nan for loss, rows in now]
+        return [self._reason(past.usual, told)]
 
     def _past(
         self, fresh: pl.DataFrame, first: Sequence[Stretch], threshold: float | None
-    ) -> list[float]:
-        """Return the losses of the first windows, where they are defined."""
+    ) -> _Past:
+        def learn(known: pl.DataFrame) -> _Past:
+            found = [self._told(one, threshold) for one in stretches.cut(known, first)]
+            told = [loss for loss, _ in found if not math.isnan(loss)]
+            rows = int(np.median([rows for _, rows in found]))
+            least_spread = 0.25 / math.sqrt(
+                max(rows, 1)
+            )  # half of a count's, if rows were independent
+            enough = len(told) >= _LEAST
+            return _Past(len(told), rows, usual(told, least_spread) if enough else None)
+
         whole = stretches.cut(fresh, [Stretch(first[0].since, first[-1].until)])[0]
-
-        def losses(known: pl.DataFrame) -> list[float]:
-            found = [self._loss(one, threshold) for one in stretches.cut(known, first)]
-            return [loss for loss in found if not math.isnan(loss)]
-
         known = whole.select("time", "status", "label", "p")
-        return content.of(known, ("decay", *first, self.metric, threshold), losses)
+        return content.of(known, ("decay", *first, self.metric, threshold), learn)
 
-    def _loss(self, rows: pl.DataFrame, threshold: float | None) -> float:
+    def _told(self, rows: pl.DataFrame, threshold: float | None) -> tuple[float, int]:
+        """Return the square root of the loss, NaN where it is not defined, and its rows."""
         y, p = answers(rows)
-        if not len(y):
-            return math.nan
-        loss = LOSSES[self.metric](y, p, threshold or 0.0)
-        return max(loss, 0.5 / len(y))  # no better than half a row's worth: its logarithm is taken
+        loss = LOSSES[self.metric](y, p, threshold or 0.0) if len(y) else math.nan
+        return math.sqrt(loss), len(y)
 
     def _reason(self, past: Usual, now: Sequence[float]) -> Reason:
         p = [1.0 if math.isnan(loss) else past.tail(loss) for loss in now]
         bad = [one <= self.level for one in p]
         of_one = self.metric in LACKS_FROM_ONE
-        usually, newest = (1 - x if of_one else x for x in (math.exp(past.mean), now[-1]))
+        usually, newest = (1 - x**2 if of_one else x**2 for x in (past.mean, now[-1]))
         says = (
             f"{self.metric} is {newest:.3f} over the newest {format_duration(self.window)}, and was"
             f" {usually:.3f} (p {p[-1]:.2g}); {sum(bad)} of the last {self.of_last} windows were"
             f" unusually bad, {self.at_least} with the newest are enough."
         )
+        if math.isnan(now[-1]):
+            says = (
+                f"The newest {format_duration(self.window)} has too few labelled rows to be judged."
+            )
         return Reason(
             "decay",
             fires=bad[-1] and sum(bad) >= self.at_least,
-            value=p[-1],
+            value=None if math.isnan(now[-1]) else p[-1],
             bound=self.level,
             says=says,
             false_alarms=chance_of_several(self.level, self.at_least, self.of_last, past.count),

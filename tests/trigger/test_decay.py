@@ -83,7 +83,7 @@ def test_a_few_labels_that_come_much_later_hold_up_nothing():
 
 def test_it_says_what_the_metric_was_and_is():
     reason = told(at(STILL, 40))
-    assert reason.says.startswith("roc_auc is 0.811 over the newest 1d, and was 0.747 (p 0.98)")
+    assert reason.says.startswith("roc_auc is 0.811 over the newest 1d, and was 0.747 (p 0.97)")
     assert reason.value > reason.bound == 0.05
     assert reason.false_alarms == pytest.approx(0.0116, abs=1e-4)
 
@@ -93,3 +93,22 @@ def test_the_same_situation_gives_the_same_answer():
     assert told(at(MISLED, 39, threshold=0.1), metric="accuracy") != told(
         at(MISLED, 39, threshold=0.9), metric="accuracy"
     )
+
+
+def test_a_window_with_few_labelled_rows_is_not_judged():
+    seldom = (pl.col("time") <= START + 37 * DAY) | (pl.col("entity") == "e1")
+    reason = told(at(MISLED.filter(seldom), 39))
+    assert reason.says == "The newest 1d has too few labelled rows to be judged."
+    assert (reason.fires, reason.value) == (False, None)
+
+
+def test_answers_are_told_by_rows_that_have_both_label_and_score():
+    unscored = pl.when(pl.col("entity") != "e1").then("p")
+    assert told(at(MISLED.with_columns(p=unscored), 39)).fires
+
+
+def test_a_model_that_was_never_wrong_may_be_so_once():
+    right = STILL.with_columns(p=pl.col("label").cast(pl.Float64))
+    once = pl.when(pl.col("time") == START + 38 * DAY).then(1 - pl.col("p")).otherwise("p")
+    assert not told(at(right, 39), metric="accuracy").fires
+    assert not told(at(right.with_columns(p=once), 39), metric="accuracy").fires

@@ -1,0 +1,280 @@
+"""Triggers on simulated fleets that stay as they are, and on others that drift.
+
+    python benchmarks/proofs.py               200 seeds of each, some minutes on two cores
+    python benchmarks/proofs.py --seeds 10    a quick look
+
+A champion (logistic regression on the columns) learns from the first days of each stream and
+stays. From then on each rule of conf/trigger is asked once a day; river's detectors are told the
+same rows one by one, in the order in which they, or their labels, become known. Where nothing
+drifts, the share of days that fire has to respect the rate that the rule states; where something
+does, the days until it fires count. The figures go to benchmarks/results/proofs.json, or to
+`--to`, and the table to docs/proofs.md, or to `--table`. river comes with the dev group.
+"""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import table
+
+sys.path.insert(0, str(table.ROOT))
+
+import numpy as np
+import polars as pl
+from river import drift as river
+from river.drift.binary import DDM
+from scipy import stats
+
+from cll import config, progress, stretches
+from cll.estimator.logistic import Logistic
+from cll.label.incident import Incident
+from cll.roles import Trigger
+from cll.situation import Situation
+from cll.source.synthetic import Synthetic
+from cll.stretches import Stretch
+from cll.threshold import Threshold, choose
+from cll.values import Floats, Matrix
+
+START, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
+ENTITIES, STEP = 20, timedelta(minutes=15)
+LEARNT, ASKED, DRIFTS, DAYS = 20, 34, 45, 65  # days: learnt until, asked from, drifts at, ends
+CONFIDENCE = 0.99
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Labelled rows in order of time with the champion's score, and what is known of the champion."""
+
+    rows: pl.DataFrame
+    columns: tuple[str, ...]
+    threshold: float
+
+    def at(self, day: int) -> Situation:
+        """Say what is known at the end of a day."""
+        as_of = START + day * DAY
+        known = pl.col("known_at") <= as_of
+        rows = stretches.cut(self.rows, [Stretch(START - DAY, as_of)])[0].with_columns(
+            status=pl.when(known).then("status").otherwise(pl.lit("immature")),
+            label=pl.when(known).then("label"),
+        )
+        learnt = START + LEARNT * DAY
+        return Situation(as_of, lambda: rows, self.columns, "logistic", learnt, learnt, self.threshold)
+
+
+def simulate(seed: int, drift_at: datetime | None) -> Stream:
+    """Simulate a fleet, and let a champion learn from its first days."""
+    until = START + DAYS * DAY
+    source = Synthetic(seed, START, ENTITIES, STEP, drift_at=drift_at, truth_horizons=())
+    pieces = [(piece.table, piece.read().rows) for piece in source(until, [])]
+    signals, incidents = (
+        pl.concat(rows for kind, rows in pieces if kind == wanted)
+        for wanted in ("signals", "incidents")
+    )
+    columns = source.columns.numeric
+    labels = Incident()(signals, incidents, until)
+    rows = pl.concat([labels, signals.select(columns)], how="horizontal").sort("time", "entity")
+    in_logs = pl.col("error_rate", "response_time").log()
+    X = rows.select(columns).with_columns(in_logs).to_numpy().astype(np.float32)
+    old = (rows["known_at"] <= START + LEARNT * DAY) & (rows["status"] == "mature")
+    y = rows["label"].filter(old).to_numpy().astype(np.float64)
+    model = Logistic()(Matrix(X[old.to_numpy()], y, columns), 0)
+    p = 1 / (1 + np.exp(-model.margin(X)))
+    threshold = choose(Threshold(), p[old.to_numpy()], y, rows.filter(old))
+    return Stream(rows.with_columns(p=pl.Series(p)), columns, threshold)
+
+
+def rules() -> dict[str, Trigger]:
+    """Return what conf/trigger sets up, and variants of it."""
+    folder = table.ROOT / "conf" / "trigger"
+    drift, decay, cost = (
+        config.build("trigger", config.load_yaml(folder / f"{name}.yaml"))[name]
+        for name in ("drift", "decay", "cost")
+    )
+    return {
+        "drift": drift,
+        "drift, one window": replace(drift, at_least=1, of_last=1),
+        "decay": decay,
+        "decay, one window": replace(decay, at_least=1, of_last=1),
+        "decay of log loss": replace(decay, metric="log_loss"),
+        "cost": cost,
+    }
+
+
+PEERS: dict[str, tuple[Callable[[], Any], str]] = {
+    "ADWIN of errors": (river.ADWIN, "error"),
+    "ADWIN of the score": (river.ADWIN, "score"),
+    "DDM of errors": (DDM, "error"),
+    "Page-Hinkley of errors": (partial(river.PageHinkley, mode="up"), "error"),
+    "Page-Hinkley of the score": (river.PageHinkley, "score"),
+}
+
+
+def ask(trigger: Trigger, situations: Iterable[Situation]) -> tuple[list[bool], float | None]:
+    """Return whether it fired at each tick, and the rate it states, on average where it does."""
+    asked = [list(trigger(situation)) for situation in situations]
+    stated = [r.false_alarms for reasons in asked for r in reasons if r.false_alarms is not None]
+    rate = float(np.mean(stated)) if stated else None
+    return [any(reason.fires for reason in reasons) for reasons in asked], rate
+
+
+def tell(detector: Any, values: Floats, known_at: Floats) -> list[bool]:
+    """Return at which ticks a detector has found something since the one before."""
+    found = []
+    for at, value in zip(known_at.tolist(), values.tolist(), strict=True):
+        detector.update(value)
+        if detector.drift_detected:
+            found.append(at)
+    days = np.ceil(np.array(found) / DAY.total_seconds())
+    return [bool((days == day).any()) for day in range(ASKED, DAYS + 1)]
+
+
+def watch(seed: int, drift_at: datetime | None) -> dict[str, tuple[list[bool], float | None]]:
+    """Ask all rules and peers about one stream."""
+    stream = simulate(seed, drift_at)
+    situations = [stream.at(day) for day in range(ASKED, DAYS + 1)]
+    found = {name: ask(trigger, situations) for name, trigger in rules().items()}
+    new = stream.rows.filter(pl.col("time") > START + LEARNT * DAY)
+    labelled = new.filter(pl.col("status") == "mature").sort("known_at", maintain_order=True)
+    wrong = (labelled["p"] >= stream.threshold) != (labelled["label"] > 0)
+    told = {
+        "error": (wrong.cast(pl.Float64).to_numpy(), _seconds(labelled["known_at"])),
+        "score": (new["p"].to_numpy(), _seconds(new["time"])),
+    }
+    peers = {name: (tell(make(), *told[what]), None) for name, (make, what) in PEERS.items()}
+    return found | peers
+
+
+def _seconds(instants: pl.Series) -> Floats:
+    return (instants - START).dt.total_microseconds().to_numpy() / 1e6
+
+
+def lower_bound(shares: Sequence[float]) -> float:
+    """Return the one-sided lower bound of a rate, from its share in each of several streams.
+
+    Ticks of one stream are alike, streams are not: so streams are counted (Student's t).
+    """
+    spread = np.std(shares, ddof=1) / np.sqrt(len(shares))
+    return max(0.0, float(np.mean(shares) - stats.t.ppf(CONFIDENCE, len(shares) - 1) * spread))
+
+
+def holds(shares: Sequence[float], stated: float) -> bool:
+    """Tell whether a stated rate is not refuted by what was seen where nothing changed."""
+    return lower_bound(shares) <= stated
+
+
+def judge(still: Sequence[Any], drifting: Sequence[Any], name: str) -> dict[str, Any]:
+    """Sum up one rule over all streams."""
+    shares = [float(np.mean(one[name][0])) for one in still]
+    rates = [one[name][1] for one in still if one[name][1] is not None]
+    stated = float(np.mean(rates)) if rates else None
+    first = DRIFTS + 1 - ASKED  # the first tick that can know of the drift
+    after = [one[name][0][first:] for one in drifting]
+    delays = [1 + fired.index(True) for fired in after if any(fired)]
+    return {
+        "stated": stated,
+        "observed": float(np.mean(shares)),
+        "lower_bound": lower_bound(shares),
+        "holds": None if stated is None else holds(shares, stated),
+        "detected": len(delays) / len(drifting),
+        "by_chance": float(np.mean([any(one[name][0][first:]) for one in still])),
+        "median_delay_days": float(np.median(delays)) if delays else None,
+    }
+
+
+def run(seeds: int, processes: int) -> dict[str, Any]:
+    """Watch all streams, beside each other."""
+    drift_at = START + DRIFTS * DAY
+    jobs = [(seed, at) for at in (None, drift_at) for seed in range(seeds)]
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        done = pool.map(watch, *zip(*jobs, strict=True))
+        found = list(progress.track(done, "proofs", total=len(jobs)))
+    still, drifting = found[:seeds], found[seeds:]
+    figures = {name: judge(still, drifting, name) for name in still[0]}
+    return {"seeds": seeds, "ticks": DAYS + 1 - ASKED, "rules": figures}
+
+
+def main() -> int:
+    parser = table.arguments(__doc__, "proofs")
+    parser.add_argument("--table", type=Path, default=table.ROOT / "docs" / "proofs.md")
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    asked = parser.parse_args()
+    found = run(asked.seeds, asked.processes)
+    table.keep(found, asked.to)
+    asked.table.write_text(written(found), encoding="utf-8")
+    refuted = [name for name, one in found["rules"].items() if one["holds"] is False]
+    print(f"{asked.table}: " + (f"refuted: {', '.join(refuted)}" if refuted else "all rates hold"))
+    return int(bool(refuted))
+
+
+def written(found: Mapping[str, Any]) -> str:
+    """Write the table as Markdown."""
+    after, seeds = DAYS - DRIFTS, found["seeds"]
+    lines = [
+        f"| rule | stated | observed | lower bound | | found in {after} d | by chance | median delay |",
+        "|---|---:|---:|---:|---|---:|---:|---:|",
+    ]
+    for name, one in found["rules"].items():
+        delay = one["median_delay_days"]
+        says = {True: "holds", False: "refuted", None: ""}[one["holds"]]
+        cells = (
+            name,
+            "none" if one["stated"] is None else f"{one['stated']:.4f}",
+            f"{one['observed']:.4f}",
+            f"{one['lower_bound']:.4f}",
+            says,
+            f"{one['detected']:.1%}",
+            f"{one['by_chance']:.1%}",
+            "" if delay is None else f"{delay:g} d",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    told = _TEXT.format(
+        seeds=seeds,
+        ticks=found["ticks"],
+        entities=ENTITIES,
+        days=DAYS,
+        minutes=STEP // timedelta(minutes=1),
+        learnt=LEARNT,
+        asked=ASKED,
+        drifts=DRIFTS,
+        rows=ENTITIES * (DAY // STEP),
+    )
+    return told.replace("TABLE", "\n".join(lines))
+
+
+_TEXT = """\
+# Proofs: how often triggers fire for nothing, and how soon for something
+
+Written by `make proofs` (benchmarks/proofs.py); figures in benchmarks/results/proofs.json.
+
+{seeds} simulated fleets that stay as they are, and the same {seeds} with a drift (`source=synthetic`,
+`drift: 1.0`) from the end of day {drifts} on: {entities} entities, a row in {minutes} minutes, {rows:,} rows a day, {days}
+days, `label=incident` half an hour ahead. A champion (logistic regression on the four columns,
+errors and latency as logarithms) learnt until day {learnt} and stays. From day {asked} on each rule is asked
+once a day, {ticks} times a fleet, as conf/trigger sets it up (`one window`: `at_least: 1, of_last: 1`).
+
+TABLE
+
+- stated, observed: ticks that fire where nothing changed. A rate holds if the one-sided 99 % lower bound of what was
+  observed is at most what is stated. Ticks of one fleet are alike, so fleets are counted: Student's t over their shares.
+- found: drifting fleets in which the rule fired within the days left. By chance: still fleets in which it fired in the
+  same days. A rule that fires in every fleet has found nothing.
+- `cost` is an estimate and states no rate. It weighs wrong answers, whatever they come from: at 500 a training it has
+  nothing to gain in a fleet of this size.
+- ADWIN, DDM and Page-Hinkley are river's, with its defaults (`mode="up"` for errors), told row by row since day
+  {learnt}: the score when the row is there, the error when its label is known. They count rows as independent, and rows
+  of one entity are not; ADWIN's delta bounds a check of independent rows, so it is no rate of ticks.
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

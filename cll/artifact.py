@@ -111,8 +111,17 @@ def pack(
     }
     form["model_id"] = model_id(form)
     packed = {**files, MODEL: store.json_bytes(form), CARD: card.render(form, figures).encode()}
-    sums = [f"{_sha256(packed[name])}  {name}\n" for name in sorted(packed)]
-    return {**packed, SUMS: "".join(sums).encode()}
+    return _sealed(packed)
+
+
+def as_read(predictor: Predictor) -> dict[str, bytes]:
+    """Return the files of a model that was read: the same bytes."""
+    return _sealed({name: data for name, data in predictor.files.items() if name != SUMS})
+
+
+def _sealed(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    sums = [f"{_sha256(files[name])}  {name}\n" for name in sorted(files)]
+    return {**files, SUMS: "".join(sums).encode()}
 
 
 def _sha256(data: bytes) -> str:

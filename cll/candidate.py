@@ -63,7 +63,7 @@ def fit(
         update, name, told["race"] = contenders[result.winner], result.winner, result.notes
     learnt = learn(update, rows.split.train, means, report)
     if learnt.trained is None:
-        return dict(learnt.predictor.files)
+        return artifact.as_read(learnt.predictor)
     told |= {"update": name, "update_says": _says(name, learnt, asked=update.reads_champion)}
     return _packed(learnt, means, tree, as_of, {**learnt.trained.notes, **told}, notes or {})
 

@@ -1,34 +1,22 @@
 """Gradient-boosted trees, one booster or several, whatever the number of threads to the byte."""
 
 import math
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Interval
 
-from cll.errors import DataRefused, Unavailable
+from cll.binned import binned, library, scorable, weighted
+from cll.errors import DataRefused
 from cll.values import Features, Floats, Matrix
 
 FILE = "model.txt"
 # What the text tells of the machine and not of the model.
 VOLATILE = re.compile(r"^\[(num_threads|data|valid|machines): .*\]\n", re.MULTILINE)
-
-
-def _library() -> Any:
-    """Import LightGBM so that its idle threads sleep.
-
-    They spin by default: with two threads on two busy cores a fit of 2 s took over 60 s.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import lightgbm  # noqa: PLC0415  half a second, and only this choice needs it
-
-    return lightgbm
 
 
 @dataclass(frozen=True)
@@ -41,8 +29,8 @@ class Model:
 
     @cached_property
     def _boosters(self) -> tuple[Any, ...]:
-        library = _library()
-        return tuple(library.Booster(model_str=text) for text in self.texts)
+        lgb = library()
+        return tuple(lgb.Booster(model_str=text) for text in self.texts)
 
     @property
     def rounds(self) -> int:
@@ -99,6 +87,8 @@ class LightGBM:
     members: Annotated[int, Interval(ge=1, le=100)] = 1
     min_gain_to_split: Annotated[float, Ge(0)] = 0.0
     path_smooth: Annotated[float, Ge(0)] = 0.0
+    online_rounds: Annotated[int, Interval(ge=1, le=1000)] = 5
+    online_rate: Annotated[float, Interval(gt=0, le=1)] = 0.02
 
     def __call__(
         self, train: Matrix, seed: int, valid: Matrix | None = None, rounds: int | None = None
@@ -108,16 +98,15 @@ class LightGBM:
         The first member finds when to stop, and the others run as many rounds.
         """
         _refuse_unteachable(train)
-        lgb = _library()
+        lgb = library()
         weight = self._weight(train.y)
-        data = _weighted(_binned(lgb, train, self._binning), train, weight)
+        data = weighted(binned(lgb, train, self._binning), train, weight)
         first, *others = (self._options(seed * self.members + k) for k in range(self.members))
         if valid is None:
             rounds = rounds or self.max_rounds
             boosters = [lgb.train(first, data, num_boost_round=rounds)]
         else:
-            binned = _binned(lgb, valid, self._binning, as_in=(train, data))
-            held = _weighted(binned, valid, weight)
+            held = weighted(binned(lgb, valid, self._binning, as_in=(train, data)), valid, weight)
             stop = lgb.early_stopping(self.patience, verbose=False)
             boosters = [lgb.train(first, data, self.max_rounds, [held], callbacks=[stop])]
             rounds = boosters[0].best_iteration
@@ -125,9 +114,61 @@ class LightGBM:
         passes = sum(booster.current_iteration() for booster in boosters)
         return Model(tuple(_text(one, rounds) for one in boosters), train.names, passes)
 
+    def warm(
+        self,
+        base: Model,
+        train: Matrix,
+        seed: int,
+        valid: Matrix | None = None,
+        rounds: int | None = None,
+    ) -> Model:
+        """Add trees to those of `base`, each member to its own, until `valid` gains no more."""
+        _refuse_unteachable(train)
+        self._refuse_other(base)
+        lgb, weight = library(), self._weight(train.y)
+        data = scorable(lgb, train, weight, self._binning)
+        more: dict[str, Any] = {}
+        if valid is not None:
+            held = scorable(lgb, valid, weight, self._binning, data)
+            stop = lgb.early_stopping(self.patience, verbose=False)
+            more = {"valid_sets": [held], "callbacks": [stop]}
+        texts, passes = [], 0
+        for k, text in enumerate(base.texts):
+            own, before = self._options(seed * self.members + k), lgb.Booster(model_str=text)
+            count = self.max_rounds if rounds is None else max(1, rounds - base.rounds)
+            booster = lgb.train(own, data, count, init_model=before, **more)
+            kept = booster.best_iteration if more else booster.num_trees()
+            texts.append(_text(booster, kept))
+            rounds, more = rounds or kept, {}  # the first finds when to stop
+            passes += booster.current_iteration() - before.num_trees()
+        return Model(tuple(texts), train.names, passes)
+
+    def step(self, base: Model, part: Matrix, seed: int) -> Model:
+        """Add a few small trees; rows too few for two leaves teach nothing."""
+        self._refuse_other(base)
+        lgb, weight = library(), self._weight(part.y)
+        # The same gradients as binary, which learns nothing from rows of one outcome.
+        how = {"objective": "cross_entropy", "learning_rate": self.online_rate}
+        data = scorable(lgb, part, weight, self._binning)
+        texts = []
+        for k, text in enumerate(base.texts):
+            own, before = self._options(seed * self.members + k), lgb.Booster(model_str=text)
+            booster = lgb.train(own | how, data, self.online_rounds, init_model=before)
+            texts.append(_text(booster, booster.num_trees()))
+        return Model(tuple(texts), base.names, self.online_rounds * self.members)
+
+    def _refuse_other(self, base: Model) -> None:
+        """Refuse another number of members: each goes on from its own."""
+        if len(base.texts) != self.members:
+            raise DataRefused(
+                f"The champion has {len(base.texts)} members, where estimator.members={self.members}:"
+                " none could go on from its own; choose update=full once."
+            )
+
     def _weight(self, y: Floats) -> float:
         """Return the weight of a positive row, where a negative one weighs 1."""
-        odds = float((y == 0).sum() / (y == 1).sum())
+        negative, positive = float((y == 0).sum()), float((y == 1).sum())
+        odds = negative / positive if negative and positive else 1.0
         weights = {"none": 1.0, "sqrt": math.sqrt(odds), "balanced": odds}
         return weights[self.positive_weight]
 
@@ -143,6 +184,7 @@ class LightGBM:
 
     def _options(self, seed: int) -> dict[str, Any]:
         own = {"max_rounds", "members", "patience", "positive_weight"}
+        own |= {"online_rounds", "online_rate"}
         return {key: value for key, value in vars(self).items() if key not in own} | {
             **self._binning,
             "objective": "binary",
@@ -164,42 +206,6 @@ def _refuse_unteachable(train: Matrix) -> None:
             f"The {len(train.y)} training rows hold the labels {seen[:5]}, where both 0 and 1"
             " are needed: widen the data's span or change the label."
         )
-
-
-def _binned(
-    lgb: Any, rows: Matrix, binning: Mapping[str, Any], as_in: tuple[Matrix, Any] | None = None
-) -> Any:
-    """Put each value into its bin: found on these rows, or as in other rows and their data set.
-
-    Weights decide on no bin, so jobs that weight their rows otherwise share what is kept.
-    """
-    reference = None if as_in is None else as_in[1]
-    params = {**binning, "verbosity": -1}
-
-    def afresh() -> Any:
-        X = np.ascontiguousarray(rows.X, dtype=np.float32)
-        return lgb.Dataset(X, label=rows.y, reference=reference, params=dict(params)).construct()
-
-    def read(path: Path) -> Any:
-        return lgb.Dataset(str(path), reference=reference, params=dict(params)).construct()
-
-    def make(path: Path) -> None:
-        try:
-            afresh().save_binary(path)
-            read(path)  # LightGBM does not look whether the last bytes came to the disk
-        except lgb.basic.LightGBMError as error:
-            raise Unavailable(f"{path}: can't be written: {error}; see to the disk.") from None
-
-    if rows.keep is None:
-        return afresh()
-    bins_of = rows if as_in is None else as_in[0]
-    by = {"lightgbm": lgb.__version__, **binning}
-    return read(rows.keep({"rows": rows.sha256, "bins_of": bins_of.sha256, "by": by}, make))
-
-
-def _weighted(binned: Any, rows: Matrix, weight: float) -> Any:
-    """Weight each row here, not by `scale_pos_weight`, which would leave `valid` unweighted."""
-    return binned.set_weight(np.where(rows.y == 1, weight, 1.0))
 
 
 def _text(booster: Any, rounds: int) -> str:

@@ -1,7 +1,7 @@
 """Logistic regression on imputed, scaled columns; a fitted one scores with NumPy alone."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -88,12 +88,57 @@ class Logistic:
     solver: Literal["auto", "newton-cholesky", "lbfgs"] = "auto"
     max_iter: Annotated[int, Interval(ge=1, le=100_000)] = 1000
     tol: Annotated[float, Gt(0)] = 1e-8
+    online_rate: Annotated[float, Gt(0)] = 0.0003
 
     def __call__(
         self, train: Matrix, seed: int, valid: Matrix | None = None, rounds: int | None = None
     ) -> Model:
         """Fit on `train`; there is no chance in it and nothing to stop early."""
         del seed, valid, rounds
+        return self._fit(train, None)
+
+    def warm(
+        self,
+        base: Model,
+        train: Matrix,
+        seed: int,
+        valid: Matrix | None = None,
+        rounds: int | None = None,
+    ) -> Model:
+        """Fit on `train` as ever, with a solver that starts at the weights of `base`."""
+        del seed, valid, rounds
+        return self._fit(train, base)
+
+    def step(self, base: Model, part: Matrix, seed: int) -> Model:
+        """Take one epoch of gradient descent; what `base` gave no weight stays without."""
+        from sklearn.linear_model import SGDClassifier  # noqa: PLC0415  as in `_solve`
+
+        columns = list(base.columns.values())
+        told = [j for j, column in enumerate(columns) if column.weight]
+        gappy = [j for j, column in enumerate(columns) if column.missing_weight]
+        if not told + gappy:
+            return replace(base, solver={"name": "none"})
+        descent = SGDClassifier(
+            loss="log_loss",
+            penalty=None,
+            learning_rate="constant",
+            eta0=self.online_rate,
+            random_state=seed,
+        )
+        start = [columns[j].weight for j in told] + [columns[j].missing_weight for j in gappy]
+        descent.coef_, descent.intercept_ = np.array([start]), np.array([base.bias])
+        weights = np.ones(len(part.y))
+        if self.class_weight == "balanced":
+            positive = part.y == 1
+            for rows in (positive, ~positive):
+                weights[rows] = len(part.y) / (2 * max(1, rows.sum()))
+        design = _design(part.X, columns, told, gappy, base.clip)
+        descent.partial_fit(design, part.y, classes=np.array([0.0, 1.0]), sample_weight=weights)
+        found = {"name": "sgd", "iterations": 1}
+        fitted = _weighted(base.columns, told, gappy, descent.coef_[0])
+        return Model(fitted, float(descent.intercept_[0]), found, base.clip)
+
+    def _fit(self, train: Matrix, base: Model | None) -> Model:
         _refuse_unteachable(train)
         missing = ~np.isfinite(train.X)
         pairs = zip(train.X.T, missing.T, strict=True)
@@ -102,26 +147,20 @@ class Logistic:
         told = [j for j, column in enumerate(columns) if np.isfinite(column.scale)]
         gappy = [j for j, c in enumerate(columns) if 0 < c.missing_share < 1]
         gappy = gappy if self.missing_indicators else []
-        design = np.empty((len(train.X), len(told) + len(gappy)))
-        for at, j in enumerate(told):
-            design[:, at] = _scaled(train.X[:, j], missing[:, j], columns[j], self.clip)
-        design[:, len(told) :] = missing[:, gappy]
-        weights, bias, solver = self._solve(design, train.y)
-        weight = dict(zip(told, weights.tolist(), strict=False))
-        indicator = dict(zip(gappy, weights[len(told) :].tolist(), strict=True))
-        fitted = {
-            name: replace(
-                column,
-                scale=column.scale if j in weight else 1.0,
-                weight=weight.get(j, 0.0),
-                missing_weight=indicator.get(j, 0.0),
-            )
-            for j, (name, column) in enumerate(zip(train.names, columns, strict=True))
-        }
+        design = _design(train.X, columns, told, gappy, self.clip)
+        start = None if base is None else _carried(base, columns, told, gappy)
+        weights, bias, solver = self._solve(design, train.y, start)
+        usable = [
+            column if np.isfinite(column.scale) else replace(column, scale=1.0)
+            for column in columns
+        ]
+        fitted = _weighted(dict(zip(train.names, usable, strict=True)), told, gappy, weights)
         return Model(fitted, bias, solver, self.clip)
 
-    def _solve(self, design: Floats, y: Floats) -> tuple[Floats, float, dict[str, Any]]:
-        """Return weights, bias, and how they were found."""
+    def _solve(
+        self, design: Floats, y: Floats, start: Floats | None
+    ) -> tuple[Floats, float, dict[str, Any]]:
+        """Return weights, bias, and how they were found; `start` has weights, and the bias last."""
         # scikit-learn and BLAS are slow to import, and scoring needs neither.
         from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
         from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
@@ -139,6 +178,9 @@ class Logistic:
         regression = LogisticRegression(
             C=self.C, class_weight=weighting, solver=name, max_iter=self.max_iter, tol=self.tol
         )
+        if start is not None:
+            regression.set_params(warm_start=True)
+            regression.coef_, regression.intercept_ = start[None, :-1], start[-1:]
         # How far it came is written into the model, so a warning on top says nothing new.
         with threadpool_limits(limits=1), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -146,6 +188,42 @@ class Logistic:
         steps = int(regression.n_iter_[0])
         found = {"name": name, "iterations": steps, "converged": steps < self.max_iter}
         return regression.coef_[0], float(regression.intercept_[0]), found
+
+
+def _design(
+    X: Features, columns: Sequence[Column], told: list[int], gappy: list[int], clip: float | None
+) -> Floats:
+    """Lay out the scaled values of the columns `told`, then whether those of `gappy` are missing."""
+    design = np.empty((len(X), len(told) + len(gappy)))
+    for at, j in enumerate(told):
+        design[:, at] = _scaled(X[:, j], ~np.isfinite(X[:, j]), columns[j], clip)
+    design[:, len(told) :] = ~np.isfinite(X[:, gappy])
+    return design
+
+
+def _weighted(
+    columns: Mapping[str, Column], told: list[int], gappy: list[int], weights: Floats
+) -> dict[str, Column]:
+    """Give each column its weights, in the order of `_design`; the others have none."""
+    weight = dict(zip(told, weights.tolist(), strict=False))
+    indicator = dict(zip(gappy, weights[len(told) :].tolist(), strict=True))
+    return {
+        name: replace(column, weight=weight.get(j, 0.0), missing_weight=indicator.get(j, 0.0))
+        for j, (name, column) in enumerate(columns.items())
+    }
+
+
+def _carried(base: Model, columns: Sequence[Column], told: list[int], gappy: list[int]) -> Floats:
+    """Return the weights that give the log-odds of `base` in other centers and scales.
+
+    But for clipped and imputed values: where a solver starts, that is near enough.
+    """
+    olds, bias, weights = list(base.columns.values()), base.bias, []
+    for j in told:
+        slope = olds[j].weight / olds[j].scale
+        weights.append(slope * columns[j].scale)
+        bias += slope * (columns[j].center - olds[j].center)
+    return np.array([*weights, *(olds[j].missing_weight for j in gappy), bias])
 
 
 def _refuse_unteachable(train: Matrix) -> None:

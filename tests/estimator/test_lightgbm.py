@@ -195,3 +195,83 @@ def test_a_model_survives_its_parts(members, names):
 
 def test_no_rows_score_to_no_margins():
     assert SMALL(noisy(), SEED).margin(np.zeros((0, 6), np.float32)).shape == (0,)
+
+
+def test_another_number_of_members_is_refused():
+    base = SMALL(noisy(), SEED)
+    says = r"^The champion has 1 members, where estimator\.members=2: .*update=full once\.$"
+    for go_on in (replace(SMALL, members=2).warm, replace(SMALL, members=2).step):
+        with pytest.raises(DataRefused, match=says):
+            go_on(base, noisy(seed=2), SEED)
+
+
+def test_rows_of_one_outcome_are_refused_as_a_warm_start_too():
+    rows = noisy()
+    with pytest.raises(DataRefused, match="both 0 and 1 are needed"):
+        SMALL.warm(SMALL(rows, SEED), replace(rows, y=np.zeros(3000)), SEED)
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_warm_model_has_its_bases_trees_first_and_more_behind(members):
+    estimator = replace(SMALL, members=members)
+    base = estimator(noisy(), SEED, rounds=10)
+    model = estimator.warm(base, noisy(seed=2), SEED, rounds=25)
+    assert model.rounds == 25
+    for own, before in zip(model.texts, base.texts, strict=True):
+        assert trees(own)[:10] == trees(before)
+        assert len(trees(own)) == 25
+    rows = noisy(seed=3)
+    again = load(*model.parts())
+    assert again.margin(rows.X).tolist() == model.margin(rows.X).tolist()
+
+
+def trees(text):
+    """Split a text into its trees, without their numbers."""
+    body = text.split("end of trees")[0].split("\nTree=")[1:]
+    return [tree.partition("\n")[2].strip() for tree in body]
+
+
+def test_a_warm_start_learns_what_its_base_could_not():
+    rows, newer = noisy(), noisy(seed=2)
+    base = SMALL(rows, SEED, rounds=3)
+    model = SMALL.warm(base, newer, SEED, valid=noisy(seed=3))
+    judged = noisy(seed=4)
+    assert loss(model, judged) < loss(base, judged) - 0.02
+    assert model.passes >= model.rounds - base.rounds > 0
+
+
+def loss(model, rows):
+    odds = model.margin(rows.X)
+    return float(np.mean(np.logaddexp(0, odds) - rows.y * odds))
+
+
+@pytest.mark.parametrize("go_on", ["warm", "step"])
+def test_what_goes_on_has_the_same_bytes_with_one_and_two_threads(go_on):
+    train, newer, valid = noisy(20_000), noisy(8000, seed=2), noisy(4000, seed=3)
+    estimator = LightGBM(max_rounds=30, patience=5, members=2)
+    texts = set()
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="openmp"):
+            base = estimator(train, SEED, rounds=10)
+            held = {"valid": valid} if go_on == "warm" else {}
+            texts.add(getattr(estimator, go_on)(base, newer, SEED, **held).texts)
+    assert len(texts) == 1
+
+
+def test_rows_too_few_for_two_leaves_leave_the_trees_as_they_are():
+    base = SMALL(noisy(), SEED)
+    model = SMALL.step(base, noisy(30), SEED)
+    assert [trees(text) for text in model.texts] == [trees(text) for text in base.texts]
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_a_step_on_one_outcome_moves_the_log_odds_towards_it(label):
+    base, rows = SMALL(noisy(), SEED), noisy(seed=2)
+    moved = SMALL.step(base, replace(rows, y=np.full(3000, label)), SEED).margin(rows.X)
+    assert np.isfinite(moved).all()
+    assert ((moved - base.margin(rows.X)).mean() > 0) == (label == 1)
+
+
+def test_a_step_goes_on_from_what_was_written_as_from_what_was_not():
+    base, rows = SMALL(noisy(), SEED), noisy(seed=2)
+    assert SMALL.step(load(*base.parts()), rows, SEED) == SMALL.step(base, rows, SEED)

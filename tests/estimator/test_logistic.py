@@ -167,3 +167,71 @@ def test_a_model_survives_its_json_with_sorted_keys(clip):
     again = load(json.loads(json.dumps(parts, sort_keys=True)), files)
     assert again == model
     assert list(again.columns) == ["zeta", "beta", "alpha"]
+
+
+def drifted(X):
+    return X * 1.5 + 0.3
+
+
+def test_a_warm_start_finds_the_same_weights_in_fewer_steps():
+    X, y = noisy(columns=8, rows=4000)
+    later, outcome = noisy(columns=8, rows=4000, seed=2)
+    base = Logistic(solver="lbfgs")(matrix(X, y), SEED)
+    rows = matrix(np.vstack([X, drifted(later)]), np.append(y, outcome))
+    afresh = Logistic(solver="lbfgs")(rows, SEED)
+    warm = Logistic(solver="lbfgs").warm(base, rows, SEED)
+    assert warm.margin(rows.X) == pytest.approx(afresh.margin(rows.X), abs=1e-4)
+    assert warm.passes < afresh.passes
+
+
+def test_a_warm_start_from_the_answer_itself_needs_next_to_no_step():
+    X, y = noisy(columns=8, rows=4000)
+    base = Logistic()(matrix(X, y), SEED)
+    assert Logistic().warm(base, matrix(X, y), SEED).passes <= 2
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.2])
+def test_a_column_that_is_new_to_the_base_can_be_learnt_warm_and_not_online(gap):
+    X, y = noisy(columns=2)
+    flat = np.column_stack([np.ones(len(y)), X[:, 1]])
+    base = Logistic()(matrix(flat, y), SEED)
+    X[np.random.default_rng(5).random(X.shape) < gap] = np.nan
+    rows = matrix(X, y)
+    assert Logistic().warm(base, rows, SEED).columns["f0"].weight > 1
+    assert Logistic().step(base, rows, SEED).columns["f0"].weight == 0
+
+
+def test_steps_learn_from_rows_that_come_later():
+    X, y = noisy(columns=3)
+    base = Logistic()(matrix(X, y), SEED)
+    model, turned = base, Logistic(online_rate=0.01)
+    for seed in range(5):
+        later, outcome = noisy(columns=3, rows=2000, seed=seed)
+        model = turned.step(model, matrix(-later, outcome), SEED)
+    judged, outcome = noisy(columns=3, rows=2000, seed=9)
+    assert accuracy(model, -judged, outcome) > 0.75
+    assert accuracy(base, -judged, outcome) < 0.3
+
+
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("weight", ["none", "balanced"])
+def test_a_step_on_one_outcome_moves_the_log_odds_towards_it(label, weight):
+    X, y = noisy()
+    base, rows = Logistic()(matrix(X, y), SEED), matrix(X, np.full(len(y), label))
+    moved = Logistic(class_weight=weight).step(base, rows, SEED)
+    assert (moved.margin(rows.X).mean() > base.margin(rows.X).mean()) == (label == 1)
+
+
+def test_a_step_goes_on_from_what_was_written_as_from_what_was_not():
+    X, y = noisy()
+    base = Logistic()(matrix(X, y), SEED)
+    parts, files = base.parts()
+    read = load(json.loads(json.dumps(parts)), files)
+    rows = matrix(*noisy(seed=2))
+    assert Logistic().step(read, rows, SEED) == Logistic().step(base, rows, SEED)
+
+
+def test_a_model_without_weights_has_nothing_to_step_on():
+    base = Logistic()(matrix(np.ones((4, 2)), [1, 0, 0, 0]), SEED)
+    rows = matrix(*noisy(columns=2))
+    assert Logistic().step(base, rows, SEED).margin(rows.X).tolist() == base.margin(rows.X).tolist()

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cll import change, conflict, in_force, upkeep
+from cll import change, conflict, in_force, live, upkeep
 from cll.errors import CllError, of_the_system
 from cll.progress import QUIET_VARIABLE
 
@@ -157,6 +157,7 @@ def export(
 
 
 change.register(app)
+live.register(app)
 upkeep.register(app)
 in_force.register(app)
 

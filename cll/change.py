@@ -1,4 +1,4 @@
-"""The commands that look after a change: what it does to the figures, and the next tick."""
+"""The command that looks after a change: what it does to the figures."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -59,29 +59,3 @@ def diff(
     else:
         rendered.show(found)
     raise typer.Exit(review.exit_code(found, fail_on or ()))
-
-
-@app.command()
-def tick(
-    *,
-    as_of: Annotated[
-        str | None,
-        typer.Option(help="The instant up to which the world is known; else the last whole hour."),
-    ] = None,
-) -> None:
-    """Move world.yaml's as_of forward, run `dvc repro`, and say what that changed.
-
-    Commits nothing. Where a stage fails, world.yaml is as it was, and the exit code is the stage's.
-    Only --as-of moves it back, to what was known then.
-    """
-    from cll import rendered, values  # noqa: PLC0415  each command imports what it uses
-    from cll import tick as ticking  # noqa: PLC0415  each command imports what it uses
-
-    try:
-        instant = None if as_of is None else values.parse_instant(as_of)
-    except ValueError as error:
-        raise ConfigError(f"--as-of: {error}") from None
-    code, found = ticking.tick(ROOT, instant)
-    if found is not None:
-        rendered.show(found)
-    raise typer.Exit(code)

@@ -34,6 +34,7 @@ SETTINGS = {  # groups that set up a step; the other groups choose a component
     "evaluate": "cll.evaluate.Settings",
     "gate": "cll.gate.Settings",
     "replay": "cll.instants.Settings",
+    "release": "cll.release.Settings",
 }
 GROUPS = (*COMPONENTS, *SETTINGS)
 

@@ -2,11 +2,14 @@
 
 DVC writes a stage's dependencies into dvc.lock after the command ran, so an edit made meanwhile
 would be recorded as if it had been used; and a killed DVC leaves its children running.
+
+`python -m cll.guard MODULE ...` runs a module that ends when the process that started it does.
 """
 
 import ctypes
 import fcntl
 import os
+import runpy
 import signal
 import sys
 from collections.abc import Iterator
@@ -48,16 +51,69 @@ def enough_files() -> None:
 @contextmanager
 def only_one(root: Path) -> Iterator[None]:
     """Raise Busy where another `cll` is changing this project; the lock goes with its process."""
-    path = root / ".cll" / "lock"
+    says = "Another `cll` is changing this project; run again when it is done."
+    with alone(root / ".cll" / "lock", says):
+        yield
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether a process holds this lock."""
+    if not path.is_file():
+        return False
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@contextmanager
+def alone(path: Path, says: str) -> Iterator[None]:
+    """Raise Busy, saying so, where another process holds this lock."""
     path.parent.mkdir(exist_ok=True)
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(
-                "Another `cll` is changing this project; run again when it is done."
-            ) from None
+            raise Busy(says) from None
         yield
+
+
+@contextmanager
+def ending(code: int, *signals: signal.Signals) -> Iterator[None]:
+    """Raise SystemExit at SIGTERM, or these, to put right what was begun; more are ignored."""
+    chosen = signals or (signal.SIGTERM,)
+
+    def end(*_: object) -> None:
+        for one in chosen:
+            signal.signal(one, signal.SIG_IGN)
+        raise SystemExit(code)
+
+    before = [(one, signal.signal(one, end)) for one in chosen]
+    try:
+        yield
+    finally:
+        for one, handler in before:
+            signal.signal(one, handler)
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Let SIGTERM and SIGINT wait, here and in children, for what must not end half done."""
+    waiting: list[int] = []
+    ends = (signal.SIGTERM, signal.SIGINT)
+    # The mask is for children. Here another thread may get a signal that this one does not.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    before = [(one, signal.signal(one, lambda n, _: waiting.append(n))) for one in ends]
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for one, handler in before:
+            signal.signal(one, handler)
+        for number in dict.fromkeys(waiting):
+            signal.raise_signal(number)
 
 
 @contextmanager
@@ -102,3 +158,10 @@ def _print(root: Path, names: list[str]) -> Print:
                 stat = file.stat()
                 found[str(file.relative_to(root))] = (stat.st_size, stat.st_mtime_ns)
     return found
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # it may have been started where they wait
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

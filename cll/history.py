@@ -1,5 +1,6 @@
 """What git knows of the project: what was committed, what is not yet, and the commits themselves."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,12 +81,63 @@ def owned(name: str) -> bool:
     return name.split("/", maxsplit=1)[0] in OWNED or name.endswith(OWNED_SUFFIX)
 
 
-def commit(root: Path, message: str) -> str:
-    """Commit what a tick owns; return the commit."""
-    there_now = [name for name in OWNED if (root / name).exists()]
-    git(root, "add", "--all", "--", *there_now, f":(glob)**/*{OWNED_SUFFIX}")
-    git_bytes(root, "commit", "--quiet", "--file=-", given=message.encode())
-    return head(root)
+def commit(root: Path, message: str, branch: str | None = None) -> str:
+    """Commit what a tick owns; return the commit.
+
+    With `branch`, that is made to hold HEAD and this commit, and HEAD and the index stay.
+    """
+    if branch is None:
+        git(root, "add", "--all", "--", *_mine(root))
+        git_bytes(root, "commit", "--quiet", "--file=-", given=message.encode())
+        return head(root)
+    told = ["commit-tree", "-p", "HEAD", "-F", "-", tree(root)]
+    made = git_bytes(root, *told, given=message.encode()).decode().strip()
+    git(root, "update-ref", f"refs/heads/{branch}", made)
+    return made
+
+
+def tree(root: Path) -> str:
+    """Write HEAD's tree with what a tick owns as it lies there now into git; return its id."""
+    with tempfile.TemporaryDirectory(dir=root / ".cll") as scratch:
+        index = Path(scratch).resolve() / "index"
+        git(root, "read-tree", "HEAD", index=index)
+        git(root, "add", "--all", "--", *_mine(root), index=index)
+        return git(root, "write-tree", index=index)
+
+
+def put_back(root: Path, told: str) -> None:
+    """Make what a tick owns again what a tree of `tree` has."""
+    kept = {*_listed(root, "ls-tree", "-r", "-z", "--name-only", told)}
+    there = _listed(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in there:
+        if owned(name) and name not in kept:
+            (root / name).unlink(missing_ok=True)
+    names = [name for name in sorted(kept) if owned(name)]
+    git(root, "restore", f"--source={told}", "--worktree", "--", *names)
+
+
+def changed(root: Path) -> list[str]:
+    """List what a tick owns and is not as HEAD has it."""
+    told = [*_listed(root, "diff", "--name-only", "-z", "--relative", "HEAD")]
+    told += _listed(root, "ls-files", "-z", "--others", "--exclude-standard")
+    return sorted(name for name in {*told} if owned(name))
+
+
+def on(root: Path) -> str:
+    """Return the branch that HEAD is on; empty where on none."""
+    asked = ("symbolic-ref", "-q", "--short", "HEAD")
+    return git(root, *asked) if git_knows(root, *asked) else ""
+
+
+def _mine(root: Path) -> list[str]:
+    there = [name for name in OWNED if (root / name).exists()]
+    notes = f":(glob)**/*{OWNED_SUFFIX}"
+    listed = _listed(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", notes)
+    return [*there, *([notes] if listed else [])]
+
+
+def _listed(root: Path, *words: str) -> list[str]:
+    return [name for name in git_bytes(root, *words).decode().split("\0") if name]
 
 
 def versions(root: Path, path: str) -> list[tuple[str, str]]:

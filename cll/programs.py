@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cll.errors import Unavailable
 
-WIDTH = "1000"  # columns, so that no line is cut
+# Wide, so that no line is cut; in English; and without a question that nobody would hear.
+_PLAIN = {"COLUMNS": "1000", "LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"}
 
 
 def for_child() -> dict[str, str]:
@@ -22,9 +23,10 @@ def dvc(root: Path, *words: str) -> str:
     return _checked(root, [sys.executable, "-m", "dvc"], ["dvc", *words]).decode(errors="replace")
 
 
-def git(root: Path, *words: str) -> str:
-    """Run git; return what it says, without the last line's end."""
-    return git_bytes(root, *words).decode(errors="replace").rstrip("\n")
+def git(root: Path, *words: str, index: Path | None = None) -> str:
+    """Run git, perhaps with an index of its own; return what it says, without the last line's end."""
+    told = {} if index is None else {"GIT_INDEX_FILE": str(index)}
+    return _checked(root, ["git"], ["git", *words], more=told).decode(errors="replace").rstrip("\n")
 
 
 def git_bytes(root: Path, *words: str, given: bytes | None = None) -> bytes:
@@ -37,9 +39,13 @@ def git_knows(root: Path, *words: str) -> bool:
 
 
 def _checked(
-    root: Path, program: Sequence[str], words: Sequence[str], given: bytes | None = None
+    root: Path,
+    program: Sequence[str],
+    words: Sequence[str],
+    given: bytes | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> bytes:
-    done = _run(root, [*program, *words[1:]], given)
+    done = _run(root, [*program, *words[1:]], given, more)
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no word"]
         found = [one for one in lines if one.startswith(("ERROR: ", "fatal: ", "error: "))]
@@ -50,13 +56,16 @@ def _checked(
 
 
 def _run(
-    root: Path, command: Sequence[str], given: bytes | None = None
+    root: Path,
+    command: Sequence[str],
+    given: bytes | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(  # noqa: S603  our own arguments
             command,
             cwd=root,
-            env={**for_child(), "COLUMNS": WIDTH, "LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"},
+            env={**for_child(), **_PLAIN, **(more or {})},
             input=given,
             stdin=subprocess.DEVNULL if given is None else None,
             capture_output=True,

@@ -1,14 +1,24 @@
 """Step: decide whether a candidate may be released, and tell a reviewer what is, and why."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from cll.chain import NONE, Entry, find, in_force
 from cll.errors import ConfigError, Rejected, Undecided
 
 BY_THE_GATE = "The gate promotes it."
 _SUBJECT = 60
+Mode = Literal["auto", "branch", "never"]
 _FIGURES = ("floor", "ceiling", "beats", "slice", "leak.champion", "evidence")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What becomes of a tick's result."""
+
+    mode: Mode = "never"
+    push: bool = False
 
 
 def refuse_unfit(

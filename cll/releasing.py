@@ -29,6 +29,8 @@ from cll.errors import ConfigError, SecurityRefusal, Unavailable
 from cll.values import format_instant
 from cll.workspace import Workspace, load_tree, load_world
 
+_FINISHED = "committed now; it had been broken off."
+
 
 def new(root: Path, *, why: str | None, bump: Bump, bootstrap: bool) -> tuple[Entry, str]:
     """Release the candidate; return its entry, and a sentence on what was done."""
@@ -37,9 +39,23 @@ def new(root: Path, *, why: str | None, bump: Bump, bootstrap: bool) -> tuple[En
         entries = ledger.begun(root, bootstrap=bootstrap and not ledger.pending(root))
         if finished := _finish(root, entries):
             if finished.kind == "release":
-                return finished, f"{finished}: committed now; it had been broken off."
+                return finished, f"{finished}: {_FINISHED}"
             entries = ledger.read(root)
         return _release(root, entries, _sentence(why or release.BY_THE_GATE), bump)
+
+
+def finish(root: Path) -> str | None:
+    """Commit what was broken off before its commit, within a lock; say so, if there was any."""
+    if not ledger.pending(root):
+        return None
+    finished = _finish(root, ledger.begun(root, bootstrap=False))
+    return f"{finished}: {_FINISHED}"
+
+
+def by_the_gate(root: Path, why: str, branch: str | None = None) -> tuple[Entry, str]:
+    """Release the candidate within a lock, on this branch or, the tree as it is, on another."""
+    entries = ledger.begun(root, bootstrap=False)
+    return _release(root, entries, _sentence(f"{why} {release.BY_THE_GATE}"), "minor", branch)
 
 
 def back(root: Path, version: str | None, *, why: str) -> tuple[Entry, str]:
@@ -66,7 +82,9 @@ def back(root: Path, version: str | None, *, why: str) -> tuple[Entry, str]:
         return entry, _commit(root, entries, entry)
 
 
-def _release(root: Path, entries: Sequence[Entry], why: str, bump: Bump) -> tuple[Entry, str]:
+def _release(
+    root: Path, entries: Sequence[Entry], why: str, bump: Bump, branch: str | None = None
+) -> tuple[Entry, str]:
     ws = Workspace(root)
     world = load_world(ws)
     verdict = _verdict(ws)
@@ -93,7 +111,7 @@ def _release(root: Path, entries: Sequence[Entry], why: str, bump: Bump) -> tupl
         before=chain.tip(entries),
         **_now(root),
     )
-    return entry, _commit(root, entries, entry)
+    return entry, _commit(root, entries, entry, branch)
 
 
 def _verdict(ws: Workspace) -> dict[str, Any]:
@@ -140,18 +158,22 @@ def _ask(root: Path, entry: Entry) -> None:
     query.check(Workspace(root), folder, told)
 
 
-def _commit(root: Path, entries: Sequence[Entry], entry: Entry) -> str:
+def _commit(root: Path, entries: Sequence[Entry], entry: Entry, branch: str | None = None) -> str:
     """Append the entry, and commit it with all that belongs to it."""
-    ledger.append(root, entry)
-    return _committed(root, entries, entry)
+    with guard.unbroken():
+        ledger.append(root, entry)
+        return _committed(root, entries, entry, branch)
 
 
-def _committed(root: Path, entries: Sequence[Entry], entry: Entry) -> str:
+def _committed(
+    root: Path, entries: Sequence[Entry], entry: Entry, branch: str | None = None
+) -> str:
     ws = Workspace(root)
     verdict = table.read_verdict(ws) if entry.kind == "release" else None
-    commit = history.commit(root, release.message(entry, entries, verdict))
+    commit = history.commit(root, release.message(entry, entries, verdict), branch)
     what = "released" if entry.kind == "release" else "in force again"
-    return f"{entry} is {what} from the next tick on: commit {commit[:12]}."
+    when = f"once {branch} is merged" if branch else "from the next tick on"
+    return f"{entry} is {what} {when}: commit {commit[:12]}."
 
 
 def _finish(root: Path, entries: Sequence[Entry]) -> Entry | None:

@@ -88,14 +88,14 @@ def _absolute(root: Path, where: str) -> str:
     return where if "://" in where else str((root / ".dvc" / where).resolve())
 
 
-def push(root: Path, entry: Entry) -> str | None:
+def push(root: Path, entry: Entry | None) -> str | None:
     """Push a released model and what the stages made; return where, or None without a remote."""
     name = default(root)
     if name is None:
         return None
-    note = str(registered.tracked(root, entry.model_id).relative_to(root))
+    notes = [] if entry is None else [registered.tracked(root, entry.model_id).relative_to(root)]
     listed = git(root, "ls-files", "--", ":(glob)**/*.dvc").splitlines()
     others = [one for one in listed if not one.startswith(f"{registered.MODELS}/")]
     pipeline = ["dvc.yaml"] if (root / "dvc.yaml").is_file() else []
-    dvc(root, "push", note, *pipeline, *others)
+    dvc(root, "push", *map(str, notes), *pipeline, *others)
     return url(root, name)

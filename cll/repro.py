@@ -19,7 +19,7 @@ def run(root: Path, *words: str, silent: bool = False) -> int:
     refusal = root / "reports" / "refusal.json"
     refusal.unlink(missing_ok=True)  # of an earlier run
     done = subprocess.run(  # noqa: S603  our own arguments
-        [sys.executable, "-m", "dvc", "repro", *quiet, *words],
+        [sys.executable, "-m", "cll.guard", "dvc", "repro", *quiet, *words],
         cwd=root,
         stdout=_STDERR,
         env=table.for_child(),

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from cll import chain, ledger, mirror, progress, remote
+from cll import chain, history, ledger, mirror, progress, remote, store
 from cll.chain import Entry
 from cll.errors import CllError, ConfigError, Unavailable
 from cll.programs import git, git_knows
+
+_PUSHED = Path(".cll") / "pushed"  # the commit that was pushed last
 
 
 def refuse_unready(root: Path, *, push: bool) -> None:
@@ -23,18 +25,45 @@ def share(root: Path, entry: Entry, *, push: bool) -> Iterator[str]:
     Models go first, so that no one sees a commit whose model is not to be had.
     """
     yield from _mirrored(root)
+    yield from _stored(root, entry, str(entry), push=push)
+    if push:
+        _git_push(root, str(entry))
+        yield f"{entry} is in {git(root, 'rev-parse', '--abbrev-ref', '@{upstream}')}."
+
+
+def latest(root: Path, *, push: bool) -> Iterator[str]:
+    """Push what HEAD has and the model in force, unless this clone did so before."""
+    noted, commit = root / _PUSHED, history.head(root)
+    if noted.is_file() and noted.read_text(encoding="utf-8") == commit:
+        return
+    entries, what = ledger.committed(root), f"Commit {commit[:12]}"
+    if entries:
+        yield from _mirrored(root)
+    yield from _stored(root, entries[-1] if entries else None, what, push=push)
+    if push:
+        _git_push(root, what)
+        yield f"{what} is in {git(root, 'rev-parse', '--abbrev-ref', '@{upstream}')}."
+    store.write_bytes(noted, commit.encode())
+
+
+def branch(root: Path, name: str, entry: Entry | None, *, push: bool) -> Iterator[str]:
+    """Push a branch that is written anew each time, and what is there of it."""
+    yield from _stored(root, entry, f"Branch {name}", push=push)
+    if push:
+        where = git(root, "rev-parse", "--abbrev-ref", "@{upstream}").partition("/")[0]
+        git(root, "push", "--quiet", "--force", where, f"{name}:{name}")
+        yield f"Branch {name} is in {where}."
+
+
+def _stored(root: Path, entry: Entry | None, what: str, *, push: bool) -> Iterator[str]:
     try:
         if where := remote.push(root, entry):
-            yield f"{entry} is in {where}."
+            yield f"{what} is in {where}."
         elif push:
             yield "No DVC remote is set, so the model is here only; `cll doctor --remote URL`."
     except Unavailable as error:
-        raise Unavailable(
-            f"{entry} is committed here, and not pushed: {error} Then `cll registry push`."
-        ) from None
-    if push:
-        _git_push(root, entry)
-        yield f"{entry} is in {git(root, 'rev-parse', '--abbrev-ref', '@{upstream}')}."
+        way = "Then `cll registry push`." if entry else "The next tick tries again."
+        raise Unavailable(f"{what} is committed here, and not pushed: {error} {way}") from None
 
 
 def _mirrored(root: Path) -> list[str]:
@@ -55,11 +84,11 @@ def in_force(root: Path) -> Iterator[str]:
     yield from share(root, entries[-1], push=True)
 
 
-def _git_push(root: Path, entry: Entry) -> None:
+def _git_push(root: Path, what: str) -> None:
     try:
         git(root, "push", "--quiet", "--follow-tags")  # GTO's tags name these commits
     except Unavailable as error:
         raise Unavailable(
-            f"{entry} is committed here, and not pushed: {error} If another released meanwhile, take"
+            f"{what} is committed here, and not pushed: {error} If another released meanwhile, take"
             " yours back (`git reset --hard @{upstream}`), `dvc repro`, and release again."
         ) from None

@@ -16,8 +16,8 @@ from rich.table import Table
 from cll import config, progress, store
 from cll.errors import CllError, ConfigError, DataRefused, Unavailable
 from cll.programs import for_child as for_child  # noqa: PLC0414  asked for here as well
-from cll.values import RECORDS
-from cll.workspace import Workspace
+from cll.values import RECORDS, format_instant
+from cll.workspace import Workspace, load_world
 
 WIDTH = 200  # characters of a line where no terminal says
 ANSWER_STYLE = {"promote": "green", "reject": "red", "not enough evidence": "yellow"}
@@ -26,6 +26,12 @@ SIMULATED = "source   simulated: the source's folder is missing (fallback)"
 # A clone without DVC's cache lacks what is large; what it has says whether the verdict holds.
 _ABSENT = {"deleted", "not in cache"}
 _RELEASED = "registry/models/"
+# What a tick leaves as it is where no trigger fires, though these went on.
+_TAUGHT = {"train", "evaluate", "gate", "report"}
+_GOES_ON = {
+    *("data/signals", "data/features", "data/signals/quarantine.parquet"),
+    *("world.yaml: as_of", "world.yaml: champion"),
+}
 
 
 def show(folder: Path, console: Console | None = None, title: str = "") -> None:
@@ -81,9 +87,22 @@ def stale(ws: Workspace) -> CllError | None:
 def would_run(root: Path) -> dict[str, str]:
     """Say of each stage that `dvc repro` would run why. What only DVC's cache lacks is no reason.
 
+    Nor is it that data came in, where the triggers said that they ask for no training.
     What follows from these stages is not told: DVC can't look through a stage that it has to run.
     """
-    return _due(root, list(_changes(_status(root))))
+    changes, decided = list(_changes(_status(root))), _decided(root)
+    return _due(
+        root, [c for c in changes if not (decided and c[0] in _TAUGHT and c[1] in _GOES_ON)]
+    )
+
+
+def _decided(root: Path) -> bool:
+    """Tell whether the triggers, asked at this `as_of`, said not to train."""
+    told = root / "reports" / "trigger.json"
+    if not told.is_file():
+        return False
+    found, world = store.read_json(told), load_world(Workspace(root))
+    return not found["fires"] and found["as_of"] == format_instant(world.as_of)
 
 
 def _due(root: Path, changes: Sequence[tuple[str, str, str]]) -> dict[str, str]:

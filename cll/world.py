@@ -1,10 +1,32 @@
 """world.yaml, edited as a person would: one value, and not a comment is lost."""
 
 import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from cll import config, store
+from cll import config, guard, store
 from cll.errors import ConfigError
+
+
+@contextmanager
+def moved(path: Path, values: Mapping[str, str], keep: Callable[[], object]) -> Iterator[None]:
+    """Set keys for what is done within; where that fails, the text is again what it was.
+
+    Unless someone else wrote it meanwhile, or `keep` says that something follows from it.
+    """
+    before = after = path.read_bytes()
+    done = False
+    try:
+        with guard.unbroken():
+            for key, value in values.items():
+                put(path, key, value)
+                after = path.read_bytes()
+        yield
+        done = True
+    finally:
+        if not done and path.read_bytes() == after != before and not keep():
+            store.write_bytes(path, before)
 
 
 def put(path: Path, key: str, value: str) -> None:

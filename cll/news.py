@@ -1,0 +1,107 @@
+"""What a tick brought that git does not have yet, besides a later `as_of`; and a commit's words for it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cll import history, plain, store, thought
+from cll.errors import CllError
+from cll.partitions import Standing
+from cll.situation import Answer
+from cll.values import RECORDS
+from cll.workspace import Workspace
+
+_LOCK, _WORLD, _COUNTS = "dvc.lock", "world.yaml", "reports/ingest.json"
+# What a later `as_of` changes where no record is new: the manifests of both folders name it.
+_FOLLOWS = {"data/signals", "data/features"}
+_MOVES = {_LOCK, _WORLD, f"reports/{thought.NAME}"}
+
+
+@dataclass(frozen=True)
+class Turned:
+    """What happened in a tick, for those who read of it."""
+
+    before: str  # as_of
+    as_of: str
+    answer: Answer
+    trained: bool
+    verdict: Mapping[str, Any] | None  # on the candidate that is there
+    unreleased: str = ""  # why it is not released, where the gate promotes it
+
+
+def data(ws: Workspace) -> list[Mapping[str, Any]]:
+    """Return the digests of all days of signals and features; none where there are none."""
+    return [Standing(folder).files for folder in (ws.signals, ws.features)]
+
+
+def is_any(root: Path) -> bool:
+    """Tell whether more is new, against HEAD, than `as_of` and what follows from it."""
+    changed = {*history.changed(root)}
+    if changed - _MOVES:
+        return True
+    if _WORLD in changed and _champion(root) != _champion(root, "HEAD"):
+        return True
+    return _LOCK in changed and _locked(root) != _locked(root, "HEAD")
+
+
+def _champion(root: Path, commit: str | None = None) -> object:
+    return plain.parse(Path(_WORLD), _text(root, _WORLD, commit).decode()).get("champion")
+
+
+def _locked(root: Path, commit: str | None = None) -> object:
+    """Read dvc.lock without what follows from `as_of` alone."""
+    read = yaml.load(_text(root, _LOCK, commit), yaml.CSafeLoader) or {}
+    stages = read.get("stages", {})
+    for stage in stages.values():
+        stage.get("params", {}).pop(_WORLD, None)
+        for kind in ("deps", "outs"):
+            stage[kind] = [one for one in stage.get(kind, ()) if one["path"] not in _FOLLOWS]
+    return stages
+
+
+def _text(root: Path, path: str, commit: str | None) -> bytes:
+    if commit is not None:
+        return history.at(root, commit, path)
+    return (root / path).read_bytes() if (root / path).is_file() else b""
+
+
+def message(root: Path, turned: Turned) -> str:
+    """Write the commit's message, for a reviewer who sees no more than this."""
+    subject = f"Move as_of to {turned.as_of}: {_in_a_word(turned)}"
+    lines = [subject, "", f"From {turned.before}.", *_records(root), *_in_force(root)]
+    what = "Trained, since" if turned.trained else "Not trained:"
+    lines += ["", what, *(f"- {thought.line(one)}" for one in turned.answer.reasons)]
+    if turned.trained and turned.verdict is not None:
+        told = [r for r in turned.verdict["rules"] if r["outcome"] != "passed"]
+        lines += ["", f"Verdict: {turned.verdict['answer']} {turned.verdict['model_id']}"]
+        lines += [f"- {rule['outcome']}: {rule['says']}" for rule in told]
+    if turned.unreleased:
+        lines += ["", f"Not released: {turned.unreleased}"]
+    return "\n".join(lines) + "\n"
+
+
+def _in_a_word(turned: Turned) -> str:
+    if not turned.trained or turned.verdict is None:
+        return "not trained"
+    words = {"promote": "not released", "reject": "rejected"}
+    return words.get(turned.verdict["answer"], "undecided")
+
+
+def _records(root: Path) -> Iterator[str]:
+    """Say what became of the records, before and now."""
+    try:
+        now = RECORDS.format(**store.read_json(root / _COUNTS))
+        yield f"Records: {now}."
+        told = history.at(root, "HEAD", _COUNTS)
+        before = plain.parse(Path(_COUNTS), told.decode()) if told else {"in": 0}
+        yield f"Before: {before['in']:,} in."
+    except (CllError, KeyError):
+        return
+
+
+def _in_force(root: Path) -> Sequence[str]:
+    now, before = _champion(root), _champion(root, "HEAD")
+    return [] if now == before else [f"In force from this tick on: {now}; before: {before}."]

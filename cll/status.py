@@ -1,0 +1,137 @@
+"""The state of a project and its loop: read, and nothing written, also while a tick runs."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cll import arrivals, chain, guard, intake, ledger, loop, store, thought, tick
+from cll.errors import CllError
+from cll.roles import Source
+from cll.values import format_instant
+from cll.workspace import Workspace, load_tree, load_world
+
+_FORM = {"form": "status", "version": 1}
+
+
+def of(root: Path) -> dict[str, Any]:
+    """Return what is known now; what can't be told says why, under `unknown`."""
+    ws = Workspace(root)
+    parts: dict[str, Callable[[], Any]] = {
+        "as_of": lambda: format_instant(load_world(ws).as_of),
+        "champion": lambda: _champion(ws),
+        "release": lambda: vars(tick.settings(ws)),
+        "last_tick": lambda: _kept(root / tick.LAST),
+        "waits": lambda: waiting(root, intake.source_of(load_tree(ws))),
+        "trigger": lambda: thought.as_json(thought.of(ws)),
+        "loop": lambda: _loop(root),
+    }
+    return _FORM | {name: _told(part) for name, part in parts.items()}
+
+
+def _told(part: Callable[[], Any]) -> Any:
+    try:
+        return part()
+    except (CllError, OSError) as error:
+        return {"unknown": str(error)}
+
+
+def _champion(ws: Workspace) -> dict[str, str]:
+    """Name what is in force, and what will be from the next tick on, where that is another."""
+    now, entries = load_world(ws).champion, ledger.committed(ws.root)
+    told = {"model_id": now, "version": _version(entries, now)}
+    if entries and (coming := chain.in_force(entries)) != now:
+        told |= {"next_model_id": coming, "next_version": _version(entries, coming)}
+    return told
+
+
+def _version(entries: tuple[chain.Entry, ...], model_id: str) -> str:
+    found = chain.find(entries, model_id)
+    return found.version if found else "none"
+
+
+def waiting(root: Path, source: Source) -> dict[str, int]:
+    """Count the source's files that are not as they were read, by their sizes alone."""
+    read: dict[str, int] = {}
+    for one in arrivals.read(root / arrivals.LOG):
+        if one.sha256:
+            read[one.file] = max(one.size, read.get(one.file, 0))
+        else:  # let go
+            read.pop(one.file, None)
+    now = {path.as_posix(): path.stat().st_size for path in source.reads}
+    ours = getattr(source, "fits", lambda _: False)
+    return {
+        "files": len(now),
+        "new": sum(file not in read for file in now),
+        "grown": sum(size > read.get(file, size) for file, size in now.items()),
+        "shrunk": sum(size < read.get(file, size) for file, size in now.items()),
+        "gone": sum(file not in now and ours(file) for file in read),
+    }
+
+
+def _kept(path: Path) -> Any:
+    return store.read_json(path) if path.is_file() else None
+
+
+def _loop(root: Path) -> dict[str, Any]:
+    """Say whether a loop runs, and what it does or waits for; else why the last one stopped."""
+    state = _kept(root / loop.STATE) or {}
+    return {"runs": guard.is_held(root / loop.LOCK), **state}
+
+
+def lines(told: Mapping[str, Any]) -> list[str]:
+    """Say it in lines, for a person."""
+    says: dict[str, Callable[[Any], str]] = {
+        "as_of": str,
+        "champion": _say_champion,
+        "release": lambda one: f"{one['mode']}{', pushed by git' if one['push'] else ''}",
+        "last_tick": _say_tick,
+        "waits": _say_waits,
+        "trigger": _say_trigger,
+        "loop": _say_loop,
+    }
+    found = []
+    for name, say in says.items():
+        part = told[name]
+        unknown = isinstance(part, Mapping) and "unknown" in part
+        text = f"can't be told: {part['unknown']}" if unknown else say(part)
+        found.append(f"{name.replace('_', ' '):<10} {text}")
+    return found
+
+
+def _say_champion(part: Mapping[str, str]) -> str:
+    now = part["model_id"]
+    text = now if part["version"] == "none" else f"{part['version']} ({now})"
+    if "next_version" in part:
+        text += f"; from the next tick on {part['next_version']} ({part['next_model_id']})"
+    return text
+
+
+def _say_tick(part: Mapping[str, Any] | None) -> str:
+    if part is None:
+        return "none in this clone"
+    how = part["says"] or "done"
+    return f"to {part['as_of']}, ended {part['ended']} with {part['code']}: {how}"
+
+
+def _say_waits(part: Mapping[str, int]) -> str:
+    if not part["files"] and not part["gone"]:
+        return "the source reads no files; it is asked at each tick"
+    kinds = [f"{part[kind]} {kind}" for kind in ("new", "grown", "shrunk", "gone") if part[kind]]
+    return f"{', '.join(kinds) or 'nothing'}, of {part['files']} files"
+
+
+def _say_trigger(part: Mapping[str, Any]) -> str:
+    rules = [f"{one['name']}: {one['says']}" for one in part["reasons"]]
+    return f"{'train' if part['fires'] else 'wait'}; {' '.join(rules)}"
+
+
+def _say_loop(part: Mapping[str, Any]) -> str:
+    if not part["runs"]:
+        return "not running"
+    if "ticking" in part:
+        return f"every {part['every']}; ticking to {part['ticking']} now"
+    if part["failures"]:
+        return f"every {part['every']}; {part['failures']} failures in a row, again {part['next']}"
+    late = datetime.now(UTC) > datetime.fromisoformat(part["next"])
+    return f"every {part['every']}; next tick {part['next']}{', late' if late else ''}"

@@ -65,7 +65,9 @@ class Stream:
             label=pl.when(known).then("label"),
         )
         learnt = START + LEARNT * DAY
-        return Situation(as_of, lambda: rows, self.columns, "logistic", learnt, learnt, self.threshold)
+        return Situation(
+            as_of, lambda: rows, self.columns, "logistic", learnt, learnt, self.threshold
+        )
 
 
 def simulate(seed: int, drift_at: datetime | None) -> Stream:

@@ -123,7 +123,7 @@ def _entry(
         f"race: {name}: {metric} {value:.4g}, {learnt.row_visits:,} row visits, {seconds:.1f} s of CPU"
     )
     sign = -1.0 if lower else 1.0
-    return Entry(name, sign * value, sign * draws, learnt.row_visits)
+    return Entry(name, sign * value, sign * draws, learnt.row_visits, found.evidence)
 
 
 def _figures(model: Predictor, judge: Flags, means: Means, metric: str) -> Figures:
@@ -145,7 +145,7 @@ def _table(entries: Sequence[Entry], *, lower: bool) -> dict[str, Any]:
             "value": round(sign * entry.value, 6),
             "row_visits": entry.row_visits,
         }
-        ends = interval(best.draws - entry.draws)
+        ends = interval(best.draws - entry.draws, best.evidence)
         if entry is not best and ends is not None:
             behind = {"value": best.value - entry.value, "low": ends[0], "high": ends[1]}
             line["behind"] = {key: round(number, 6) for key, number in behind.items()}

@@ -25,3 +25,4 @@ class Entry:
     value: float  # in the gate's metric, turned so that more is better
     draws: Floats  # the same in each replicate: those of one number are paired
     row_visits: int  # how often its training looked at a row
+    evidence: int  # blocks of rows that the figure rests on

@@ -17,7 +17,7 @@ _FORM = {"form": "trigger", "version": 1}
 def of(ws: Workspace) -> Answer:
     """Ask every trigger whether to train now; where nothing was trained yet, no data are read."""
     tree, world = load_tree(ws), load_world(ws)
-    situation = Situation(world.as_of, pl.DataFrame(), ())
+    situation = Situation(world.as_of, pl.DataFrame, ())
     if watch.trained(ws) is not None:
         situation = watch.now(ws, tree, world)
     return asking.ask(config.build("trigger", tree["trigger"]), situation)

@@ -36,7 +36,7 @@ class Race:
     def __call__(self, entries: Sequence[Entry]) -> str:
         best = max(entries, key=lambda entry: entry.value)
         for entry in sorted(entries, key=lambda entry: entry.row_visits):
-            lost = interval(best.draws - entry.draws)
+            lost = interval(best.draws - entry.draws, best.evidence)
             if entry is best or (lost is not None and lost[0] <= 0):
                 return entry.name
         return best.name

@@ -23,7 +23,7 @@ class Settings:
 
     metric: str = "average_precision"
     better: Better = "higher"
-    min_gain: Annotated[float, Ge(0)] = 0.0
+    min_gain: Annotated[float, Ge(-1)] = 0.0
     slices: Slices | None = field(default_factory=Slices)
     floors: dict[str, float | None] = field(default_factory=lambda: {"roc_auc": 0.6})
     ceilings: dict[str, float | None] = field(default_factory=lambda: {"calibration_error": 0.1})

@@ -89,10 +89,10 @@ def _lesson(update: Update, may_teach: Flags, means: Means, champion: Predictor 
 def _start(base: Predictor, lesson: Lesson, means: Means) -> Start:
     """Refuse to go on from what predicts something else, or may have met the rows that judge."""
     estimator = means.estimator
-    _refuse_other(base, means)
     if not isinstance(estimator, GoesOn):
         name = _name(estimator)
         raise ConfigError(f"estimator={name}: can't go on from a model; choose update=full.")
+    _refuse_other(base, means)
     since = dataset.learnt_until(base.meta["lineage"], means.rows.embargo)
     held = means.rows.rows["time"].filter(pl.Series(means.rows.split.holdout))
     if (held <= since).any():

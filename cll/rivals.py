@@ -60,7 +60,10 @@ def _gain(
     if found is None:
         return undefined(name, f"difference.{metric}", bound)
     answer = outcome(found.low > bound, open_=found.high > bound or not fair)
-    says = f"The candidate's gain in {metric} over the champion is {found}; it must be above {bound:g}."
+    says = (
+        f"The candidate's gain in {metric} over the champion is {found}; it must be above {bound:g}"
+    )
+    says += ", which lets it be worse, but surely not by more." if bound < 0 else "."
     if answer == "not enough evidence" and fair:
         says += _needed(found, bound, metrics)
     return Rule(name, found.low, bound, answer, says)

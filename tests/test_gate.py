@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cll.config import build, load_yaml
+from cll.errors import ConfigError
 from cll.gate import Candidate, Settings, as_json, decide, exit_code
 from cll.rivals import Slices
 
@@ -253,6 +254,26 @@ def test_a_gain_at_the_very_bound_is_beyond_what_positives_settle():
     assert rule(found, "beats.champion").says.endswith("for more positives to settle it.")
 
 
+def test_a_negative_bound_lets_in_what_is_surely_not_worse_by_more():
+    metrics = having({"average_precision": span(-0.01)}, "difference")
+    assert verdict(metrics, champion="c0", min_gain=-0.05).answer == "promote"
+    found = verdict(metrics, champion="c0", min_gain=-0.02)
+    assert found.answer == "not enough evidence"
+    assert rule(found, "beats.champion").says.startswith(
+        "The candidate's gain in average_precision over the champion is -0.01 (-0.03 to 0.01); it "
+        "must be above -0.02, which lets it be worse, but surely not by more. It would take about"
+    )
+    worse = having({"average_precision": span(-0.08)}, "difference")
+    assert verdict(worse, champion="c0", min_gain=-0.05).answer == "reject"
+
+
+def test_a_bound_below_what_any_metric_can_lose_is_refused():
+    with pytest.raises(
+        ConfigError, match=r"^gate\.min_gain=-1\.1: input should be greater than or"
+    ):
+        build("gate", {"_target_": "cll.gate.Settings", "min_gain": -1.1})
+
+
 def test_a_champion_that_was_not_compared_leaves_it_open():
     assert verdict(without("difference"), champion="c0").answer == "not enough evidence"
 
@@ -407,7 +428,7 @@ def test_deciding_changes_nothing_in_the_metrics():
     assert metrics == before
 
 
-@given(st.floats(-0.3, 0.3), st.floats(0, 0.2), st.floats(0, 0.2), st.floats(0, 0.1))
+@given(st.floats(-0.3, 0.3), st.floats(0, 0.2), st.floats(0, 0.2), st.floats(-0.1, 0.1))
 def test_a_larger_gain_never_has_a_worse_verdict(gain, more, half, min_gain):
     answers = []
     for value in (gain, gain + more):

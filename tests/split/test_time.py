@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cll.errors import DataRefused
+from cll.errors import ConfigError, DataRefused
 from cll.split.time import Time
 from cll.values import INSTANT
 
@@ -67,15 +67,45 @@ def test_a_boundary_wins_over_the_share():
     assert split.boundary == START + 2 * HOUR
 
 
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"span": NONE}, r"^split\.span=0: it holds out nothing; write 14d, or null\.$"),
+        (
+            {"span": 2 * HOUR, "boundary": START},
+            r"^split\.span=2h: split\.boundary is set too; null",
+        ),
+    ],
+)
+def test_a_span_that_says_nothing_or_too_much_is_refused(settings, says):
+    with pytest.raises(ConfigError, match=says):
+        Time(**settings)
+
+
+def test_a_span_that_holds_out_all_rows_is_refused_by_its_name():
+    with pytest.raises(DataRefused, match=r"^split\.span=1d leaves no row to train on: 4 labelled"):
+        Time(span=24 * HOUR)(rows([0, 1, 2, 3]), NONE, 0)
+    with pytest.raises(DataRefused, match=r"^split\.span=1d leaves no row .*no labelled rows"):
+        Time(span=24 * HOUR)(rows([]), NONE, 0)
+
+
+def test_a_span_holds_out_the_newest_so_long_whatever_the_share():
+    split = Time(holdout=0.9, span=2 * HOUR)(rows([0, 1, 1.5, 2, 3, 4]), NONE, 0)
+    assert split.holdout.tolist() == [False] * 4 + [True] * 2
+    assert split.train.tolist() == [True] * 4 + [False] * 2
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.integers(0, 1)), min_size=1, max_size=40),
     st.integers(0, 20),
     st.floats(0.01, 0.99),
     st.one_of(st.none(), st.integers(-5, 45)),
+    st.one_of(st.none(), st.integers(1, 45)),
 )
-def test_no_training_label_was_known_after_the_holdout_began(table, embargo, share, boundary):
+def test_no_training_label_was_known_after_the_holdout_began(table, embargo, share, boundary, span):
     frame = rows([t for t, _ in table], [label for _, label in table])
-    splitter = Time(share, None if boundary is None else START + boundary * HOUR)
+    start = None if boundary is None else START + boundary * HOUR
+    splitter = Time(share, start, None if span is None or start else span * HOUR)
     try:
         split = splitter(frame, embargo * HOUR, 0)
     except DataRefused:

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from cll.errors import ConfigError
+from cll.lesson import Entry
+from cll.update.race import Race
+
+ONE = {"full": {"_target_": "cll.update.full.Full"}}
+
+
+def entry(name, value, visits, noise=0.01, seed=0):
+    spread = np.random.default_rng(seed).normal(0, noise, 300)
+    return Entry(name, value, value + spread, visits)
+
+
+@pytest.mark.parametrize("contenders", [{}, {"full": None}])
+def test_a_race_that_nobody_runs_is_refused(contenders):
+    with pytest.raises(ConfigError, match=r"^update\.contenders={}: nobody runs; name one"):
+        Race(contenders)
+
+
+def test_a_race_within_a_race_is_refused():
+    again = {"_target_": "cll.update.race.Race", "contenders": ONE}
+    with pytest.raises(ConfigError, match=r"^update\.contenders\.again=race: a race is no contend"):
+        Race(ONE | {"again": again})
+
+
+def test_the_best_wins_where_the_cheaper_surely_lose():
+    assert Race(ONE)([entry("dear", 0.5, 900), entry("cheap", 0.4, 10)]) == "dear"
+
+
+def test_the_cheapest_wins_where_it_may_be_as_good():
+    entries = [entry("dear", 0.5, 900), entry("middle", 0.5, 90), entry("cheap", 0.499, 10, seed=1)]
+    assert Race(ONE)(entries) == "cheap"
+
+
+def test_the_better_wins_at_the_same_cost():
+    assert Race(ONE)([entry("one", 0.4, 5), entry("other", 0.5, 5)]) == "other"
+
+
+def test_without_an_interval_the_best_figure_wins():
+    nothing = np.full(300, np.nan)
+    entries = [Entry("dear", 0.5, nothing, 900), Entry("cheap", 0.4, nothing, 10)]
+    assert Race(ONE)(entries) == "dear"

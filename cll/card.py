@@ -18,9 +18,9 @@ alone.
 ## Data
 
 - {rows} labelled rows, {positives} of them positive, from {train_from} to {train_until}.
-- Training rows sha256: `{data_sha256}`.
+{base}- Training rows sha256: `{data_sha256}`.
 - {features} features, float32; a missing value is NaN.
-{simulated}
+{simulated}{race}
 ## How far to trust it
 
 - {says}
@@ -59,7 +59,9 @@ def render(form: Mapping[str, Any], figures: Mapping[str, float] | None = None) 
         positives=lineage["positives"],
         train_from=lineage["train_from"],
         train_until=lineage["train_until"],
+        base=_base(lineage),
         data_sha256=lineage["data_sha256"],
+        race=_race(train.get("race", {})),
         features=len(form["features"]),
         simulated=_SIMULATED if "fallback" in lineage.get("notes", {}) else "",
         says=train.get("says", "Training says nothing of calibration."),
@@ -69,6 +71,40 @@ def render(form: Mapping[str, Any], figures: Mapping[str, float] | None = None) 
         importance="\n".join(_shares(ranked[:TOP])),
         libraries=", ".join(f"{k} {v}" for k, v in sorted(lineage["libraries"].items())),
     )
+
+
+def _base(lineage: Mapping[str, Any]) -> str:
+    """Say what it learnt before, where it goes on from another model."""
+    if lineage.get("base", "none") == "none":
+        return ""
+    return (
+        f"- It goes on from {lineage['base']}: the trainings before had {lineage['base_rows']} rows, "
+        "some of which may be among these.\n"
+    )
+
+
+def _race(race: Mapping[str, Any]) -> str:
+    """Show what each update was worth, and what it cost."""
+    if not race:
+        return ""
+    lines = ["", "## Which update", "", race["says"]]
+    if "contenders" in race:
+        judged = f"{race['rows']} rows, {race['positives']} positive, from {race['judged_from']} on"
+        lines += [
+            *(f"Judged on {judged}, before the holdout; none of them taught.", ""),
+            f"| update | {race['metric']} | behind the best, 95 % | row visits |",
+            "|---|---|---|---|",
+        ]
+        lines += [_contender(name, told) for name, told in race["contenders"].items()]
+    return "\n".join([*lines, ""])
+
+
+def _contender(name: str, told: Mapping[str, Any]) -> str:
+    if "left_out" in told:
+        return f"| {name} | left out: {_cell(told['left_out'])} | | |"
+    behind = told.get("behind")
+    apart = "" if behind is None else "{value:.4g} ({low:.4g} to {high:.4g})".format(**behind)
+    return f"| {name} | {told['value']:.4g} | {apart} | {told['row_visits']:,} |"
 
 
 def _shares(ranked: Sequence[tuple[str, float]]) -> list[str]:

@@ -29,3 +29,42 @@ def test_a_model_of_simulated_data_says_so(more, told):
     text = card.render({**FORM, "lineage": {**LINEAGE, **more}})
     assert text.count("- Simulated: the source's folder was missing (fallback).") == told
     assert "a missing value is NaN.\n\n## How" in text or told
+
+
+RACE = {
+    "says": "Made by warm: the cheapest that does not surely lose to the best.",
+    "metric": "average_precision",
+    "judged_from": "2026-01-03T00:00:00Z",
+    "rows": 900,
+    "positives": 30,
+    "contenders": {
+        "full": {"value": 0.5, "row_visits": 12345},
+        "online": {"left_out": "The champion has | other features."},
+        "warm": {
+            "value": 0.49,
+            "row_visits": 456,
+            "behind": {"value": 0.01, "low": -0.005, "high": 0.02},
+        },
+    },
+}
+
+
+def test_a_race_is_told_with_its_evidence_and_its_cost():
+    text = card.render({**FORM, "train": {"race": RACE}, "lineage": LINEAGE})
+    assert "Judged on 900 rows, 30 positive, from 2026-01-03T00:00:00Z on, before the hol" in text
+    assert "| full | 0.5 |  | 12,345 |" in text
+    assert "| warm | 0.49 | 0.01 (-0.005 to 0.02) | 456 |" in text
+    assert "| online | left out: The champion has \\| other features. | | |" in text
+
+
+def test_where_nothing_could_judge_the_reason_stands_alone():
+    says = "Nothing could judge between updates, so the candidate was made by full."
+    text = card.render({**FORM, "train": {"race": {"says": says}}, "lineage": LINEAGE})
+    assert f"## Which update\n\n{says}\n" in text
+    assert "Which update" not in card.render({**FORM, "lineage": LINEAGE})
+
+
+def test_a_model_that_went_on_names_its_base():
+    text = card.render({**FORM, "lineage": {**LINEAGE, "base": "0b", "base_rows": 7}})
+    assert "- It goes on from 0b: the trainings before had 7 rows, some of which may be" in text
+    assert "goes on from" not in card.render({**FORM, "lineage": {**LINEAGE, "base": "none"}})

@@ -13,7 +13,7 @@ from cll import artifact, config, contest
 from cll.artifact import Predictor
 from cll.dataset import Dataset
 from cll.lessons import Learnt, Means, learn
-from cll.roles import Contest
+from cll.roles import Contest, Update
 from cll.values import Keep, Lineage, format_instant, parse_instant
 from cll.workspace import Tree, libraries
 
@@ -40,7 +40,7 @@ def fit(
     `report` is told how each fold went; `notes` go into the lineage. `champion` is the model in
     force, for updates that go on from it; where it stays, its own files are returned.
     """
-    update, name = config.build("update", tree["update"]), tree["choices"]["update"]
+    update = config.build("update", tree["update"])
     means = Means(
         rows=rows,
         asked={group: tree[group] for group in ("label", "features")},
@@ -51,21 +51,30 @@ def fit(
         keep=keep,
         champion=champion if update.reads_champion else None,
     )
-    told: dict[str, Any] = {}
-    if isinstance(update, Contest):
-        contenders = {
-            each: config.build("update", node) for each, node in update.contenders.items() if node
-        }
-        gate = tree["gate"]
-        result = contest.race(
-            update, contenders, means, gate["metric"], lower=gate["better"] == "lower"
-        )
-        update, name, told["race"] = contenders[result.winner], result.winner, result.notes
+    name, update, told = _chosen(update, means, tree)
     learnt = learn(update, rows.split.train, means, report)
     if learnt.trained is None:
         return artifact.as_read(learnt.predictor)
     told |= {"update": name, "update_says": _says(name, learnt, asked=update.reads_champion)}
-    return _packed(learnt, means, tree, as_of, {**learnt.trained.notes, **told}, notes or {})
+    held = rows.matrix(rows.split.holdout)
+    alert = learnt.predictor.alert(learnt.predictor.probability(held.X))
+    accuracy = float(np.mean(alert == (held.y == 1)))
+    lineage = _lineage(learnt, rows, tree, notes or {})
+    told = {**learnt.trained.notes, **told}
+    return artifact.pack(learnt.predictor, format_instant(as_of), accuracy, lineage, told)
+
+
+def _chosen(
+    update: Update | Contest, means: Means, tree: Tree
+) -> tuple[str, Update, dict[str, Any]]:
+    """Return the update that makes the candidate, its name, and how it was chosen."""
+    if not isinstance(update, Contest):
+        return tree["choices"]["update"], update, {}
+    named = {name: node for name, node in update.contenders.items() if node}
+    contenders = {name: config.build("update", node) for name, node in named.items()}
+    metric, lower = tree["gate"]["metric"], tree["gate"]["better"] == "lower"
+    result = contest.race(update, contenders, means, metric, lower=lower)
+    return result.winner, contenders[result.winner], {"race": result.notes}
 
 
 def how(files: Mapping[str, bytes]) -> str:
@@ -85,26 +94,11 @@ def _says(name: str, learnt: Learnt, *, asked: bool) -> str:
     return f"update={name} trained afresh."
 
 
-def _packed(
-    learnt: Learnt,
-    means: Means,
-    tree: Tree,
-    as_of: datetime,
-    told: Mapping[str, Any],
-    notes: Mapping[str, Any],
-) -> dict[str, bytes]:
-    held = means.rows.matrix(means.rows.split.holdout)
-    alert = learnt.predictor.alert(learnt.predictor.probability(held.X))
-    accuracy = float(np.mean(alert == (held.y == 1)))
-    lineage = _lineage(learnt, means.rows, tree, notes)
-    return artifact.pack(learnt.predictor, format_instant(as_of), accuracy, lineage, told)
-
-
 def _lineage(learnt: Learnt, rows: Dataset, tree: Tree, notes: Mapping[str, Any]) -> Lineage:
     """Tell what the model learnt from, also by way of the one that it goes on from."""
     taught = rows.rows.filter(pl.Series(learnt.taught))
     first, last = taught.select(first=pl.min("time"), last=pl.max("time")).row(0)
-    told = hashlib.sha256(rows.matrix(learnt.taught).sha256.encode())
+    told = hashlib.sha256(learnt.matrix_sha256.encode())
     told.update("\0".join(taught["entity"]).encode())
     told.update(taught["time"].dt.epoch("us").to_numpy().tobytes())
     before: Mapping[str, Any] = learnt.base.meta["lineage"] if learnt.base is not None else {}

@@ -44,7 +44,8 @@ class Learnt:
     predictor: Predictor
     taught: Flags
     trained: Trained | None
-    base: Predictor | None  # that it goes on from
+    base: Predictor | None = None  # that it goes on from
+    matrix_sha256: str = ""  # of the rows that taught
 
     @property
     def row_visits(self) -> int:
@@ -56,7 +57,7 @@ def learn(update: Update, may_teach: Flags, means: Means, report: Report | None 
     champion = means.champion if update.reads_champion else None
     lesson = _lesson(update, may_teach, means, champion)
     if champion is not None and lesson.goes_on and not lesson.rows.any():
-        return Learnt(champion, lesson.rows, None, None)
+        return Learnt(champion, lesson.rows, None)
     base = champion if lesson.goes_on else None
     start = None if base is None else _start(base, lesson, means)
     matrix = replace(means.rows.matrix(lesson.rows), keep=means.keep)
@@ -71,7 +72,7 @@ def learn(update: Update, may_teach: Flags, means: Means, report: Report | None 
     predictor = Predictor(
         trained.model, matrix.names, trained.slope, trained.intercept, trained.threshold
     )
-    return Learnt(predictor, lesson.rows, trained, base)
+    return Learnt(predictor, lesson.rows, trained, base, matrix.sha256)
 
 
 def _lesson(update: Update, may_teach: Flags, means: Means, champion: Predictor | None) -> Lesson:

@@ -16,7 +16,6 @@ from cll.values import format_instant, parse_instant
 from cll.workspace import Tree, Workspace, load_world
 
 _DERIVED = {"choices", "fallback", "schema"}  # what compose adds to a tree
-_LIST = "metric"  # the group of which several may be chosen; Hydra then names no choice
 _NAMED = 2  # jobs of a sweep, in an error
 _NONE = "no such key"
 _SHOWN = 60  # characters of a value in an error
@@ -70,7 +69,7 @@ def _is_whole(ran: Mapping[str, Any]) -> bool:
         set(ran) == {*_DERIVED, *config.GROUPS, "seed"}
         and all(isinstance(ran[group], dict) for group in config.GROUPS)
         and isinstance(choices, dict)
-        and {*config.GROUPS} - {_LIST} <= set(choices) <= {*config.GROUPS, compose.EXPERIMENT}
+        and {*config.GROUPS} - config.NAMED <= set(choices) <= {*config.GROUPS, compose.EXPERIMENT}
         and all(isinstance(choice, str) for choice in choices.values())
     )
 
@@ -107,8 +106,8 @@ def _choices(conf: Path, params: Mapping[str, Any], ran: Tree) -> dict[str, Any]
     """Name a choice where neither params.yaml nor the experiment nor conf/config.yaml gives it."""
     chosen = {key: value for key, value in params.items() if key != "set"}
     asked = dict(ran["choices"])
-    if _LIST not in asked:
-        asked[_LIST] = _listed(conf, ran[_LIST])
+    for group in config.NAMED - set(asked):  # where several are chosen, Hydra names no choice
+        asked[group] = _listed(conf, group, ran[group])
     experiment = asked.get(compose.EXPERIMENT)
     if chosen.get(compose.EXPERIMENT) != experiment:
         chosen[compose.EXPERIMENT] = experiment
@@ -123,13 +122,18 @@ def _choices(conf: Path, params: Mapping[str, Any], ran: Tree) -> dict[str, Any]
     return chosen
 
 
-def _listed(conf: Path, entries: Mapping[str, Any]) -> list[str]:
-    """Find the choices of which a list gives these entries, in their order."""
+def _listed(conf: Path, group: str, entries: Mapping[str, Any]) -> list[str]:
+    """Find the fewest choices of which a list gives these entries, in their order."""
     there, order = leaves.of(entries), list(entries)
-    found = {}
-    for choice in compose.choices_of(conf)[_LIST]:
-        file = config.load_yaml(conf / _LIST / f"{choice}.yaml")
-        if file and all(leaves.has(there, *leaf) for leaf in leaves.of(file).items()):
+    files = {
+        choice: config.load_yaml(conf / group / f"{choice}.yaml")
+        for choice in compose.choices_of(conf)[group]
+    }
+    found, given = {}, set[str]()
+    for choice, file in sorted(files.items(), key=lambda one: -len(one[1])):
+        held = all(leaves.has(there, *leaf) for leaf in leaves.of(file).items())
+        if held and not given.issuperset(file):
+            given |= set(file)
             found[choice] = order.index(next(iter(file)))
     return sorted(found, key=lambda choice: found[choice])
 

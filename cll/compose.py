@@ -115,7 +115,7 @@ def baseline(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = (
     named = {key: value for key, value in params.items() if key != "set" and value is not None}
     asked = _asked(overrides)
     for key, value in {**named, **asked}.items():
-        if isinstance(value, list) and key != "metric" and value is named.get(key):
+        if isinstance(value, list) and key not in config.NAMED and value is named.get(key):
             raise ConfigError(f"params.yaml: {key}={value}: name one choice.")
         for choice in value if isinstance(value, list) else [value]:
             _refuse_unknown_choice(groups, key, choice)
@@ -125,7 +125,9 @@ def baseline(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = (
     values = params.get("set") or {}
     if not values:
         return chosen
-    _, in_force = composed(conf, [*chosen, *(f"{k}={quote(v)}" for k, v in asked.items())])
+    _, single = composed(conf, [*chosen, *(f"{k}={quote(v)}" for k, v in asked.items())])
+    listed = {k: v for k, v in {**named, **asked}.items() if isinstance(v, list)}
+    in_force = {**{group: [choice] for group, choice in single.items()}, **listed}
     return chosen + _set_overrides(conf, groups, values, in_force)
 
 
@@ -162,7 +164,7 @@ def _refuse_unknown_choice(groups: Mapping[str, list[str]], key: str, choice: ob
 
 
 def _set_overrides(
-    conf: Path, groups: Mapping[str, list[str]], values: object, in_force: Mapping[str, str]
+    conf: Path, groups: Mapping[str, list[str]], values: object, in_force: Mapping[str, list[str]]
 ) -> list[str]:
     """Turn `set: {group: {choice: {key: value}}}` into overrides, for the choices in force."""
     if not isinstance(values, Mapping):
@@ -183,7 +185,7 @@ def _set_overrides(
                 )
             _refuse_unknown_choice(groups, group, choice)
             config.refuse_unknown_keys(group, conf / group / f"{choice}.yaml", settings or {})
-            if in_force.get(group) == choice:
+            if choice in in_force.get(group, []):
                 overrides += _flatten(group, settings)
     return overrides
 

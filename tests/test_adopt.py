@@ -231,6 +231,11 @@ def test_a_list_of_metrics_is_found_again(folder):
     assert adopted(folder, params="metric: [mine, standard]\n", then="set: {}\n")
 
 
+def test_a_list_of_triggers_is_found_again_in_its_fewest_choices(folder):
+    assert adopted(folder, "trigger=[drift,weekly]")[:1] == ["+trigger: [drift, weekly]"]
+    assert adopted(folder, "trigger=[drift,decay,weekly]")[:1] == ["+trigger: [default]"]
+
+
 def test_it_says_what_it_wrote_and_the_second_time_that_nothing_is_to_do(folder):
     write(folder, PARAMS)
     job(folder, "estimator=logistic", "estimator.C=0.5")

@@ -155,7 +155,14 @@ def test_a_chosen_file_that_is_gone_is_named(conf):
         compose.resolve(conf, {})
 
 
-def test_a_list_of_choices_is_for_metrics_alone():
+def test_triggers_may_be_several_and_their_values_are_set_by_choice():
+    rest = {"trigger": {"drift": {"drift": {"rest": "7d"}}, "decay": {"decay": {"rest": "9d"}}}}
+    tree = resolve(trigger=["drift", "weekly"], set=rest)
+    assert list(tree["trigger"]) == ["drift", "weekly"]
+    assert tree["trigger"]["drift"]["rest"] == "7d"
+
+
+def test_a_list_of_choices_is_for_metrics_and_triggers_alone():
     with pytest.raises(ConfigError, match=r"params.yaml: source=\['synthetic'\]: name one choice"):
         resolve(source=["synthetic"])
 

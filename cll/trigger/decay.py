@@ -18,6 +18,7 @@ from cll.unusual import Usual, chance_of_several, usual
 from cll.values import Duration, config_error, format_duration
 
 _LEAST = 5  # windows of the history in which the metric is defined
+_LEAST_SPREAD = 0.25  # over the root of the rows: half of what a count of independent rows has
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,7 @@ class Decay:
             found = [self._told(one, threshold) for one in stretches.cut(known, first)]
             told = [loss for loss, _ in found if not math.isnan(loss)]
             rows = int(np.median([rows for _, rows in found]))
-            least_spread = 0.25 / math.sqrt(
-                max(rows, 1)
-            )  # half of a count's, if rows were independent
+            least_spread = _LEAST_SPREAD / math.sqrt(max(rows, 1))
             enough = len(told) >= _LEAST
             return _Past(len(told), rows, usual(told, least_spread) if enough else None)
 
@@ -109,15 +108,14 @@ class Decay:
         bad = [one <= self.level for one in p]
         of_one = self.metric in LACKS_FROM_ONE
         usually, newest = (1 - x**2 if of_one else x**2 for x in (past.mean, now[-1]))
+        span = format_duration(self.window)
         says = (
-            f"{self.metric} is {newest:.3f} over the newest {format_duration(self.window)}, and was"
-            f" {usually:.3f} (p {p[-1]:.2g}); {sum(bad)} of the last {self.of_last} windows were"
-            f" unusually bad, {self.at_least} with the newest are enough."
+            f"{self.metric} is {newest:.3f} over the newest {span}, and was {usually:.3f}"
+            f" (p {p[-1]:.2g}); {sum(bad)} of the last {self.of_last} windows were unusually bad,"
+            f" {self.at_least} with the newest are enough."
         )
         if math.isnan(now[-1]):
-            says = (
-                f"The newest {format_duration(self.window)} has too few labelled rows to be judged."
-            )
+            says = f"In the newest {span}, too few labelled rows tell a {self.metric}."
         return Reason(
             "decay",
             fires=bad[-1] and sum(bad) >= self.at_least,

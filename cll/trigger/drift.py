@@ -86,9 +86,9 @@ class Drift:
 
     def _watches(self, situation: Situation) -> list[_Watch]:
         learnt, as_of, width = situation.learnt_until, situation.as_of, self.window
-        if learnt is None or situation.rows.is_empty():
+        if learnt is None:
             return []
-        begin = situation.rows["time"][0]
+        begin = learnt if situation.rows.is_empty() else situation.rows["time"][0]
         of_columns = stretches.before(learnt, width, self.reference, begin)
         of_score = stretches.after(learnt, width, self.least, as_of)
         known = learnt + len(of_score) * width
@@ -139,13 +139,13 @@ class Drift:
                 fires=bool(fires[i]),
                 value=None if np.isnan(one.p[-1]) else one.p[-1],
                 bound=bound,
-                says=self._says(one, bool(strays[i, -1]), int(count[i])),
+                says=self._says(one, int(count[i]), strayed=bool(strays[i, -1])),
                 false_alarms=rate,
             )
             for i, one in enumerate(judged)
         ]
 
-    def _says(self, one: _Series, strayed: bool, count: int) -> str:  # noqa: FBT001
+    def _says(self, one: _Series, count: int, *, strayed: bool) -> str:
         span = format_duration(self.window)
         if np.isnan(one.p[-1]):
             return f"The newest {span} has too few rows to be judged."

@@ -98,7 +98,7 @@ def test_the_same_situation_gives_the_same_answer():
 def test_a_window_with_few_labelled_rows_is_not_judged():
     seldom = (pl.col("time") <= START + 37 * DAY) | (pl.col("entity") == "e1")
     reason = told(at(MISLED.filter(seldom), 39))
-    assert reason.says == "The newest 1d has too few labelled rows to be judged."
+    assert reason.says == "In the newest 1d, too few labelled rows tell a roc_auc."
     assert (reason.fires, reason.value) == (False, None)
 
 

@@ -54,6 +54,12 @@ def test_too_little_reference_is_said_and_does_not_fire():
     assert not any(reason.fires for name, reason in found.items() if name != "score")
 
 
+def test_without_any_row_it_says_what_is_lacking():
+    found = told(at(STILL[:0], 38))
+    assert found["columns"].says == "0 reference windows of 1d are there, 10 are needed."
+    assert not any(reason.fires for reason in found.values())
+
+
 def test_days_without_rows_are_no_reference():
     day = START + 3 * DAY
     gap = STILL.filter((pl.col("time") <= day) | (pl.col("time") > day + 15 * DAY))

@@ -14,7 +14,7 @@ does, the days until it fires count. The figures go to benchmarks/results/proofs
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import proofs_page
 import table
 
 sys.path.insert(0, str(table.ROOT))
@@ -201,7 +202,9 @@ def run(seeds: int, processes: int) -> dict[str, Any]:
         found = list(progress.track(done, "proofs", total=len(jobs)))
     still, drifting = found[:seeds], found[seeds:]
     figures = {name: judge(still, drifting, name) for name in still[0]}
-    return {"seeds": seeds, "ticks": DAYS + 1 - ASKED, "rules": figures}
+    told = {"seeds": seeds, "entities": ENTITIES, "step_minutes": STEP // timedelta(minutes=1)}
+    days = {"learnt": LEARNT, "asked": ASKED, "drifts": DRIFTS, "ends": DAYS}
+    return {**told, "days": days, "rules": figures}
 
 
 def main() -> int:
@@ -212,70 +215,10 @@ def main() -> int:
     asked = parser.parse_args()
     found = run(asked.seeds, asked.processes)
     table.keep(found, asked.to)
-    asked.table.write_text(written(found), encoding="utf-8")
+    asked.table.write_text(proofs_page.written(found), encoding="utf-8")
     refuted = [name for name, one in found["rules"].items() if one["holds"] is False]
     print(f"{asked.table}: " + (f"refuted: {', '.join(refuted)}" if refuted else "all rates hold"))
     return int(bool(refuted))
-
-
-def written(found: Mapping[str, Any]) -> str:
-    """Write the table as Markdown."""
-    after, seeds = DAYS - DRIFTS, found["seeds"]
-    lines = [
-        f"| rule | stated | observed | lower bound | | found in {after} d | by chance | median delay |",
-        "|---|---:|---:|---:|---|---:|---:|---:|",
-    ]
-    for name, one in found["rules"].items():
-        delay = one["median_delay_days"]
-        says = {True: "holds", False: "refuted", None: ""}[one["holds"]]
-        cells = (
-            name,
-            "none" if one["stated"] is None else f"{one['stated']:.4f}",
-            f"{one['observed']:.4f}",
-            f"{one['lower_bound']:.4f}",
-            says,
-            f"{one['detected']:.1%}",
-            f"{one['by_chance']:.1%}",
-            "" if delay is None else f"{delay:g} d",
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    told = _TEXT.format(
-        seeds=seeds,
-        ticks=found["ticks"],
-        entities=ENTITIES,
-        days=DAYS,
-        minutes=STEP // timedelta(minutes=1),
-        learnt=LEARNT,
-        asked=ASKED,
-        drifts=DRIFTS,
-        rows=ENTITIES * (DAY // STEP),
-    )
-    return told.replace("TABLE", "\n".join(lines))
-
-
-_TEXT = """\
-# Proofs: how often triggers fire for nothing, and how soon for something
-
-Written by `make proofs` (benchmarks/proofs.py); figures in benchmarks/results/proofs.json.
-
-{seeds} simulated fleets that stay as they are, and the same {seeds} with a drift (`source=synthetic`,
-`drift: 1.0`) from the end of day {drifts} on: {entities} entities, a row in {minutes} minutes, {rows:,} rows a day, {days}
-days, `label=incident` half an hour ahead. A champion (logistic regression on the four columns,
-errors and latency as logarithms) learnt until day {learnt} and stays. From day {asked} on each rule is asked
-once a day, {ticks} times a fleet, as conf/trigger sets it up (`one window`: `at_least: 1, of_last: 1`).
-
-TABLE
-
-- stated, observed: ticks that fire where nothing changed. A rate holds if the one-sided 99 % lower bound of what was
-  observed is at most what is stated. Ticks of one fleet are alike, so fleets are counted: Student's t over their shares.
-- found: drifting fleets in which the rule fired within the days left. By chance: still fleets in which it fired in the
-  same days. A rule that fires in every fleet has found nothing.
-- `cost` is an estimate and states no rate. It weighs wrong answers, whatever they come from: at 500 a training it has
-  nothing to gain in a fleet of this size.
-- ADWIN, DDM and Page-Hinkley are river's, with its defaults (`mode="up"` for errors), told row by row since day
-  {learnt}: the score when the row is there, the error when its label is known. They count rows as independent, and rows
-  of one entity are not; ADWIN's delta bounds a check of independent rows, so it is no rate of ticks.
-"""
 
 
 if __name__ == "__main__":

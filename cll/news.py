@@ -14,6 +14,7 @@ from cll.situation import Answer
 from cll.values import RECORDS
 from cll.workspace import Workspace
 
+BROKEN_OFF = "An earlier training was broken off."
 _LOCK, _WORLD, _COUNTS = "dvc.lock", "world.yaml", "reports/ingest.json"
 # What a later `as_of` changes where no record is new: the manifests of both folders name it.
 _FOLLOWS = {"data/signals", "data/features"}
@@ -72,8 +73,9 @@ def message(root: Path, turned: Turned) -> str:
     """Write the commit's message, for a reviewer who sees no more than this."""
     subject = f"Move as_of to {turned.as_of}: {_in_a_word(turned)}"
     lines = [subject, "", f"From {turned.before}.", *_records(root), *_in_force(root)]
-    what = "Trained, since" if turned.trained else "Not trained:"
-    lines += ["", what, *(f"- {thought.line(one)}" for one in turned.answer.reasons)]
+    reasons = [one for one in turned.answer.reasons if one.fires or not turned.trained]
+    lines += ["", "Trained:" if turned.trained else "Not trained:"]
+    lines += [f"- {one.name}: {one.says}" for one in reasons] or [f"- {BROKEN_OFF}"]
     if turned.trained and turned.verdict is not None:
         told = [r for r in turned.verdict["rules"] if r["outcome"] != "passed"]
         lines += ["", f"Verdict: {turned.verdict['answer']} {turned.verdict['model_id']}"]

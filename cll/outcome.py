@@ -72,8 +72,8 @@ def conclude(root: Path, settings: Settings, turned: Turned, *, moved: bool) -> 
     entry = None
     turned = replace(turned, unreleased=_unreleased(root, turned))
     if _promoted(turned) and not turned.unreleased:
-        firing = next(one.says for one in turned.answer.reasons if one.fires)
-        entry, says = releasing.by_the_gate(root, firing, branch)
+        firing = (one.says for one in turned.answer.reasons if one.fires)
+        entry, says = releasing.by_the_gate(root, next(firing, news.BROKEN_OFF), branch)
         yield says
     elif moved or news.is_any(root):
         with guard.unbroken():

@@ -28,5 +28,5 @@ def back_off(failures: int, first: timedelta, most: timedelta, draw: float) -> t
     >>> back_off(3, timedelta(minutes=1), timedelta(hours=1), draw=0.5).total_seconds()
     180.0
     """
-    doubled = first * 2 ** min(failures - 1, 30) if first < most else most
-    return min(doubled, most) * (1 - draw / 2)
+    enough = (most // first).bit_length()  # doublings that reach `most`
+    return min(first * 2 ** min(failures - 1, enough), most) * (1 - draw / 2)

@@ -34,6 +34,8 @@ def _told(part: Callable[[], Any]) -> Any:
         return part()
     except (CllError, OSError) as error:
         return {"unknown": str(error)}
+    except KeyError as error:
+        return {"unknown": f"resolved.yaml: has no {error.args[0]}; run `cll compose`."}
 
 
 def _champion(ws: Workspace) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from cll import asking, config, store, watch
+from cll.errors import ConfigError
 from cll.situation import Answer, Reason, Situation
 from cll.values import format_instant
 from cll.workspace import Workspace, load_tree, load_world
@@ -17,6 +18,8 @@ _FORM = {"form": "trigger", "version": 1}
 def of(ws: Workspace) -> Answer:
     """Ask every trigger whether to train now; where nothing was trained yet, no data are read."""
     tree, world = load_tree(ws), load_world(ws)
+    if "trigger" not in tree:
+        raise ConfigError("resolved.yaml: names no trigger; run `cll compose`.")
     situation = Situation(world.as_of, pl.DataFrame, ())
     if watch.trained(ws) is not None:
         situation = watch.now(ws, tree, world)

@@ -98,7 +98,7 @@ def _made(ws: Workspace, now: str) -> tuple[Answer, bool]:
     for reason in answer.reasons:
         progress.note(f"trigger: {thought.line(reason)}")
     if training.is_file():
-        progress.note("tick: an earlier training was broken off, so it begins again.")
+        progress.note(f"tick: {news.BROKEN_OFF} It begins again.")
     elif not answer.fires:
         return answer, False
     training.touch()

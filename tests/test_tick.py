@@ -1,13 +1,14 @@
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
 
 import pytest
 
-from cll import guard, ledger
-from tests import released, small
+from cll import guard, ledger, outcome, tick
+from tests import released, small, turning
 
 WORLD = """\
 # What is known now.
@@ -19,18 +20,18 @@ import json, pathlib, sys
 as_of = next(l for l in open("world.yaml") if l.startswith("as_of")).split()[1].strip("\\"'")
 pathlib.Path("reports").mkdir(exist_ok=True)
 if as_of.startswith("2030"):
-    refusal = {"exit_code": 3, "says": "a day is missing.", "stage": "one"}
+    refusal = {"exit_code": 3, "says": "a day is missing.", "stage": "featurize"}
     pathlib.Path("reports/refusal.json").write_text(json.dumps(refusal))
     sys.exit("cll: a day is missing.")
 figure = {"value": 0.5, "low": 0.4, "high": 0.6}
 told = {"candidate": {"roc_auc": figure}, "data": {"rows": len(as_of), "train_until": as_of}}
 pathlib.Path("metrics.json").write_text(json.dumps(told))
-pathlib.Path("resolved.yaml").write_text("gate: {metric: roc_auc}\\n")
+pathlib.Path("resolved.yaml").write_text("gate: {metric: roc_auc}\\ntrigger: {}\\n")
 pathlib.Path("reports/verdict.json").write_text('{"answer": "promote", "model_id": "0a"}')
 """
 PIPELINE = """\
 stages:
-  one:
+  featurize:
     cmd: python stage.py
     params:
       - world.yaml: [as_of]
@@ -101,6 +102,61 @@ def test_where_a_stage_fails_the_world_is_as_it_was_and_the_code_is_the_stages(r
     assert world(root) == WORLD
 
 
+def test_how_it_ended_is_kept_for_the_status(root):
+    small.cll(root, "--quiet", "tick", "--as-of", "2030-01-01T00:00:00Z")
+    told = json.loads((root / tick.LAST).read_text())
+    assert (told["as_of"], told["code"], told["says"]) == (
+        "2030-01-01T00:00:00Z",
+        3,
+        "a day is missing.",
+    )
+
+
+def test_a_training_that_failed_begins_again(root):
+    (root / "models" / "candidate").mkdir(parents=True)
+    small.cll(root, "--quiet", "tick", "--as-of", "2030-01-01T00:00:00Z")
+    assert not outcome.training(root).exists()  # it failed before any was to begin
+    outcome.training(root).touch()
+    assert small.cll(root, "tick", "--as-of", "2026-01-03T00:00:00Z").code == 0
+    assert not outcome.training(root).exists()
+
+
+SLOW = """\
+import pathlib, time
+from cll import guard
+guard.die_with_parent()
+pathlib.Path("began").touch()
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_that_is_told_to_end_leaves_the_world_as_it_was_and_no_child(root, number):
+    (root / "stage.py").write_text(SLOW)
+    ticking = turning.start(root, "tick", "--as-of", "2026-01-03T00:00:00Z")
+    turning.until((root / "began").exists, "the stage never began")
+    assert world(root) != WORLD
+    ticking.send_signal(number)
+    said = ticking.communicate()[0]
+    assert ticking.returncode == (tick.ENDED if number == signal.SIGTERM else 130), said
+    assert world(root) == WORLD
+    turning.until(lambda: not turning.children(root), "a child is left")
+
+
+def test_one_that_is_killed_leaves_no_child_and_the_next_goes_on(root):
+    stage = (root / "stage.py").read_text()
+    (root / "stage.py").write_text(SLOW)
+    ticking = turning.start(root, "tick", "--as-of", "2026-01-03T00:00:00Z")
+    turning.until((root / "began").exists, "the stage never began")
+    ticking.kill()
+    ticking.communicate()
+    turning.until(lambda: not turning.children(root), "a child is left")
+    assert world(root) != WORLD  # which git shows
+    (root / "stage.py").write_text(stage)
+    assert small.cll(root, "tick", "--as-of", "2026-01-04T00:00:00Z").code == 0
+    assert world(root) == WORLD.replace("01-02T", "01-04T")
+
+
 def test_a_tick_edits_one_value_and_tells_what_changed(root):
     said = small.cll(root, "tick", "--as-of", "2026-01-03T06:00:00Z")
     assert said.code == 0
@@ -131,6 +187,7 @@ def test_a_release_is_in_force_from_the_next_tick_on(tmp_path, tmp_path_factory)
     ws = released.copied(released.once(tmp_path_factory), tmp_path / "project")
     for name, text in (("stage.py", STAGE), ("dvc.yaml", PIPELINE)):
         (ws.root / name).write_text(text)
+    turning.forgotten(ws)
     assert "champion: none" in world(ws.root)
     assert small.cll(ws.root, "tick", "--as-of", "2026-01-06T00:00:00Z").code == 0
     assert f'champion: "{ledger.champion(ws.root)}"' in world(ws.root).replace("'", '"')

@@ -45,3 +45,36 @@ def test_a_key_that_is_not_there_is_told(path):
     path.write_text('as_of: "2026-01-31T00:00:00Z"\n')
     with pytest.raises(ConfigError, match=r"world\.yaml: champion: no such line; write"):
         world.put(path, "champion", "none")
+
+
+def test_what_fails_within_leaves_the_world_as_it_was(path):
+    before = path.read_bytes()
+    failing = pytest.raises(ConfigError, match="no luck")
+    moved = world.moved(path, {"as_of": "2026-02-03T00:00:00Z"}, keep=lambda: False)
+    with failing, moved:
+        assert path.read_bytes() != before
+        raise ConfigError("no luck")
+    assert path.read_bytes() == before
+
+
+def test_a_key_that_can_not_be_set_leaves_the_others_as_they_were(path):
+    before = path.read_bytes()
+    values = {"as_of": "2026-02-03T00:00:00Z", "nothing": "here"}
+    moved = world.moved(path, values, keep=lambda: False)
+    with pytest.raises(ConfigError, match="nothing: no such line"), moved:
+        pass
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("kept", "then"), [(False, "2026-02-04"), (True, "2026-02-04"), (True, "2026-02-03")]
+)
+def test_what_someone_wrote_meanwhile_or_something_follows_from_stays(path, kept, then):
+    def fail():
+        path.write_text(path.read_text().replace("2026-02-03", then))
+        raise ConfigError("no luck")
+
+    moved = world.moved(path, {"as_of": "2026-02-03T00:00:00Z"}, keep=lambda: kept)
+    with pytest.raises(ConfigError, match="no luck"), moved:
+        fail()
+    assert then in path.read_text()

@@ -5,7 +5,7 @@ BIN := .venv/bin
 MADE := .venv/.made
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run check format lint types layers test slow proofs clean review comment report propose
+.PHONY: help setup run check format lint types layers test slow proofs clean review comment report pull propose
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -80,15 +80,15 @@ comment: ## Write .cll/review.md into the one comment of the pull request PULL t
 report: setup ## Get reports/report.html: from DVC's remote where there is one, else made again
 	test -n "$$(dvc remote list)" && dvc pull -q reports/report.html || dvc repro
 
-propose: setup ## Commit what a tick made on the branch "tick", and keep one pull request for it
-	@if git diff --quiet HEAD; then echo "Nothing changed, so there is nothing to propose."; exit 0; fi; \
+pull: setup ## Get data and models from DVC's remote, where there is one
+	test -z "$$(dvc remote list)" || dvc pull -q
+
+propose: setup ## Push the branch "tick", as `cll tick --mode branch` made it, and keep one pull request for it
+	@git show-ref -q --verify refs/heads/$(TICK) || \
+	  { echo "Nothing new was committed, so there is nothing to propose."; exit 0; }; \
 	set -e; \
-	test -z "$$(dvc remote list)" || dvc push -q; \
-	git switch -q -C $(TICK); \
-	git add -A; \
-	git -c user.name="github-actions[bot]" \
-	    -c user.email="41898282+github-actions[bot]@users.noreply.github.com" \
-	    commit -q -m "Move as_of to $$(sed -n 's/^as_of: *"*\([^" ]*\).*/\1/p' world.yaml)"; \
+	git switch -q $(TICK); \
+	test -z "$$(dvc remote list)" || dvc checkout -q; \
 	mkdir -p .cll; \
 	cll diff HEAD~1 --md > $(REVIEW); \
 	gh auth setup-git; \

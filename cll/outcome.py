@@ -26,7 +26,7 @@ def place(root: Path, settings: Settings) -> Iterator[None]:
         return
     _put_back(root)
     history.ready(root)
-    sharing.refuse_unready(root, push=settings.push and settings.mode == "auto")
+    sharing.refuse_unready(root, push=settings.push, asked="release.push")
     if settings.mode == "auto":
         if says := releasing.finish(root):
             progress.say(f"tick: {says}")

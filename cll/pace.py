@@ -28,5 +28,6 @@ def back_off(failures: int, first: timedelta, most: timedelta, draw: float) -> t
     >>> back_off(3, timedelta(minutes=1), timedelta(hours=1), draw=0.5).total_seconds()
     180.0
     """
-    enough = (most // first).bit_length()  # doublings that reach `most`
-    return min(first * 2 ** min(failures - 1, enough), most) * (1 - draw / 2)
+    enough = int(most / first).bit_length()  # doublings that reach `most`
+    doublings: int = min(failures - 1, enough)
+    return min(first * (1 << doublings), most) * (1 - draw / 2)

@@ -88,14 +88,15 @@ def _absolute(root: Path, where: str) -> str:
     return where if "://" in where else str((root / ".dvc" / where).resolve())
 
 
-def push(root: Path, entry: Entry | None) -> str | None:
-    """Push a released model and what the stages made; return where, or None without a remote."""
+def push(root: Path, entry: Entry | None, *, all_models: bool = False) -> str | None:
+    """Push what the stages made, and a released model, or all; return where, or None without a remote."""
     name = default(root)
     if name is None:
         return None
-    notes = [] if entry is None else [registered.tracked(root, entry.model_id).relative_to(root)]
     listed = git(root, "ls-files", "--", ":(glob)**/*.dvc").splitlines()
-    others = [one for one in listed if not one.startswith(f"{registered.MODELS}/")]
+    targets = [one for one in listed if all_models or not one.startswith(f"{registered.MODELS}/")]
+    if entry is not None:
+        targets.append(str(registered.tracked(root, entry.model_id).relative_to(root)))
     pipeline = ["dvc.yaml"] if (root / "dvc.yaml").is_file() else []
-    dvc(root, "push", *map(str, notes), *pipeline, *others)
+    dvc(root, "push", *pipeline, *dict.fromkeys(targets))
     return url(root, name)

@@ -11,11 +11,11 @@ from cll.programs import git, git_knows
 _PUSHED = Path(".cll") / "pushed"  # the commit that was pushed last
 
 
-def refuse_unready(root: Path, *, push: bool) -> None:
+def refuse_unready(root: Path, *, push: bool, asked: str = "--push") -> None:
     """Refuse, before anything is done, to push where git does not know to where."""
     if push and not git_knows(root, "rev-parse", "-q", "--verify", "@{upstream}"):
         raise ConfigError(
-            "--push: this branch has no upstream; `git push --set-upstream REMOTE BRANCH`."
+            f"{asked}: this branch has no upstream; `git push --set-upstream REMOTE BRANCH`."
         )
 
 
@@ -32,14 +32,20 @@ def share(root: Path, entry: Entry, *, push: bool) -> Iterator[str]:
 
 
 def latest(root: Path, *, push: bool) -> Iterator[str]:
-    """Push what HEAD has and the model in force, unless this clone did so before."""
+    """Push what HEAD has and the model in force, unless this clone did so before.
+
+    The first time all models that were released are pushed: what is set up later than they were
+    lacks them, and `dvc pull` on another machine would fail.
+    """
     noted, commit = root / _PUSHED, history.head(root)
-    if noted.is_file() and noted.read_text(encoding="utf-8") == commit:
+    before = noted.read_text(encoding="utf-8") if noted.is_file() else None
+    if before == commit:
         return
     entries, what = ledger.committed(root), f"Commit {commit[:12]}"
     if entries:
         yield from _mirrored(root)
-    yield from _stored(root, entries[-1] if entries else None, what, push=push)
+    last = entries[-1] if entries else None
+    yield from _stored(root, last, what, push=push, all_models=before is None)
     if push:
         _git_push(root, what)
         yield f"{what} is in {git(root, 'rev-parse', '--abbrev-ref', '@{upstream}')}."
@@ -55,9 +61,11 @@ def branch(root: Path, name: str, entry: Entry | None, *, push: bool) -> Iterato
         yield f"Branch {name} is in {where}."
 
 
-def _stored(root: Path, entry: Entry | None, what: str, *, push: bool) -> Iterator[str]:
+def _stored(
+    root: Path, entry: Entry | None, what: str, *, push: bool, all_models: bool = False
+) -> Iterator[str]:
     try:
-        if where := remote.push(root, entry):
+        if where := remote.push(root, entry, all_models=all_models):
             yield f"{what} is in {where}."
         elif push:
             yield "No DVC remote is set, so the model is here only; `cll doctor --remote URL`."

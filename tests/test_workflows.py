@@ -138,13 +138,19 @@ def test_a_tick_that_changed_nothing_proposes_nothing(work):
 def test_what_a_tick_changed_is_one_pull_request(work, pulls, says):
     (work.parent / "bin" / "pulls").write_text(pulls)
     world = work / "world.yaml"
+    git(work, "switch", "-qc", "tick")
     world.write_text(world.read_text().replace("01-31", "02-01"))
+    git(work, "commit", "-qam", "Move as_of to 2026-02-01T00:00:00Z: not trained")
+    git(work, "switch", "-q", "main")
     told = make(work, "propose", BASE="main").splitlines()
     assert told[0] == "auth setup-git"
     assert (
-        told[-1] == f"{says} --title Move as_of to 2026-02-01T00:00:00Z --body-file .cll/review.md"
+        told[-1]
+        == f"{says} --title Move as_of to 2026-02-01T00:00:00Z: not trained --body-file .cll/review.md"
     )
     assert "`world.as_of`" in (work / ".cll" / "review.md").read_text()
     origin = work.parent / "origin.git"
-    assert git(origin, "log", "-1", "--format=%s", "tick") == "Move as_of to 2026-02-01T00:00:00Z"
+    assert git(origin, "log", "-1", "--format=%s", "tick") == (
+        "Move as_of to 2026-02-01T00:00:00Z: not trained"
+    )
     assert git(origin, "rev-parse", "tick~1") == git(origin, "rev-parse", "main")

@@ -8,11 +8,11 @@ _TEXT = """\
 
 Written by `make proofs` (benchmarks/proofs.py); figures in benchmarks/results/proofs.json.
 
-{seeds} simulated fleets that stay as they are, and the same {seeds} with a drift (`source=synthetic`,
-`drift: 1.0`) from the end of day {drifts} on: {entities} entities, a row in {step_minutes} minutes, {rows:,} rows a day, {ends}
-days, `label=incident` half an hour ahead. A champion (logistic regression on the four columns,
-errors and latency as logarithms) learnt until day {learnt} and stays. From day {asked} on each rule is asked
-once a day, {ticks} times a fleet, as conf/trigger sets it up (`one window`: `at_least: 1, of_last: 1`).
+{seeds} simulated fleets that stay as they are, and the same {seeds} with a drift (`source=synthetic`, `drift: 1.0`) from the
+end of day {drifts} on; seeds from {first_seed} on, on which nothing was chosen: {entities} entities, a row in {step_minutes} minutes, {rows:,}
+rows a day, {ends} days, `label=incident` half an hour ahead. A champion (logistic regression on the four columns, errors and
+latency as logarithms) learnt until day {learnt} and stays. From day {asked} on each rule is asked once a day, {ticks} times a
+fleet, as conf/trigger sets it up (`one window`: `at_least: 1, of_last: 1`).
 
 {table}
 
@@ -21,7 +21,7 @@ once a day, {ticks} times a fleet, as conf/trigger sets it up (`one window`: `at
 - found: drifting fleets in which the rule fired within the days left. By chance: still fleets in which it fired in the
   same days. A rule that fires in every fleet has found nothing.
 - `cost` is an estimate and states no rate. It weighs wrong answers, whatever they come from: at 500 a training it has
-  nothing to gain in a fleet of this size.
+  next to nothing to gain in a fleet of this size.
 - ADWIN, DDM and Page-Hinkley are river's, with its defaults (`mode="up"` for errors), told row by row since day
   {learnt}: the score when the row is there, the error when its label is known. They count rows as independent, and rows
   of one entity are not; ADWIN's delta bounds a check of independent rows, so it is no rate of ticks.

@@ -19,7 +19,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cll import config
+from cll import clocked, config
 from cll.errors import ConfigError
 
 HEADER = (
@@ -44,6 +44,7 @@ def resolve(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = ()
 def checked(conf: Path, tree: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
     """Check a composed tree against the allow-list and each component's own annotations."""
     config.refuse_unsafe(tree, "")
+    tree = clocked.in_time(tree)
     for key in sorted(set(tree) - {*config.GROUPS, "seed"}):
         raise ConfigError(f"{key}: unknown key; {_hint(key, [*config.GROUPS, 'seed'])}")
     seed = tree.get("seed")

@@ -42,6 +42,14 @@ def incidents_at(known: Known, instant: datetime) -> Known:
     return replace(known, incidents=told)
 
 
+def span(known: Known, tree: Tree, as_of: datetime) -> tuple[datetime, datetime]:
+    """Return when the first row was known, and the last label, `as_of` at the latest."""
+    label = config.build("label", tree["label"])
+    last = label(known.signals, known.incidents, as_of)["known_at"].max()
+    first: datetime = known.signals["known_at"].min()  # type: ignore[assignment]
+    return first, min(last, as_of)
+
+
 def scored_at(known: Known, tree: Tree) -> NDArray[np.int64]:
     """Return when each row could be scored, in microseconds: known, and its features complete."""
     feature_set = config.build("features", tree["features"])

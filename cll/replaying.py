@@ -33,8 +33,7 @@ def run(
     ws = made_once(ws, "ingest", tree, world)
     ws = made_once(ws, "featurize", tree, world)
     history, settings = replay.History(past.load(ws), tree), config.build("replay", tree["replay"])
-    first = history.known.signals["known_at"].min()
-    ticks = instants.between(first, world.as_of, settings)  # type: ignore[arg-type]
+    ticks = instants.between(*past.span(history.known, tree, world.as_of), settings)
     diary = Diary(folder)
     left = len(ticks) - len(diary.turns)
     for turn in progress.track(replay.over(history, ticks, diary), "replay", left):

@@ -19,7 +19,7 @@ def root(tmp_path_factory):
 def judged(root, *choices):
     """Run the experiment; return its metrics, rules by name, and answer."""
     path = f"source.path={DATA.resolve()}"
-    said = small.cll(root, "run", "experiment=electricity", path, *choices)
+    said = small.cll(root, "run", "experiment=electricity_ahead", path, *choices)
     assert said.code == 0, said.err
     newest = max(root.glob("outputs/*/*"))
     verdict = json.loads((newest / "reports" / "verdict.json").read_text())
@@ -27,8 +27,8 @@ def judged(root, *choices):
     return json.loads((newest / "metrics.json").read_text()), rules, verdict["answer"]
 
 
-def test_a_row_does_not_see_its_own_price():
-    tree = compose.resolve(small.ROOT / "conf", {}, ["experiment=electricity"])
+def test_ahead_a_row_does_not_see_its_own_price():
+    tree = compose.resolve(small.ROOT / "conf", {}, ["experiment=electricity_ahead"])
     assert "nswprice" in tree["features"]["past_only"]
     assert tree["label"]["_target_"] == "cll.label.outcome.Outcome"
 
@@ -56,3 +56,31 @@ def test_what_is_known_beforehand_beats_no_change_and_is_promoted(root):
     # The row's own price would be the answer, and near all rows right.
     assert metrics["candidate"]["roc_auc"]["value"] < 0.96
     assert answer == "promote"
+
+
+def replayed(root, *choices):
+    """Replay the experiment; return what replay.json says."""
+    path = f"source.path={DATA.resolve()}"
+    said = small.cll(root, "replay", "experiment=electricity", path, "hydra.run.dir=out", *choices)
+    assert said.code == 0, said.err
+    return json.loads((root / "out" / "replay.json").read_text())
+
+
+def test_a_delay_in_rows_holds_for_the_label_and_for_what_features_know_of_it():
+    overrides = ["experiment=electricity", "label.delay=48"]
+    tree = compose.resolve(small.ROOT / "conf", {}, overrides)
+    assert tree["label"]["delay"] == tree["features"]["past_outcomes"]["delay"] == "1d"
+
+
+@GONE
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("choices", "accuracy", "no_change"), [((), 0.914, 0.853), (("label.delay=48",), 0.82, 0.656)]
+)
+def test_the_published_stream_is_predicted_as_it_comes(tmp_path, choices, accuracy, no_change):
+    root = small.project(tmp_path / "project", as_of="2026-01-31T00:00:00Z").root
+    told = replayed(root, *choices)
+    assert told["counts"]["rows"] > 43_000
+    assert told["policy"]["accuracy"] >= accuracy
+    assert told["no_change"]["accuracy"] == pytest.approx(no_change, abs=5e-3)

@@ -65,7 +65,7 @@ def race(
         raise DataRefused(f"update=race: nobody could run: {told[next(iter(told))]['left_out']}")
     winner = contest(entries)
     told |= _table(entries, lower=lower)
-    says = f"Made by {winner}: the cheapest that does not surely lose to the best."
+    says = f"Made by {winner}: {contest.rule}."
     progress.note(f"race: {says}")
     y = means.rows.rows["label"].to_numpy()[judged]
     return Result(

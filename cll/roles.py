@@ -194,6 +194,11 @@ class Contest(Protocol):
         """How much of what is new to the model in force judges the contenders."""
         ...
 
+    @property
+    def rule(self) -> str:
+        """Why the winner won, as the end of a sentence."""
+        ...
+
     def __call__(self, entries: Sequence[Entry]) -> str:
         """Return the winner's name."""
         ...

@@ -55,7 +55,7 @@ def test_the_winner_is_made_on_all_rows_that_may_teach(data, champion):
     assert model.model.columns == alone.model.columns
     assert model.threshold == alone.threshold
     found = race(model)
-    assert found["says"].startswith(f"Made by {winner}: the cheapest that does not surely lose")
+    assert found["says"].startswith(f"Made by {winner}: it had the best figure.")
     assert set(found["contenders"]) == {"full", "warm", "online"}
     visits = {name: entry["row_visits"] for name, entry in found["contenders"].items()}
     assert visits["online"] < visits["warm"] < visits["full"]
@@ -83,6 +83,7 @@ def test_a_champion_that_holds_wins_where_it_may():
     steady = teaching.rows(24)
     before = made(teaching.rows(12), *LOGISTIC)[1]
     words = (*RACE, "+update.contenders.keep._target_=cll.update.keep.Keep")
+    words += ("update.prefer=cheapest",)
     files, model = made(steady, *words, champion=before)
     assert model.model_id == before.model_id
     assert artifact.as_read(before) == files

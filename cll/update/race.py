@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
@@ -13,13 +13,14 @@ from cll.values import config_error
 
 @dataclass(frozen=True)
 class Race:
-    """The cheapest wins of those that do not surely lose to the best.
+    """The best wins, or the cheapest of those that do not surely lose to it.
 
     `contenders` has each one's settings by its name; null takes no part.
     """
 
     contenders: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     share: Annotated[float, Interval(gt=0, lt=1)] = 0.5
+    prefer: Literal["best", "cheapest"] = "best"
 
     def __post_init__(self) -> None:
         if not any(self.contenders.values()):
@@ -33,10 +34,18 @@ class Race:
     def reads_champion(self) -> bool:
         return True
 
+    @property
+    def rule(self) -> str:
+        if self.prefer == "best":
+            return "it had the best figure"
+        return "the cheapest that did not surely lose to the best"
+
     def __call__(self, entries: Sequence[Entry]) -> str:
-        best = max(entries, key=lambda entry: entry.value)
-        for entry in sorted(entries, key=lambda entry: entry.row_visits):
-            lost = interval(best.draws - entry.draws, best.evidence)
-            if entry is best or (lost is not None and lost[0] <= 0):
-                return entry.name
+        by_cost = sorted(entries, key=lambda entry: entry.row_visits)
+        best = max(by_cost, key=lambda entry: entry.value)  # of equals the cheapest
+        if self.prefer == "cheapest":
+            for entry in by_cost:
+                lost = interval(best.draws - entry.draws, best.evidence)
+                if entry is best or (lost is not None and lost[0] <= 0):
+                    return entry.name
         return best.name

@@ -26,19 +26,22 @@ def test_a_race_within_a_race_is_refused():
 
 
 def test_the_best_wins_where_the_cheaper_surely_lose():
-    assert Race(ONE)([entry("dear", 0.5, 900), entry("cheap", 0.4, 10)]) == "dear"
+    entries = [entry("dear", 0.5, 900), entry("cheap", 0.4, 10)]
+    assert Race(ONE, prefer="cheapest")(entries) == Race(ONE)(entries) == "dear"
 
 
-def test_the_cheapest_wins_where_it_may_be_as_good():
+def test_the_cheapest_wins_where_it_may_be_as_good_and_that_was_asked_for():
     entries = [entry("dear", 0.5, 900), entry("middle", 0.5, 90), entry("cheap", 0.499, 10, seed=1)]
-    assert Race(ONE)(entries) == "cheap"
+    assert Race(ONE, prefer="cheapest")(entries) == "cheap"
+    assert Race(ONE)(entries) == "middle"
 
 
 def test_the_better_wins_at_the_same_cost():
-    assert Race(ONE)([entry("one", 0.4, 5), entry("other", 0.5, 5)]) == "other"
+    entries = [entry("one", 0.4, 5), entry("other", 0.5, 5)]
+    assert Race(ONE, prefer="cheapest")(entries) == Race(ONE)(entries) == "other"
 
 
 def test_without_an_interval_the_best_figure_wins():
     nothing = np.full(300, np.nan)
     entries = [Entry("dear", 0.5, nothing, 900), Entry("cheap", 0.4, nothing, 10)]
-    assert Race(ONE)(entries) == "dear"
+    assert Race(ONE, prefer="cheapest")(entries) == "dear"

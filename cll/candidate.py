@@ -70,7 +70,7 @@ def _chosen(
     """Return the update that makes the candidate, its name, and how it was chosen."""
     if not isinstance(update, Contest):
         return tree["choices"]["update"], update, {}
-    named = {name: node for name, node in update.contenders.items() if node}
+    named = {name: update.settings[name] for name in update.contenders}
     contenders = {name: config.build("update", node) for name, node in named.items()}
     metric, lower = tree["gate"]["metric"], tree["gate"]["better"] == "lower"
     result = contest.race(update, contenders, means, metric, lower=lower)

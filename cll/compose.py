@@ -54,9 +54,8 @@ def checked(conf: Path, tree: Mapping[str, Any], choices: Mapping[str, str]) -> 
         if group not in tree:
             raise ConfigError(f"{group}: not chosen; name it in the defaults of conf/config.yaml.")
         config.build(group, tree[group])
-    for name, node in tree["update"].get("contenders", {}).items():
-        if node is not None:
-            config.build("update", node, f"update.contenders.{name}")
+    for name, node in tree["update"].get("settings", {}).items():
+        config.build("update", node, f"update.settings.{name}")
     _refuse_unknown_metrics(tree)
     fallback = tree["source"].get("fallback", "none")
     simulated = (

@@ -187,7 +187,12 @@ class Contest(Protocol):
     """An update that chooses among others, by what is told of each."""
 
     @property
-    def contenders(self) -> Mapping[str, Any]: ...
+    def contenders(self) -> Sequence[str]: ...
+
+    @property
+    def settings(self) -> Mapping[str, Mapping[str, Any]]:
+        """Those of each update by its name."""
+        ...
 
     @property
     def share(self) -> float:

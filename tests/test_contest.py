@@ -28,9 +28,9 @@ def race(model):
 
 def test_a_contender_with_a_key_that_it_has_not_is_refused_by_its_place():
     with pytest.raises(
-        ConfigError, match=r"^update\.contenders\.warm\.newonly: unknown key; did you"
+        ConfigError, match=r"^update\.settings\.warm\.newonly: unknown key; did you"
     ):
-        teaching.tree("update=race", "+update.contenders.warm.newonly=true")
+        teaching.tree("update=race", "+update.settings.warm.newonly=true")
 
 
 def test_a_contender_that_can_not_run_is_left_out_and_told(data, champion):
@@ -43,7 +43,7 @@ def test_a_contender_that_can_not_run_is_left_out_and_told(data, champion):
 
 
 def test_where_nobody_can_run_the_first_ones_reason_is_told(data, champion):
-    words = (*RACE, "features.lags=[1]", "update.contenders.full=null")
+    words = (*RACE, "features.lags=[1]", "update.contenders=[warm,online]")
     with pytest.raises(DataRefused, match=r"^update=race: nobody could run: The champion was made"):
         made(data, *words, champion=champion)
 
@@ -82,7 +82,7 @@ def test_the_holdout_chooses_nothing(data, champion):
 def test_a_champion_that_holds_wins_where_it_may():
     steady = teaching.rows(24)
     before = made(teaching.rows(12), *LOGISTIC)[1]
-    words = (*RACE, "+update.contenders.keep._target_=cll.update.keep.Keep")
+    words = (*RACE, "update.contenders=[full,keep]")
     words += ("update.prefer=cheapest",)
     files, model = made(steady, *words, champion=before)
     assert model.model_id == before.model_id
@@ -98,7 +98,7 @@ def test_without_a_champion_nobody_goes_on(data):
 
 
 def test_without_a_champion_those_who_train_afresh_race(data):
-    words = (*RACE, "+update.contenders.window={_target_: cll.update.full.Full, span: 2d}")
+    words = (*RACE, "update.contenders=[full,warm,window]", "update.settings.window.span=2d")
     _, model = made(data, *words)
     assert set(race(model)["contenders"]) == {"full", "window"}
 

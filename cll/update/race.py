@@ -1,7 +1,7 @@
 """Several updates run, and what came last before the holdout says which one makes the candidate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
@@ -15,20 +15,24 @@ from cll.values import config_error
 class Race:
     """The best wins, or the cheapest of those that do not surely lose to it.
 
-    `contenders` has each one's settings by its name; null takes no part.
+    `settings` has those of each update by its name, whether it is a contender or not.
     """
 
-    contenders: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    settings: dict[str, dict[str, Any]]
+    contenders: tuple[str, ...] = ("full", "warm", "online")
     share: Annotated[float, Interval(gt=0, lt=1)] = 0.5
     prefer: Literal["best", "cheapest"] = "best"
 
     def __post_init__(self) -> None:
-        if not any(self.contenders.values()):
-            raise config_error("update.contenders", "{}", "nobody runs; name one at least.")
-        for name, node in self.contenders.items():
-            if node and node.get("_target_") == f"{__name__}.Race":
-                key = f"update.contenders.{name}"
-                raise config_error(key, "race", "a race is no contender; name another update.")
+        if not self.contenders:
+            raise config_error("update.contenders", "[]", "nobody runs; name one at least.")
+        for name in self.contenders:
+            if name not in self.settings:
+                way_out = f"no such update; there are: {', '.join(self.settings)}."
+                raise config_error("update.contenders", name, way_out)
+            if self.settings[name].get("_target_") == f"{__name__}.Race":
+                way_out = "a race is no contender; name another update."
+                raise config_error("update.contenders", name, way_out)
 
     @property
     def reads_champion(self) -> bool:

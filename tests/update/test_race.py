@@ -6,6 +6,7 @@ from cll.lesson import Entry
 from cll.update.race import Race
 
 ONE = {"full": {"_target_": "cll.update.full.Full"}}
+RACE, CHEAP = (Race(ONE, ("full",), prefer=first) for first in ("best", "cheapest"))
 
 
 def entry(name, value, visits, noise=0.01, seed=0):
@@ -13,35 +14,37 @@ def entry(name, value, visits, noise=0.01, seed=0):
     return Entry(name, value, value + spread, visits)
 
 
-@pytest.mark.parametrize("contenders", [{}, {"full": None}])
-def test_a_race_that_nobody_runs_is_refused(contenders):
-    with pytest.raises(ConfigError, match=r"^update\.contenders={}: nobody runs; name one"):
-        Race(contenders)
-
-
-def test_a_race_within_a_race_is_refused():
-    again = {"_target_": "cll.update.race.Race", "contenders": ONE}
-    with pytest.raises(ConfigError, match=r"^update\.contenders\.again=race: a race is no contend"):
-        Race(ONE | {"again": again})
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ((), r"=\[\]: nobody runs; name one at least\.$"),
+        (("full", "windw"), r"=windw: no such update; there are: full, again\.$"),
+        (("full", "again"), r"=again: a race is no contender; name another update\.$"),
+    ],
+)
+def test_contenders_that_can_not_run_are_refused(names, says):
+    again = {"_target_": "cll.update.race.Race", "settings": ONE}
+    with pytest.raises(ConfigError, match=rf"^update\.contenders{says}"):
+        Race(ONE | {"again": again}, names)
 
 
 def test_the_best_wins_where_the_cheaper_surely_lose():
     entries = [entry("dear", 0.5, 900), entry("cheap", 0.4, 10)]
-    assert Race(ONE, prefer="cheapest")(entries) == Race(ONE)(entries) == "dear"
+    assert CHEAP(entries) == RACE(entries) == "dear"
 
 
 def test_the_cheapest_wins_where_it_may_be_as_good_and_that_was_asked_for():
     entries = [entry("dear", 0.5, 900), entry("middle", 0.5, 90), entry("cheap", 0.499, 10, seed=1)]
-    assert Race(ONE, prefer="cheapest")(entries) == "cheap"
-    assert Race(ONE)(entries) == "middle"
+    assert CHEAP(entries) == "cheap"
+    assert RACE(entries) == "middle"
 
 
 def test_the_better_wins_at_the_same_cost():
     entries = [entry("one", 0.4, 5), entry("other", 0.5, 5)]
-    assert Race(ONE, prefer="cheapest")(entries) == Race(ONE)(entries) == "other"
+    assert CHEAP(entries) == RACE(entries) == "other"
 
 
 def test_without_an_interval_the_best_figure_wins():
     nothing = np.full(300, np.nan)
     entries = [Entry("dear", 0.5, nothing, 900), Entry("cheap", 0.4, nothing, 10)]
-    assert Race(ONE, prefer="cheapest")(entries) == "dear"
+    assert CHEAP(entries) == "dear"

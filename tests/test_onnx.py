@@ -154,3 +154,14 @@ def test_probabilities_are_equal_on_all_of_electricity(estimator):
     y = table["class"].to_numpy().astype(float)
     X = table.drop("class").cast(pl.Float32).to_numpy(order="c")
     assert_equal(fitted(estimator, Matrix(X, y, tuple(table.columns[:-1]))), X)
+
+
+@pytest.mark.parametrize("go_on", ["warm", "step"])
+@pytest.mark.parametrize("estimator", [TREES, Logistic()], ids=["lightgbm", "logistic"])
+def test_a_model_that_went_on_from_another_is_equal(estimator, go_on):
+    rows = sized()
+    base = estimator(rows, 1, rounds=20)
+    more = {"rounds": 30} if go_on == "warm" else {}
+    model = getattr(estimator, go_on)(base, replace(rows, y=1 - rows.y), 1, **more)
+    assert model != base
+    assert_equal(Predictor(model, rows.names, 1.3, -0.4, 0.35), rows.X)

@@ -50,35 +50,37 @@ def race(
         says = f"Nothing could judge between updates, so the candidate was made by {winner}."
         progress.note(f"race: {says}")
         return Result(winner, {"says": says})
-    judged = stretch.judge
-    told: dict[str, Any] = {}
-    entries = []
-    for name, update in able.items():
-        try:
-            entry = _entry(name, update, stretch, means, metric, lower=lower)
-        except DataRefused as error:
-            told[name] = {"left_out": str(error)}
-            progress.note(f"race: {name} is left out: {error}")
-            continue
-        entries.append(entry)
+    entries, out = _entries(able, stretch, means, metric, lower=lower)
     if not entries:
-        raise DataRefused(f"update=race: nobody could run: {told[next(iter(told))]['left_out']}")
+        raise DataRefused(f"update=race: nobody could run: {next(iter(out.values()))}")
     winner = contest(entries)
-    told |= _table(entries, lower=lower)
     says = f"Made by {winner}: {contest.rule}."
     progress.note(f"race: {says}")
-    y = means.rows.rows["label"].to_numpy()[judged]
-    return Result(
-        winner,
-        {
-            "says": says,
-            "metric": metric,
-            "judged_from": stretch.begins,
-            "rows": int(judged.sum()),
-            "positives": int(y.sum()),
-            "contenders": {name: told[name] for name in able},
-        },
-    )
+    judged = means.rows.rows["label"].filter(pl.Series(stretch.judge))
+    left_out = {name: {"left_out": says} for name, says in out.items()}
+    notes = {
+        "says": says,
+        "metric": metric,
+        "judged_from": stretch.begins,
+        "rows": judged.len(),
+        "positives": int(judged.sum()),
+        "contenders": _table(entries, lower=lower) | left_out,
+    }
+    return Result(winner, notes)
+
+
+def _entries(
+    able: Mapping[str, Update], stretch: _Stretch, means: Means, metric: str, *, lower: bool
+) -> tuple[list[Entry], dict[str, str]]:
+    """Let each one run; also tell why who could not."""
+    entries, out = [], {}
+    for name, update in able.items():
+        try:
+            entries.append(_entry(name, update, stretch, means, metric, lower=lower))
+        except DataRefused as error:
+            out[name] = str(error)
+            progress.note(f"race: {name} is left out: {error}")
+    return entries, out
 
 
 def _able(contenders: Mapping[str, Update], means: Means) -> dict[str, Update]:

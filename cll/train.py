@@ -16,7 +16,7 @@ from cll.forward import Course, Pass
 from cll.judging.ranking import rank
 from cll.roles import Estimator, GoesOn, Metric, Model, Report
 from cll.threshold import Threshold
-from cll.trust import Before, Judged, trust
+from cll.trust import Before, Judged, Trust, trust
 from cll.values import Duration, Floats, Matrix
 
 # Rounds of boosting where no held-out time can say when to stop: afresh, and on top of a model's own.
@@ -85,31 +85,45 @@ def train(
     seen = np.isfinite(margin)
     judged = keys.filter(pl.Series(seen)).select("entity", "time")
     evidence = Judged(margin[seen], rows.y[seen], judged, held_out=bool(held.seen.any()))
-    before = start.before if start else None
-    believed = trust(
-        *(evidence, settings.calibration, settings.min_positive_blocks, settings.block, before)
-    )
-    p = platt.probability(evidence.margin, believed.slope, believed.intercept)
-    few = not evidence.held_out or believed.positive_blocks < settings.min_positive_blocks
-    if before is not None and (few or believed.kind == "kept"):
-        cut, rule = before.threshold, "that set the one before"
-    else:
-        rule = settings.threshold.rule
-        cut = threshold.choose(settings.threshold, p, evidence.y, judged)
+    found = _answer(evidence, settings, start.before if start else None)
     notes = {
         "rounds": model.rounds,
         **held.notes,
-        **believed.notes,
-        "threshold_rule": rule,
+        **found.trust.notes,
+        "threshold_rule": found.rule,
         "row_visits": held.row_visits,
-        "out_of_fold": _figures(p, evidence.y, cut, metrics or {}) if held.seen.any() else {},
+        "out_of_fold": {},
     }
+    if held.seen.any():
+        notes["out_of_fold"] = _figures(found.p, evidence.y, found.threshold, metrics or {})
     return Trained(
-        *(model, believed.slope, believed.intercept, cut),
+        *(model, found.trust.slope, found.trust.intercept, found.threshold),
         notes=notes,
-        out_of_fold=held.spread(p),
+        out_of_fold=held.spread(found.p),
         row_visits=held.row_visits,
     )
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """How log-odds become an answer, and the probabilities of the rows that told it."""
+
+    trust: Trust
+    threshold: float
+    rule: str  # that set the threshold
+    p: Floats
+
+
+def _answer(evidence: Judged, settings: Settings, before: Before | None) -> _Answer:
+    """Calibrate, and choose the threshold; where newer failures are few, it stays the base's."""
+    needed = settings.min_positive_blocks
+    found = trust(evidence, settings.calibration, needed, settings.block, before)
+    p = platt.probability(evidence.margin, found.slope, found.intercept)
+    few = not evidence.held_out or found.positive_blocks < needed
+    if before is not None and (few or found.kind == "kept"):
+        return _Answer(found, before.threshold, "that set the one before", p)
+    chosen = threshold.choose(settings.threshold, p, evidence.y, evidence.keys)
+    return _Answer(found, chosen, settings.threshold.rule, p)
 
 
 def _taught(

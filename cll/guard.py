@@ -6,6 +6,7 @@ would be recorded as if it had been used; and a killed DVC leaves its children r
 `python -m cll.guard MODULE ...` runs a module that ends when the process that started it does.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -13,7 +14,6 @@ import runpy
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import yaml
 
 from cll.errors import Busy, Unavailable
 
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _FILES = 64  # that a stage may have open at once; with fewer, Polars' threads abort
 Print = dict[str, tuple[int, int]]
 
@@ -33,6 +33,28 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it ended before we asked
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what a child leaves behind (Linux), to know when that has ended."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_group(group: int, number: signal.Signals) -> None:
+    """Send a signal to a process group of ours, if any of it is left."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def reap_group(group: int) -> None:
+    """Wait until nothing of a process group of ours is left, not even as a zombie.
+
+    DVC takes a zombie for a process that is still at work, and waits for it in vain.
+    """
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-group, 0)
 
 
 def enough_files() -> None:
@@ -48,7 +70,7 @@ def enough_files() -> None:
             os.close(one)
 
 
-@contextmanager
+@contextlib.contextmanager
 def only_one(root: Path) -> Iterator[None]:
     """Raise Busy where another `cll` is changing this project; the lock goes with its process."""
     says = "Another `cll` is changing this project; run again when it is done."
@@ -68,7 +90,7 @@ def is_held(path: Path) -> bool:
     return False
 
 
-@contextmanager
+@contextlib.contextmanager
 def alone(path: Path, says: str) -> Iterator[None]:
     """Raise Busy, saying so, where another process holds this lock."""
     path.parent.mkdir(exist_ok=True)
@@ -80,7 +102,7 @@ def alone(path: Path, says: str) -> Iterator[None]:
         yield
 
 
-@contextmanager
+@contextlib.contextmanager
 def ending(code: int, *signals: signal.Signals) -> Iterator[None]:
     """Raise SystemExit at SIGTERM, or these, to put right what was begun; more are ignored."""
     chosen = signals or (signal.SIGTERM,)
@@ -98,7 +120,7 @@ def ending(code: int, *signals: signal.Signals) -> Iterator[None]:
             signal.signal(one, handler)
 
 
-@contextmanager
+@contextlib.contextmanager
 def unbroken() -> Iterator[None]:
     """Let SIGTERM and SIGINT wait, here and in children, for what must not end half done."""
     waiting: list[int] = []
@@ -116,7 +138,7 @@ def unbroken() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-@contextmanager
+@contextlib.contextmanager
 def in_turn(root: Path, name: str) -> Iterator[None]:
     """Wait until no other process is at what has this name; the lock goes with its process."""
     path = root / ".cll" / "locks" / name
@@ -126,7 +148,7 @@ def in_turn(root: Path, name: str) -> Iterator[None]:
         yield
 
 
-@contextmanager
+@contextlib.contextmanager
 def inputs_unchanged(root: Path, stage: str) -> Iterator[None]:
     """Raise Busy when a dependency of `stage` in dvc.yaml is not, at the end, what it was."""
     paths = _inputs(root, stage)

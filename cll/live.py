@@ -113,7 +113,7 @@ def trigger(
     """Ask the triggers whether to train now, of the data as last ingested."""
     from cll import thought, workspace  # noqa: PLC0415  each command imports what it uses
 
-    answer = thought.of(workspace.Workspace(ROOT))
+    answer = thought.of(workspace.Workspace(ROOT, looking=True))
     if as_json:
         typer.echo(json.dumps(thought.as_json(answer), indent=2))
         return

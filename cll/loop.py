@@ -38,6 +38,7 @@ def run(loop: Loop) -> NoReturn:
         loop.root / LOCK, "Another `cll loop` runs in this project; `cll status` says what it does."
     )
     failures = 0
+    guard.adopt_orphans()
     with held, guard.ending(0, signal.SIGTERM, signal.SIGINT):
         while True:
             as_of, code = _turn(loop)
@@ -80,16 +81,12 @@ def _tick(loop: Loop, as_of: str) -> int:
 def _end(child: subprocess.Popen[bytes]) -> None:
     """Tell a tick and all that it started to end; after a while, end them."""
     if child.poll() is None:
-        _signal(child, signal.SIGTERM)
+        guard.end_group(child.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(_GRACE)
-    _signal(child, signal.SIGKILL)  # what it may have left behind
+    guard.end_group(child.pid, signal.SIGKILL)  # what it may have left behind
     child.wait()
-
-
-def _signal(child: subprocess.Popen[bytes], number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, number)
+    guard.reap_group(child.pid)
 
 
 def _wait(loop: Loop, as_of: str, code: int, failures: int) -> None:

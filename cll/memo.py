@@ -19,8 +19,8 @@ class Memo:
     time of change is found there, not here.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, kept: bool = True) -> None:
+        self._path, self._kept = path, kept
         self._known: dict[str, Any] = {}
         try:
             checksum, _, text = path.read_bytes().partition(b"\n")
@@ -57,7 +57,7 @@ class Memo:
 
     def save(self) -> None:
         """Write down what is known of files that are still as they were."""
-        if not self._changed:
+        if not (self._changed and self._kept):
             return
         now = time.time_ns()
         kept = {

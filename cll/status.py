@@ -16,7 +16,7 @@ _FORM = {"form": "status", "version": 1}
 
 def of(root: Path) -> dict[str, Any]:
     """Return what is known now; what can't be told says why, under `unknown`."""
-    ws = Workspace(root)
+    ws = Workspace(root, looking=True)
     parts: dict[str, Callable[[], Any]] = {
         "as_of": lambda: format_instant(load_world(ws).as_of),
         "champion": lambda: _champion(ws),

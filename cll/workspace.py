@@ -20,7 +20,8 @@ LIBRARIES = ("numpy", "numba", "llvmlite", "polars", "pyarrow", "scikit-learn", 
 class Workspace:
     """Where a run reads and writes: the project's folder, or a folder of its own (`out`).
 
-    One that is `apart` takes over nothing that was computed before: it proves what is there.
+    One that is `apart` takes over nothing that was computed before: it proves what is there. One
+    that is only `looking` is asked, and remembers nothing.
     """
 
     root: Path
@@ -28,6 +29,7 @@ class Workspace:
     signals_folder: Path | None = None
     features_folder: Path | None = None
     apart: bool = False
+    looking: bool = False
 
     @property
     def results(self) -> Path:
@@ -105,7 +107,7 @@ def code(ws: Workspace, stage: str) -> dict[str, str]:
 
 def memo(ws: Workspace) -> Memo:
     """Return what is remembered of files that did not change."""
-    return Memo(ws.cache / "memo.json")
+    return Memo(ws.cache / "memo.json", kept=not ws.looking)
 
 
 def libraries() -> dict[str, str]:

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -259,3 +260,50 @@ def test_what_could_not_be_pushed_is_pushed_by_the_next_tick(plain, tmp_path):
         "Nothing but as_of is new, so there is no commit.",
         f"Commit {history.head(plain.root)[:12]} is in {tmp_path / 'store'}.",
     ]
+
+
+def killed(ws, stage, mode):
+    """Kill a tick, and nothing but it, while a stage is at work."""
+    words = ("tick", "--as-of", turning.SECOND, "--mode", mode)
+    ticking = turning.start(ws.root, *words)
+    ours = f"cll.stages {stage}"
+    turning.until(
+        lambda: any(ours in one for one in turning.children(ws.root).values()), "never at it"
+    )
+    at_work = turning.children(ws.root)
+    ticking.kill()
+    ticking.communicate()
+    # A zombie is gone only once its new parent looked at it, and until then DVC waits for it.
+    turning.until(
+        lambda: not any(Path(f"/proc/{number}").exists() for number in at_work), "a child is left"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["ingest", "train", "gate", "report"])
+def test_killed_in_any_stage_the_next_tick_ends_as_if_nothing_had_been(ws, stage):
+    turning.arrive(ws, "2026-01-05")
+    killed(ws, stage, "auto")
+    ticked(ws, turning.SECOND, "--mode", "auto")
+    assert log(ws)[0] == f"Release v1.1.0: model {ledger.champion(ws.root)}"
+    assert released.git(ws.root, "status", "--porcelain") == ""
+    assert not outcome.training(ws.root).exists()
+    assert "cll.stages" not in str(turning.children(ws.root))
+    said = released.cll(ws.root, "diff", "HEAD~1", "--fail-on", "stale")
+    assert said.code == 0, said.err
+
+
+@pytest.mark.slow
+def test_killed_on_a_branch_of_its_own_the_next_tick_puts_the_tree_back_first(ws):
+    turning.dvc(ws.root, "checkout")
+    outcome.training(ws.root).touch()
+    killed(ws, "report", "branch")
+    assert released.git(ws.root, "status", "--porcelain") != ""
+    before = released.git(ws.root, "rev-parse", "HEAD")
+    turning.arrive(ws, "2026-01-05")
+    said = ticked(ws, turning.THIRD, "--mode", "branch")
+    assert said.out.splitlines()[-1].startswith("Committed on tick: ")
+    assert log(ws, "tick")[0] == f"Move as_of to {turning.THIRD}: not trained"
+    assert released.git(ws.root, "rev-parse", "HEAD", "tick~1").split() == [before, before]
+    assert released.git(ws.root, "status", "--porcelain") == ""
+    assert store.read_json(ws.candidate / "model.json")["created"] == turning.FIRST

@@ -162,9 +162,7 @@ def test_killed_in_a_tick_it_leaves_no_child_and_the_next_start_goes_on(root, st
     (root / "how").write_text("hang")
     one = started()
     turning.until(lambda: runs(root), "no tick began")
-    one.kill()
-    one.communicate()
-    turning.until(lambda: not turning.children(root), "a child is left")
+    turning.killed(one, root)
     assert status(root)["loop"]["runs"] is False
     (root / "how").write_text("well")
     started()

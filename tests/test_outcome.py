@@ -1,6 +1,5 @@
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -270,13 +269,7 @@ def killed(ws, stage, mode):
     turning.until(
         lambda: any(ours in one for one in turning.children(ws.root).values()), "never at it"
     )
-    at_work = turning.children(ws.root)
-    ticking.kill()
-    ticking.communicate()
-    # A zombie is gone only once its new parent looked at it, and until then DVC waits for it.
-    turning.until(
-        lambda: not any(Path(f"/proc/{number}").exists() for number in at_work), "a child is left"
-    )
+    turning.killed(ticking, ws.root)
 
 
 @pytest.mark.slow

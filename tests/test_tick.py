@@ -148,9 +148,7 @@ def test_one_that_is_killed_leaves_no_child_and_the_next_goes_on(root):
     (root / "stage.py").write_text(SLOW)
     ticking = turning.start(root, "tick", "--as-of", "2026-01-03T00:00:00Z")
     turning.until((root / "began").exists, "the stage never began")
-    ticking.kill()
-    ticking.communicate()
-    turning.until(lambda: not turning.children(root), "a child is left")
+    turning.killed(ticking, root)
     assert world(root) != WORLD  # which git shows
     (root / "stage.py").write_text(stage)
     assert small.cll(root, "tick", "--as-of", "2026-01-04T00:00:00Z").code == 0

@@ -122,6 +122,17 @@ def until(holds, what, tries=1200):
     raise AssertionError(what)
 
 
+def killed(process, folder):
+    """Kill a process, and wait until nothing that it had at work in a folder is left.
+
+    Not even as a zombie, which DVC takes for a process at work: its new parent may take a while.
+    """
+    at_work = children(folder)
+    process.kill()
+    process.communicate()
+    until(lambda: not any(Path(f"/proc/{number}").exists() for number in at_work), "one is left")
+
+
 def children(folder):
     """List the processes that are at work in a folder, by number, with their command lines."""
     found = {}

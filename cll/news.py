@@ -34,14 +34,22 @@ class Turned:
 
 
 def data(ws: Workspace) -> list[Mapping[str, Any]]:
-    """Return the digests of all days of signals and features; none where there are none."""
+    """Return the digests of all days of signals and features."""
     return [Standing(folder).files for folder in (ws.signals, ws.features)]
 
 
-def is_any(root: Path) -> bool:
-    """Tell whether more is new, against HEAD, than `as_of` and what follows from it."""
+def moved(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether days are others than before; a clone that had none can't tell."""
+    return all(before) and before != after
+
+
+def is_any(root: Path, *, moved: bool) -> bool:
+    """Tell whether more is new, against HEAD, than `as_of` and what follows from it.
+
+    `moved`: days of data are others than before the tick, which git sees by dvc.lock only.
+    """
     changed = {*history.changed(root)}
-    if changed - _MOVES:
+    if changed - _MOVES or (moved and _LOCK in changed):
         return True
     if _WORLD in changed and _champion(root) != _champion(root, "HEAD"):
         return True

@@ -75,7 +75,7 @@ def conclude(root: Path, settings: Settings, turned: Turned, *, moved: bool) -> 
         firing = (one.says for one in turned.answer.reasons if one.fires)
         entry, says = releasing.by_the_gate(root, next(firing, news.BROKEN_OFF), branch)
         yield says
-    elif moved or news.is_any(root):
+    elif news.is_any(root, moved=moved):
         with guard.unbroken():
             commit = history.commit(root, news.message(root, turned), branch)
         yield f"Committed{f' on {branch}' if branch else ''}: {commit[:12]}."

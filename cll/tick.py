@@ -84,7 +84,7 @@ def _turn(ws: Workspace, now: str, then: str, mode: Mode | None) -> Told:
                 chosen = Settings()
             verdict = table.read_verdict(ws) if trained else None
             turned = Turned(now, then, answer, trained, verdict)
-            lines = [*outcome.conclude(root, chosen, turned, moved=news.data(ws) != days)]
+            lines = [*outcome.conclude(root, chosen, turned, moved=news.moved(days, news.data(ws)))]
             outcome.training(root).unlink(missing_ok=True)
         lines += outcome.share(root, chosen)
         return Told(review.between(root, before, f"as_of {now}"), tuple(lines))

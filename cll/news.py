@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from cll import history, plain, store, thought
+from cll import chain, history, ledger, plain, store, thought
 from cll.errors import CllError
 from cll.partitions import Standing
 from cll.situation import Answer
@@ -113,5 +113,9 @@ def _records(root: Path) -> Iterator[str]:
 
 
 def _in_force(root: Path) -> Sequence[str]:
-    now, before = _champion(root), _champion(root, "HEAD")
-    return [] if now == before else [f"In force from this tick on: {now}; before: {before}."]
+    now, before = str(_champion(root)), str(_champion(root, "HEAD"))
+    if now == before:
+        return []
+    entries = ledger.committed(root)
+    names = [str(chain.find(entries, one) or one) for one in (now, before)]
+    return [f"In force from this tick on: {names[0]}; before: {names[1]}."]

@@ -132,7 +132,7 @@ def test_what_the_gate_promotes_is_one_commit_that_counts_from_the_next_tick_on(
     assert f'champion: "{entry.model_id}"' in world(ws)
     assert log(ws)[0] == f"Move as_of to {turning.THIRD}: not trained"
     body = released.git(ws.root, "log", "-1", "--format=%b")
-    assert f"In force from this tick on: {entry.model_id}; before: {before}." in body
+    assert f"In force from this tick on: {entry}; before: v1.0.0 ({before})." in body
 
 
 @pytest.mark.slow

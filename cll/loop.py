@@ -107,9 +107,9 @@ def _wait(loop: Loop, as_of: str, code: int, failures: int) -> None:
 
 def _note(loop: Loop, **told: Any) -> None:
     """Keep for `cll status` what the loop does; that it can't be kept, stops nothing."""
-    state = {"pid": os.getpid(), "every": format_duration(loop.every), **told}
+    asked = {"pid": os.getpid(), "every": format_duration(loop.every), "mode": loop.mode}
     try:
-        store.write_json(loop.root / STATE, state)
+        store.write_json(loop.root / STATE, asked | told)
     except (CllError, OSError) as error:
         progress.say(f"loop: {STATE}: not written: {error}")
 

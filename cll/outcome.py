@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from cll import chain, guard, history, ledger, news, progress, releasing, sharing
+from cll import chain, guard, history, ledger, news, progress, releasing, sharing, store
 from cll.errors import CllError, ConfigError
 from cll.news import Turned
 from cll.programs import dvc
@@ -21,10 +21,10 @@ def place(root: Path, settings: Settings) -> Iterator[None]:
 
     What an earlier tick was stopped at is finished, or put back, before.
     """
+    _put_back(root)
     if settings.mode == "never":
         yield
         return
-    _put_back(root)
     history.ready(root)
     sharing.refuse_unready(root, push=settings.push, asked="release.push")
     if settings.mode == "auto":
@@ -34,7 +34,8 @@ def place(root: Path, settings: Settings) -> Iterator[None]:
         return
     if history.on(root) == BRANCH:
         raise ConfigError(f"HEAD is on {BRANCH}, which ticks write anew; `git switch` to another.")
-    (root / _LEFT).write_text(history.tree(root), encoding="utf-8")
+    told = f"{history.head(root)} {history.tree(root)}"
+    store.write_bytes(root / _LEFT, told.encode())
     try:
         yield
     finally:
@@ -46,7 +47,12 @@ def _put_back(root: Path) -> None:
     left = root / _LEFT
     if not left.is_file():
         return
-    history.put_back(root, left.read_text(encoding="utf-8"))
+    head, tree = left.read_text(encoding="utf-8").split()
+    if head != history.head(root):
+        left.unlink()
+        progress.say("tick: what one that was broken off left behind stays, for HEAD moved since.")
+        return
+    history.put_back(root, tree)
     try:
         dvc(root, "checkout", "--quiet", "--force")
     except CllError as error:

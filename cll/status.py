@@ -131,9 +131,11 @@ def _say_trigger(part: Mapping[str, Any]) -> str:
 def _say_loop(part: Mapping[str, Any]) -> str:
     if not part["runs"]:
         return "not running"
+    mode = f", --mode {part['mode']}" if part["mode"] else ""
+    how = f"every {part['every']}{mode}; "
     if "ticking" in part:
-        return f"every {part['every']}; ticking to {part['ticking']} now"
+        return f"{how}ticking to {part['ticking']} now"
     if part["failures"]:
-        return f"every {part['every']}; {part['failures']} failures in a row, again {part['next']}"
+        return f"{how}{part['failures']} failures in a row, again {part['next']}"
     late = datetime.now(UTC) > datetime.fromisoformat(part["next"])
-    return f"every {part['every']}; next tick {part['next']}{', late' if late else ''}"
+    return f"{how}next tick {part['next']}{', late' if late else ''}"

@@ -1,4 +1,9 @@
+import os
 import resource
+import signal
+import subprocess
+import sys
+import threading
 
 import pytest
 
@@ -64,3 +69,49 @@ def test_too_few_files_that_may_be_opened_are_told_before_anything_is_done():
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
     guard.enough_files()
+
+
+def test_what_is_put_right_at_an_end_is_not_broken_off_by_a_second_signal():
+    right = []
+
+    def work():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            right.append("put right")
+
+    with pytest.raises(SystemExit, match="7"), guard.ending(7):
+        work()
+    assert right == ["put right"]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+CHILD = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_a_signal_waits_for_what_must_not_end_half_done(threads):
+    done, over = [], threading.Event()
+
+    def work():
+        with guard.unbroken():
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append(subprocess.run([sys.executable, "-c", CHILD], check=False).returncode)
+        done.append("never")
+
+    others = [threading.Thread(target=over.wait) for _ in range(threads)]
+    for one in others:
+        one.start()
+    with pytest.raises(SystemExit, match="7"), guard.ending(7):
+        work()
+    over.set()
+    assert done == [0]
+
+
+def test_a_lock_is_seen_to_be_held_and_to_be_free(tmp_path):
+    lock = tmp_path / ".cll" / "lock"
+    assert not guard.is_held(lock)
+    with guard.only_one(tmp_path):
+        assert guard.is_held(lock)
+    assert not guard.is_held(lock)

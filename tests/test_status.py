@@ -75,7 +75,10 @@ def test_files_that_are_new_grew_shrank_or_went_are_counted(ws):
 @pytest.mark.parametrize(
     ("state", "says"),
     [
-        ({"ticking": "2026-01-06T00:00:00Z"}, "every 1h; ticking to 2026-01-06T00:00:00Z now"),
+        (
+            {"ticking": "2026-01-06T00:00:00Z", "mode": "auto"},
+            "every 1h, --mode auto; ticking to 2026-01-06T00:00:00Z now",
+        ),
         (
             {"failures": 3, "next": "2999-01-01T00:00:00Z"},
             "every 1h; 3 failures in a row, again 2999-01-01T00:00:00Z",
@@ -92,7 +95,7 @@ def test_files_that_are_new_grew_shrank_or_went_are_counted(ws):
 )
 def test_a_loop_that_runs_says_what_it_does_or_waits_for(tmp_path, state, says):
     ws = small.project(tmp_path / "project")
-    store.write_json(ws.root / loop.STATE, {"every": "1h", "pid": 1, **state})
+    store.write_json(ws.root / loop.STATE, {"every": "1h", "mode": None, "pid": 1, **state})
     assert lines(ws)["loop"] == "not running"
     with guard.alone(ws.root / loop.LOCK, "held"):
         assert lines(ws)["loop"] == says

@@ -17,8 +17,8 @@ from tests import small
 POLICY = [
     *("source.entities=3", "source.late=0.1", "features.windows=[30m]", "features.lags=[1]"),
     *("estimator=logistic", "label=outcome", "trigger=daily", "replay.first=3d"),
-    *("gate.ceilings.calibration_error=null", "gate.baselines=[prior]", "gate.floors.roc_auc=0.5"),
-    "train.folds=2",
+    *("gate.ceilings.calibration_error=null", "gate.baselines=[]", "gate.floors.roc_auc=null"),
+    *("train.folds=2", "gate.min_gain=-0.5", "gate.slices=null", "gate.min_positive_blocks=1"),
 ]
 END = "2026-01-08T00:00:00Z"
 

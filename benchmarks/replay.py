@@ -1,0 +1,192 @@
+"""Replays against a forest that learns row by row, and against bare fits of what they train.
+
+    python benchmarks/replay.py               some five minutes
+    python benchmarks/replay.py --days 20 --data none     a minute, without the published stream
+
+`forest` is river's adaptive random forest with ten trees on the published electricity stream: each row
+is predicted, then taught at once. `cll replay experiment=electricity` answers the same rows, in a
+project that has nothing yet and again in one that has signals and features. `policies` is a
+sweep of replays over a simulated fleet that drifts; `bare` are the fits of its trainings and the scores of
+its rows on matrices that lie in memory, their seconds over the processors. The figures go to
+benchmarks/results/replay.json.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from table import ROOT, alone, arguments, keep, project, show
+
+DATA = ROOT.parent / "shared" / "data" / "electricity"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+TREES, GOALS = 10, {"forest": 3.0, "bare": 1.3}
+POLICIES = "trigger=never,weekly,drift,decay"
+ACCURACY = {"now": 0.914, "late": 0.82}
+
+
+def forest(data: Path) -> dict[str, Any]:
+    """Predict and teach each row in its turn, raw columns as published."""
+    import polars as pl  # noqa: PLC0415  in a process of its own
+    from river.forest import ARFClassifier  # noqa: PLC0415
+
+    rows = pl.read_csv(next(data.glob("*.csv.gz")))
+    outcomes, columns = rows["class"].to_list(), rows.drop("class").to_dicts()
+    model, right = ARFClassifier(n_models=TREES, seed=0), 0
+    began = time.perf_counter()
+    for outcome, row in zip(outcomes, columns, strict=True):
+        right += model.predict_one(row) == outcome
+        model.learn_one(row, outcome)
+    took = time.perf_counter() - began
+    return {"rows": rows.height, "accuracy": right / rows.height, "stream_s": took}
+
+
+def stream(home: Path, data: Path) -> dict[str, Any]:
+    """Replay the published stream by both protocols; the first also with its features at hand."""
+    project(home, "2026-01-31T00:00:00Z", {"set": {}})
+    found = {}
+    for name, words in (("from_nothing", []), ("now", []), ("late", ["label.delay=48"])):
+        command = [sys.executable, "-m", "cll", "replay", "experiment=electricity", *words]
+        out = home / name
+        cost = alone([*command, f"source.path={data}", f"hydra.run.dir={out}"], home)
+        told = json.loads((out / "replay.json").read_text(encoding="utf-8"))
+        found[name] = cost | {
+            "rows": told["counts"]["rows"],
+            "trainings": told["counts"]["trainings"],
+            "accuracy": told["policy"]["accuracy"],
+            "no_change": told["no_change"]["accuracy"],
+        }
+    return found
+
+
+def policies(home: Path, days: int, entities: int) -> dict[str, Any]:
+    as_of = START + timedelta(days=days)
+    project(home, as_of.isoformat().replace("+00:00", "Z"), {"set": {}})
+    drift = (START + timedelta(days=days * 2 // 3)).isoformat().replace("+00:00", "Z")
+    words = [f"source.entities={entities}", f'source.drift_at="{drift}"', POLICIES]
+    for_data = ["cll", "run", "estimator=logistic", *words[:2], "hydra.run.dir=first"]
+    alone([sys.executable, "-m", *for_data], home)  # makes signals and features
+    command = [sys.executable, "-m", "cll", "replay", "-m", *words, "hydra.sweep.dir=sweep"]
+    return alone(command, home)
+
+
+def bare(home: Path) -> dict[str, Any]:
+    """Sum up what the fits and scores of all jobs take, each in a process with its share."""
+    from cll.workers import Workers, cores  # noqa: PLC0415  imports nothing that computes
+
+    jobs = sorted(path.parent for path in (home / "sweep").glob("*/ticks.jsonl"))
+    done = dict(Workers(_bare, cores()).map(jobs))
+    if failed := [str(told) for told in done.values() if not isinstance(told, list)]:
+        raise SystemExit(failed[0])
+    total = sum(seconds for seconds, _ in done.values())
+    fits = sum(count for _, count in done.values())
+    return {"sum_s": total, "over_cores_s": total / cores(), "trainings": fits}
+
+
+def _bare(folder: Path, _: Any) -> list[float]:
+    """Fit what a job trained, and score what it scored; matrices are made untimed."""
+    from cll import config, dataset, diary, kept, past, prequential, workspace  # noqa: PLC0415
+    from cll.values import parse_instant  # noqa: PLC0415
+
+    tree = config.load_yaml(folder / "resolved.yaml")
+    ws = workspace.Workspace(Path(), folder)
+    world = workspace.load_world(ws)
+    for stage in ("ingest", "featurize"):
+        ws = kept.made_once(ws, stage, tree, world)
+    known, log = past.load(ws), diary.Diary(folder)
+    ticks = [parse_instant(turn.as_of) for turn in log.turns]
+    trained = [at for at, turn in zip(ticks, log.turns, strict=True) if turn.candidate]
+    seconds = sum(_fit(dataset.labelled(past.at(known, at), tree, at), tree) for at in trained)
+    came = prequential.stream(known, tree, ticks)
+    in_force = [turn.champion for turn in log.turns]
+    began = time.perf_counter()
+    given = prequential.answers(came, in_force, log.model)
+    prequential.figures(came, given, config.build("metric", tree["metric"]))
+    return [seconds + time.perf_counter() - began, len(trained)]
+
+
+def _fit(rows: Any, tree: Any) -> float:
+    from cll import config, lessons  # noqa: PLC0415
+
+    asked = {group: tree[group] for group in ("label", "features")}
+    built = {name: config.build(name, tree[name]) for name in ("estimator", "train", "metric")}
+    means = lessons.Means(
+        rows, asked, built["estimator"], built["train"], built["metric"], tree["seed"]
+    )
+    update, held = config.build("update", tree["update"]), rows.matrix(rows.split.holdout)
+    began = time.perf_counter()
+    lessons.learn(update, rows.split.train, means).predictor.probability(held.X)
+    return time.perf_counter() - began
+
+
+def run(asked: argparse.Namespace) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        home, fleet = Path(scratch) / "stream", Path(scratch) / "fleet"
+        if asked.data.is_dir():
+            found["stream"] = stream(home, asked.data.resolve())
+            me = [sys.executable, __file__, "--forest", asked.data.resolve()]
+            found["forest"] = alone(me, home)
+            shutil.rmtree(home)
+        found["policies"] = policies(fleet, asked.days, asked.entities)
+        found["bare"] = alone([sys.executable, __file__, "--bare", str(fleet)], fleet)
+    found["bare"]["ratio"] = found["policies"]["wall_s"] / found["bare"]["over_cores_s"]
+    return found
+
+
+def told(found: dict[str, Any]) -> None:
+    if "forest" in found:
+        lines = list(_stream(found["forest"], found["stream"]))
+        titles = ("", "accuracy", "no change", "rows/s", "wall s", "CPU s", "x forest")
+        show("The published stream, row by row", titles, lines)
+    policy, least = found["policies"], found["bare"]
+    rows = [
+        ("cll replay -m", policy["wall_s"], policy["cpu_s"], ""),
+        ("bare, over the processors", least["over_cores_s"], least["sum_s"], least["ratio"]),
+    ]
+    title = f"{POLICIES}: {least['trainings']:.0f} trainings (goal: at most {GOALS['bare']})"
+    show(title, ("", "wall s", "CPU s", "ratio"), rows)
+
+
+def _stream(peer: dict[str, Any], ours: dict[str, Any]) -> Iterator[tuple[object, ...]]:
+    speed = peer["rows"] / peer["stream_s"]
+    yield "river, ten trees", peer["accuracy"], "", speed, peer["stream_s"], peer["cpu_s"], 1.0
+    names = {
+        "from_nothing": "cll replay, features made",
+        "now": f"cll replay (goal: {ACCURACY['now']}, {GOALS['forest']:g} x)",
+        "late": f"... labels 48 rows late (goal: {ACCURACY['late']})",
+    }
+    for key, name in names.items():
+        one = ours[key]
+        own = one["rows"] / one["wall_s"]
+        yield (
+            *(name, one["accuracy"], one["no_change"], own),
+            *(one["wall_s"], one["cpu_s"], own / speed),
+        )
+
+
+def main() -> int:
+    parser = arguments(__doc__, "replay")
+    parser.add_argument("--data", type=Path, default=DATA, help="the published stream's folder")
+    parser.add_argument("--days", type=int, default=60)
+    parser.add_argument("--entities", type=int, default=10)
+    parser.add_argument("--forest", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.forest or asked.bare:
+        print(json.dumps(forest(asked.forest) if asked.forest else bare(asked.bare)))
+        return 0
+    found = run(asked)
+    keep(found, asked.to)
+    told(found)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -99,8 +99,9 @@ def _lineage(learnt: Learnt, rows: Dataset, tree: Tree, notes: Mapping[str, Any]
     taught = rows.rows.filter(pl.Series(learnt.taught))
     first, last = taught.select(first=pl.min("time"), last=pl.max("time")).row(0)
     told = hashlib.sha256(learnt.matrix_sha256.encode())
-    told.update("\0".join(taught["entity"]).encode())
-    told.update(taught["time"].dt.epoch("us").to_numpy().tobytes())
+    told.update("\0".join(taught["entity"].unique(maintain_order=True)).encode())
+    for column in (taught["entity"].rle_id(), taught["time"].dt.epoch("us")):
+        told.update(column.to_numpy().astype("<i8").tobytes())
     before: Mapping[str, Any] = learnt.base.meta["lineage"] if learnt.base is not None else {}
     if before:
         first = min(first, parse_instant(before["train_from"]))

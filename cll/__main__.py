@@ -72,10 +72,11 @@ def replay(context: typer.Context) -> None:
 def leaderboard(
     folder: Annotated[Path, typer.Argument(help="A sweep's folder, or one of several runs.")],
 ) -> None:
-    """Show how jobs compare, best first, and which of the best differ by more than noise."""
+    """Show how jobs compare, best first; of experiments also which differ by more than noise."""
     from cll import leaderboard as board  # noqa: PLC0415  each command imports what it uses
+    from cll import policies  # noqa: PLC0415  each command imports what it uses
 
-    board.show(folder)
+    (policies.compare if policies.are_in(folder) else board.show)(folder)
 
 
 @app.command()

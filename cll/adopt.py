@@ -15,6 +15,7 @@ from cll.errors import CllError, ConfigError
 from cll.values import format_instant, parse_instant
 from cll.workspace import Tree, Workspace, load_world
 
+_FIGURES = ("metrics.json", "replay.json")  # what an experiment, or a replay, leaves at its end
 _DERIVED = {"choices", "fallback", "schema"}  # what compose adds to a tree
 _NAMED = 2  # jobs of a sweep, in an error
 _NONE = "no such key"
@@ -51,9 +52,9 @@ def _ran(job: Path) -> Tree:
         raise ConfigError(f"{job}: no such folder; name a job's, below outputs/ or multirun/.")
     if not path.is_file():
         raise _no_job(job)
-    if not (job / "metrics.json").is_file():
+    if not any((job / name).is_file() for name in _FIGURES):
         raise ConfigError(
-            f"{job}: metrics.json is not there, so the job failed; name one that ran through."
+            f"{job}: {_FIGURES[0]} is not there, so the job failed; name one that ran through."
         )
     ran = config.load_yaml(path)
     if not _is_whole(ran):

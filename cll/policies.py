@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from cll import config, jobs, leaderboard, replaying, store, table
+from cll.diary import TICKS
 from cll.errors import ConfigError
 from cll.jobs import Job
 from cll.judging.noise import HIGHER_IS_WORSE
@@ -72,6 +73,11 @@ def _facts(told: Mapping[str, Any]) -> list[str]:
         said = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in events.items())
         lines.append(f"events   {said}")
     return lines
+
+
+def are_in(folder: Path) -> bool:
+    """Tell whether the jobs in `folder` are replays."""
+    return any((place / TICKS).is_file() for place, _ in jobs.found(folder))
 
 
 def compare(folder: Path) -> None:

@@ -283,3 +283,8 @@ def test_policies_are_compared_in_a_table_and_a_chart(tmp_path):
     assert table.filter(pl.col("trigger") == "never")["trainings"].item() == 1
     assert (ws.root / "out" / "policies.svg").read_text().startswith("<svg")
     assert "daily" in (ws.root / "out" / "policies.svg").read_text()
+    again = small.cll(ws.root, "leaderboard", "out")
+    assert again.out == said.out
+    adopted = small.cll(ws.root, "adopt", str(ws.root / "out" / "1"))
+    assert adopted.code == 0, adopted.err
+    assert "trigger: daily" in (ws.root / "params.yaml").read_text()

@@ -166,8 +166,7 @@ def _build_one(where: str, node: Mapping[str, Any]) -> Any:
 
 def validate(kind: type, settings: Mapping[str, Any], where: str) -> Any:
     """Make a `kind` of settings: unknown keys, wrong types and ranges are one-line errors."""
-    adapter: TypeAdapter[Any] = TypeAdapter(kind)
-    schema = adapter.json_schema()
+    adapter, schema = _adapter(kind)
     _refuse_unknown_keys(settings, schema, schema, where)
     try:
         return adapter.validate_json(json.dumps(settings), strict=True)
@@ -181,13 +180,20 @@ def validate(kind: type, settings: Mapping[str, Any], where: str) -> Any:
     raise ConfigError(f"{key}={value}: {says[0].lower()}{says[1:]}.")
 
 
+@functools.cache
+def _adapter(kind: type) -> tuple[TypeAdapter[Any], dict[str, Any]]:
+    """Make what checks a `kind`, once: a replay builds its components anew at each tick."""
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    return adapter, adapter.json_schema()
+
+
 def refuse_unknown_keys(group: str, choice: Path, settings: Mapping[str, Any]) -> None:
     """Refuse settings that a choice, in force or not, has no such key for."""
     node = {**load_yaml(choice), **settings}
     refuse_unsafe(node, group, group)
     if group not in NAMED:
         kind = _target(group, node)
-        schema = TypeAdapter(kind).json_schema()
+        _, schema = _adapter(kind)
         _refuse_unknown_keys(settings, schema, schema, group)
 
 

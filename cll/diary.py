@@ -21,6 +21,8 @@ class Turn:
 
     as_of: str
     champion: str  # model_id in force from this tick until the next
+    rows: int  # known by then
+    labels: int  # of these, those that had one
     fires: bool
     says: str  # what asked for a training, or why there was none
     candidate: str = ""  # model_id of what was trained; empty where nothing was
@@ -58,8 +60,8 @@ class Diary:
     def keep(self, files: Mapping[str, bytes], model_id: str) -> None:
         """Write a model that was trained."""
         folder = store.fresh(self.folder / MODELS / model_id)
-        for name, data in files.items():
-            store.write_bytes(folder / name, data)
+        for name, data in files.items():  # what a power cut takes can be made again
+            store.write_scratch_bytes(folder / name, data)
 
     def model(self, model_id: str) -> Predictor:
         """Read a model that was trained."""

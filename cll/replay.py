@@ -7,9 +7,11 @@ tick on, and a row is scored by the model that was in force when it came.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any
+
+import polars as pl
 
 from cll import artifact, asking, candidate, config, dataset, evaluation, past, verdict, watch
 from cll.artifact import Predictor
@@ -51,6 +53,20 @@ class History:
         return found
 
     @cached_property
+    def _known_at(self) -> tuple[pl.Series, pl.Series]:
+        """When each row, and each label, became known, in that order."""
+        label = config.build("label", self.tree["label"])
+        end = datetime.max.replace(tzinfo=UTC)
+        labels = label(self.known.signals, self.known.incidents, end)
+        mature = labels.filter(pl.col("status") == "mature")["known_at"]
+        return self.known.signals["known_at"].sort(), mature.sort()
+
+    def counts(self, instant: datetime) -> tuple[int, int]:
+        """Count the rows, and the labels, that were known at an instant."""
+        rows, labels = (int(one.search_sorted(instant, "right")) for one in self._known_at)
+        return rows, labels
+
+    @cached_property
     def judged_by(self) -> Tree:
         """The config that makes the figures that the gate asks for, and no other.
 
@@ -58,7 +74,8 @@ class History:
         """
         gate, evaluate = self.tree["gate"], self.tree["evaluate"]
         by_slice = [gate["slices"]["metric"]] if gate["slices"] else []
-        limits = [*gate["floors"], *gate["ceilings"]]
+        bounds = {**gate["floors"], **gate["ceilings"]}
+        limits = [name for name, bound in bounds.items() if bound is not None]
         wanted = {gate["metric"], _LEAKS_BY, *by_slice, *limits}
         only = {
             "baseline_metrics": [gate["metric"]],
@@ -95,9 +112,12 @@ def _resumed(diary: Diary) -> Loop:
 def _turn(history: History, instant: datetime, loop: Loop, diary: Diary) -> Turn:
     loop.goes_on()
     answer = _asked(history, instant, loop)
+    rows, labels = history.counts(instant)
     turn = Turn(
         as_of=format_instant(instant),
         champion=loop.champion.model_id if loop.champion else NONE,
+        rows=rows,
+        labels=labels,
         fires=answer.fires,
         says=" ".join(one.says for one in answer.reasons if one.fires or not answer.fires),
     )

@@ -77,7 +77,8 @@ def _figures(history: replay.History, came: Stream, diary: Diary) -> dict[str, A
 
 def _scores(came: Stream, own: Answers, turns: Any) -> pl.DataFrame:
     champions = pl.Series([turn.champion for turn in turns])
-    return came.rows.select("entity", "time", "label").with_columns(
+    keys = ("entity", "time", "label")
+    return came.rows.select(*keys, label_known_at="known_at").with_columns(
         p=pl.Series(own.p),
         alert=pl.Series(own.alert),
         champion=champions.gather(pl.Series(came.tick)),

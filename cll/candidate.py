@@ -78,11 +78,11 @@ def _chosen(
 
 
 def how(files: Mapping[str, bytes]) -> str:
-    """Say how a model came about, by its own notes."""
-    told: str = json.loads(files[artifact.MODEL])["train"].get(
-        "update_says", "it was there before."
-    )
-    return told
+    """Say what a model learnt from, and how it came about, by its own notes."""
+    form = json.loads(files[artifact.MODEL])
+    lineage, says = form["lineage"], form["train"].get("update_says", "it was there before.")
+    rows = f"{lineage['rows']:,} rows, {lineage['positives']:,} positive"
+    return f"{rows}, {len(form['features'])} features; {says}"
 
 
 def _says(name: str, learnt: Learnt, *, asked: bool) -> str:

@@ -29,8 +29,9 @@ def show(found: Review, console: Console | None = None) -> None:
 
     told = found.comparison
     say(f"compared with {found.before}")
-    console.print(_metrics(told.metrics))
-    say(told.pairing)
+    if any(one.says != "same" for one in told.metrics):
+        console.print(_metrics(told.metrics))
+        say(told.pairing)
     for heading, changes in (
         ("figure", [one for one in told.others if not one.name.startswith("slices.")]),
         ("parameter", told.params),

@@ -66,11 +66,7 @@ def train(
     rows = dataset.shared(ws, tree, world)
     kept = shelf.Shelf(ws.cache / "store")
     files = candidate.fit(rows, tree, world.as_of, kept.keep, report, _fallback(ws), champion)
-    taught = rows.rows["label"].filter(pl.Series(rows.split.train))
-    progress.note(
-        f"train: {len(taught):,} rows, {taught.sum():,} positive, {len(rows.names)} features;"
-        f" {candidate.how(files)}"
-    )
+    progress.note(f"train: {candidate.how(files)}")
     if kept.made or kept.found:
         progress.note(f"train: binned data: {kept}")
     folder = store.fresh(ws.candidate)

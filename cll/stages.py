@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from cll import config, dataset, guard, progress, store
 from cll.errors import CllError, ConfigError, of_the_system
 from cll.values import Rule, Verdict, format_instant

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cll import artifact, dataset, lessons
+from cll import artifact, candidate, dataset, lessons
 from cll.errors import ConfigError, DataRefused
 from cll.estimator.logistic import Logistic
 from cll.train import Settings
@@ -31,6 +31,16 @@ def champions():
 
 def lineage(model):
     return json.loads(model.files[artifact.MODEL])["lineage"]
+
+
+def test_the_rows_that_are_told_are_those_that_taught(data):
+    files, model = made(data, "update=window", "update.span=3d", *LOGISTIC)
+    told = lineage(model)
+    assert told["rows"] < data.split.train.sum()
+    assert candidate.how(files) == (
+        f"{told['rows']:,} rows, {told['positives']:,} positive, 3 features;"
+        " update=window trained afresh."
+    )
 
 
 @pytest.mark.parametrize("update", ["warm", "online", "keep"])

@@ -19,7 +19,8 @@ def test_every_link_of_the_docs_leads_to_a_file():
 
 
 def test_the_readme_names_every_choice_of_every_group():
-    for group in ("source", "features", "label", "split", "estimator", "update", "experiment"):
+    groups = ("source", "features", "label", "split", "estimator", "update", "trigger", "registry")
+    for group in (*groups, "experiment"):
         for choice in (ROOT / "conf" / group).glob("*.yaml"):
             assert f"`{choice.stem}`" in README
 

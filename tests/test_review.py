@@ -115,6 +115,14 @@ def test_a_regression_is_an_exit_code(root, metrics, code, says):
     assert said.err == (f"cll: {said.out.splitlines()[-1]}\n" if code else "")
 
 
+def test_figures_that_are_all_the_same_make_no_table(root):
+    write(root, figures(), estimator={"C": 0.1})
+    text = small.cll(root, "diff", "HEAD").out
+    assert "roc auc" not in text
+    assert "estimator.C" in text
+    assert text.splitlines()[-1] == "Every figure is the same."
+
+
 def test_what_lacks_an_interval_is_named(root):
     metrics = figures(roc_auc=0.5, holdout_id="x")
     del metrics["candidate"]["roc_auc"]["low"]

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT, Project
 from tests.released import git
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 BLOCK = re.search(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
 FIRST, SECOND, BAD = "504c35c3c8ac1460", "de397844783306bd", "d0228ec5bdf21efe"
@@ -36,21 +36,32 @@ def fits(shown):
     return re.compile(re.escape(shown).replace(re.escape("..."), ".*"))
 
 
+def verdict(folder):
+    return json.loads((folder / "reports" / "verdict.json").read_text())
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def place(tmp_path_factory):
     return tmp_path_factory.mktemp("session") / "project"
 
 
 @pytest.fixture(scope="module")
-def session(folder):
-    command = [sys.executable, "benchmarks/session/record.py", str(folder)]
+def session(place):
+    command = [sys.executable, "benchmarks/session/record.py", str(place)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return told(done.stdout)
 
 
 @pytest.fixture(scope="module")
-def ledger(session, folder):
+def folder(session, place):
+    """The clone, once the session is over."""
+    assert session
+    return place
+
+
+@pytest.fixture(scope="module")
+def ledger(folder):
     lines = (folder / "registry" / "ledger.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
 
@@ -85,7 +96,7 @@ def test_the_ledger_holds_two_releases_and_a_rollback(ledger):
     assert ledger[1]["verdict"]["answer"] == "promote"
 
 
-def test_git_tells_why_each_tick_trained_or_did_not(session, folder):
+def test_git_tells_why_each_tick_trained_or_did_not(folder):
     assert git(folder, "log", "--reverse", "--format=%s", "-11").splitlines() == [
         "Watch the fleet",
         f"Release v1.0.0: model {FIRST}",
@@ -102,21 +113,24 @@ def test_git_tells_why_each_tick_trained_or_did_not(session, folder):
     assert git(folder, "status", "--porcelain") == ""
 
 
-def test_the_champion_met_the_candidates_on_rows_that_neither_had_learnt_from(session, folder):
+def test_the_champion_met_the_candidates_on_rows_that_neither_had_learnt_from(folder):
     release = git(folder, "log", "-1", "--format=%b", "--grep=Release v1.1.0")
     assert "No held-out row is as old as the champion's own." in release
-    verdict = json.loads((folder / "reports" / "verdict.json").read_text())
-    assert (verdict["model_id"], verdict["champion"]) == (BAD, SECOND)
-    assert {one["name"]: one["outcome"] for one in verdict["rules"]}["leak.champion"] == "passed"
+    last = verdict(folder)
+    assert (last["model_id"], last["champion"]) == (BAD, SECOND)
+    assert {one["name"]: one["outcome"] for one in last["rules"]}["leak.champion"] == "passed"
 
 
-def test_the_shuffled_labels_taught_and_true_ones_judged(session, folder):
+def test_the_shuffled_labels_taught_and_true_ones_judged(folder):
     lineage = json.loads((folder / "models" / "candidate" / "model.json").read_text())["lineage"]
     assert lineage["train_from"] >= "2026-02-12"
     assert lineage["train_until"] < "2026-02-21"
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["data"]["holdout_from"] >= "2026-02-21"
     assert metrics["champion"]["roc_auc"]["low"] > metrics["candidate"]["roc_auc"]["high"]
+    outcomes = {one["name"]: one["outcome"] for one in verdict(folder)["rules"]}
+    assert outcomes["floor.roc_auc"] == "passed"  # a floor alone would have let it in
+    assert outcomes["beats.champion"] == "failed"
 
 
 def test_the_first_model_serves_again(session, folder):

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cll import platt
-from cll.roles import Estimator, GoesOn, Model, Report
+from cll.roles import Counted, Estimator, GoesOn, Model, Report
 from cll.values import Flags, Floats, Matrix
 
 OPTIMISTIC = "Slightly optimistic: rounds, calibration and threshold were set on these rows."
@@ -69,7 +69,7 @@ def fitted(course: Course, estimator: Estimator, folds: int, unguided: int) -> t
     held = _chain(course, estimator, folds)
     rounds = unguided if held.rounds is None else held.rounds
     model = estimator(course.rows, course.seed, rounds=rounds or None)
-    visits = held.row_visits + len(course.rows.y) * model.passes
+    visits = held.row_visits + len(course.rows.y) * _passes(model)
     return replace(held, row_visits=visits), model
 
 
@@ -83,7 +83,7 @@ def _chain(course: Course, estimator: Estimator, folds: int) -> Pass:
         fold = estimator(_rows(rows, past), course.seed, valid=_rows(rows, held_out))
         margin[held_out] = fold.margin(rows.X[held_out])
         rounds.append(fold.rounds)
-        visits += int(past.sum()) * fold.passes
+        visits += int(past.sum()) * _passes(fold)
         _tell(course.report, number, margin, rows.y)
     return Pass(margin, tuple(rounds), skipped, visits)
 
@@ -101,10 +101,14 @@ def daily(course: Course, estimator: GoesOn, base: Model) -> tuple[Pass, Model]:
         new = part & (times > saw)
         margin[new] = model.margin(rows.X[new])
         model = estimator.step(model, _rows(rows, part), course.seed)
-        visits += int(part.sum()) * model.passes
+        visits += int(part.sum()) * _passes(model)
         saw = max(saw, float(times[part].max()) + look_ahead)
         _tell(course.report, number, margin, rows.y)
     return Pass(margin, (), 0, visits), model
+
+
+def _passes(model: Model) -> int:
+    return model.passes if isinstance(model, Counted) else 1
 
 
 def _tell(report: Report | None, number: int, margin: Floats, y: Floats) -> None:

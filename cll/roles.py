@@ -101,11 +101,6 @@ class Model(Protocol):
         ...
 
     @property
-    def passes(self) -> int:
-        """How often the fit that made it looked at each row; 0 for one that was read."""
-        ...
-
-    @property
     def importance(self) -> Mapping[str, float]:
         """Share of each feature, summing to 1."""
         ...
@@ -116,6 +111,16 @@ class Model(Protocol):
 
     def parts(self) -> tuple[Mapping[str, Any], Mapping[str, bytes]]:
         """Return what model.json holds of it, and the files beside it, by name."""
+        ...
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A model that tells by how much looking it was made; one that doesn't counts as one look."""
+
+    @property
+    def passes(self) -> int:
+        """How often the fit that made it looked at each row; 0 for one that was read."""
         ...
 
 

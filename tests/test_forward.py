@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -115,3 +116,13 @@ def test_visits_are_rows_times_rounds(rounds):
     course = Course(rows, KEYS[:1000], HORIZON, SEED, since=START + 9 * DAY)
     held, _ = forward.fitted(course, LightGBM(min_data_in_leaf=20), 3, rounds)
     assert held.row_visits == 1000 * rounds
+
+
+def test_a_model_that_does_not_tell_its_passes_counts_as_one_look():
+    def untold(train, seed, valid=None, rounds=None):
+        del train, seed, valid, rounds
+        return SimpleNamespace(rounds=0)
+
+    course = replace(part(day_of() >= 0), since=START + 9 * DAY)
+    held, _ = forward.fitted(course, untold, folds=3, unguided=0)
+    assert held.row_visits == len(ROWS.y)

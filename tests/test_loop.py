@@ -8,7 +8,7 @@ import pytest
 
 from cll import guard, loop
 from tests import small, turning
-from tests.test_tick import PIPELINE, STAGE, WORLD, dvc
+from tests.test_tick import PIPELINE, STAGE, WORLD
 
 # A stage that counts its runs, and does what the file `how` says: end well, refuse, or hang.
 MOODY = """\
@@ -42,8 +42,8 @@ def made(tmp_path_factory):
     for name, text in texts.items():
         (folder / name).write_text(text)
     (folder / "reports").mkdir()
-    dvc(folder, "init", "--no-scm")
-    dvc(folder, "repro")
+    turning.dvc(folder, "init", "--no-scm")
+    turning.dvc(folder, "repro")
     (folder / "runs").unlink()
     return folder
 

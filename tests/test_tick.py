@@ -1,8 +1,6 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -40,18 +38,14 @@ stages:
 """
 
 
-def dvc(folder, *words):
-    subprocess.run([sys.executable, "-m", "dvc", *words, "-q"], cwd=folder, check=True)
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tick") / "project"
     folder.mkdir()
     for name, text in (("world.yaml", WORLD), ("stage.py", STAGE), ("dvc.yaml", PIPELINE)):
         (folder / name).write_text(text)
-    dvc(folder, "init", "--no-scm")
-    dvc(folder, "repro")
+    turning.dvc(folder, "init", "--no-scm")
+    turning.dvc(folder, "repro")
     return folder
 
 

@@ -9,7 +9,7 @@ from tests.conftest import clone
 from tests.test_dvc import SMALL
 
 pytestmark = pytest.mark.slow
-BLIND = "set: {features: {kpi: {columns: [memory_usage]}}}"
+BLIND = "set: {features: {kpi: {columns: [response_time]}}}"
 STRICT = "set: {estimator: {logistic: {C: 0.5}}}"
 
 
@@ -124,10 +124,14 @@ def test_two_branches_that_both_retrained_merge_by_the_recipe(project):
     project.run("cll", "diff", "trees", "--fail-on", "stale", "--fail-on", "regression")
 
 
-def test_a_tick_in_a_real_project_moves_the_world_and_commits_nothing(project):
+def test_a_tick_in_a_real_project_moves_the_world_and_trains_and_commits_nothing_unasked(project):
     head = project.run("git", "rev-parse", "HEAD")
+    model = project.read("models/candidate/model.json")
     said = project.run("cll", "--quiet", "tick", "--as-of", "2026-02-01T00:00:00Z")
     assert re.search(r"world\.as_of +2026-01-31T00:00:00Z +2026-02-01T00:00:00Z", said)
     assert project.run("git", "rev-parse", "HEAD") == head
     assert " M world.yaml" in project.run("git", "status", "--porcelain").splitlines()
-    project.run("dvc", "status", "-q")
+    assert project.read("models/candidate/model.json") == model
+    behind = json.loads(project.run("dvc", "status", "--json"))
+    assert behind.keys() == {"train", "evaluate", "report"}  # what came in is ingested
+    project.run("cll", "diff", "--fail-on", "stale")  # and no trigger asks for more

@@ -43,7 +43,9 @@ def shared(ws: Workspace, tree: Tree, world: config.World) -> Dataset:
 
     For stages and jobs that come one after another in one process; nobody changes the rows.
     """
-    config_of = [tree["label"], tree["split"], tree["choices"]["label"], tree["seed"]]
+    by_chance = getattr(config.build("split", tree["split"]), "by_chance", True)
+    seed = tree["seed"] if by_chance else None
+    config_of = [tree["label"], tree["split"], tree["choices"]["label"], seed]
     follows_from = store.digest([made_of(ws), config_of, world.as_of.isoformat()])
     if follows_from not in _LAST:
         _LAST.clear()  # before the next one is there: memory for both may lack

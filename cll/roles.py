@@ -85,7 +85,10 @@ class Label(Protocol):
 
 
 class Splitter(Protocol):
-    """Divides labelled rows into those that teach and those that judge."""
+    """Divides labelled rows into those that teach and those that judge.
+
+    One with `by_chance` False gives the same rows whatever the seed, so that jobs share them.
+    """
 
     def __call__(self, rows: pl.DataFrame, embargo: timedelta, seed: int) -> Split:
         """Split `rows` (entity, time, label, known_at: all mature), in their order."""

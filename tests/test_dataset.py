@@ -40,7 +40,9 @@ def test_stages_of_one_process_share_what_follows_from_the_same(copy):
     assert first.X.tobytes() == load(copy).X.tobytes()
     later = replace(world, as_of=world.as_of + timedelta(hours=1))
     split = {**tree, "split": {**tree["split"], "holdout": 0.4}}
-    for other in ((tree, later), (split, world), ({**tree, "seed": 9}, world)):
+    assert dataset.shared(copy, {**tree, "seed": 9}, world) is first  # no chance in a split in time
+    drawn = {**tree, "split": {"_target_": "cll.split.random.Random"}}
+    for other in ((tree, later), (split, world), (drawn, world), ({**drawn, "seed": 9}, world)):
         assert dataset.shared(copy, *other) is not first
     first = dataset.shared(copy, tree, world)
     manifest = store.read_checked(copy.features / store.MANIFEST)

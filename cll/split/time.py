@@ -32,6 +32,10 @@ class Time:
             found = format_duration(self.span)
             raise config_error("split.span", found, "split.boundary is set too; null one of them.")
 
+    @property
+    def by_chance(self) -> bool:
+        return False
+
     def __call__(self, rows: pl.DataFrame, embargo: timedelta, seed: int) -> Split:
         del seed
         start = self.boundary or self._newest(rows)

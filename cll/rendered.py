@@ -33,7 +33,7 @@ def show(found: Review, console: Console | None = None) -> None:
         console.print(_metrics(told.metrics))
         say(told.pairing)
     for heading, changes in (
-        ("figure", [one for one in told.others if not one.name.startswith("slices.")]),
+        ("figure", [one for one in told.others if not _is_detail(one)]),
         ("parameter", told.params),
         ("data", told.data),
     ):
@@ -50,6 +50,11 @@ def show(found: Review, console: Console | None = None) -> None:
         say(f"         {one.name}: {_text(one.before)} -> {_text(one.after)}")
     say(f"watched  {', '.join(found.watched) or 'nothing'}")
     say(found.verdict)
+
+
+def _is_detail(figure: Change) -> bool:
+    """Tell what would bury the rest on a terminal; Markdown and JSON have it."""
+    return figure.name.startswith("slices.") or figure.name.endswith((".low", ".high"))
 
 
 def markdown(found: Review) -> str:

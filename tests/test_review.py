@@ -177,6 +177,16 @@ def test_the_terminal_shows_all_that_differs(changed):
     assert any("are others (same -> x), so a difference is judged by both" in s for s in squeezed)
 
 
+def test_the_terminal_leaves_the_ends_of_other_intervals_to_markdown(root):
+    metrics = figures()
+    metrics["champion"] = metrics["candidate"]
+    write(root, metrics)
+    text = small.cll(root, "diff").out
+    assert "champion.roc_auc.value" in text
+    assert "champion.roc_auc.low" not in text
+    assert "champion.roc_auc.low" in small.cll(root, "diff", "--md").out
+
+
 def test_a_narrow_terminal_cuts_no_sentence(changed, capsys):
     found = review.of_revision(changed, "HEAD")
     rendered.show(found, Console(width=40))

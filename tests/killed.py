@@ -14,12 +14,15 @@ from pathlib import Path
 
 from cll import dataset, derive, intake, stages, store
 from cll.errors import CllError
+from cll.features import windows
+from cll.windows import order, search, sums
 
 DATA = ("data/signals", "data/features")
 RESULTS = (*DATA, "registry", "reports")
 _CHANGES = ("os.rename", "os.link", "os.remove", "os.rmdir", "os.mkdir", "os.chmod")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-_USED = (derive, intake)  # imported before the first fork, since each takes a while
+# Imported before the first fork, since each takes a while; Numba most of all.
+_USED = (derive, intake, windows, order, search, sums)
 
 
 class Clock:

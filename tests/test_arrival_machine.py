@@ -415,7 +415,7 @@ def _kept(ws):
 
 def test_whatever_arrives_however_the_kept_records_are_those_of_the_plain_account():
     fast = settings(
-        max_examples=15,
+        max_examples=8,
         stateful_step_count=5,
         deadline=None,
         derandomize=True,

@@ -346,7 +346,7 @@ def stopped(*_):
     ("module", "name"),
     [
         (registered, "place"),
-        (ledger, "append"),
+        pytest.param(ledger, "append", marks=pytest.mark.slow),
         pytest.param(releasing.query, "check", marks=pytest.mark.slow),
         pytest.param(registered, "track", marks=pytest.mark.slow),
     ],
@@ -387,24 +387,33 @@ def test_what_was_left_behind_is_committed_before_something_else_is_done(twice, 
     assert ledger.committed(twice.root)[-1].kind == "rollback"
 
 
-def left_behind(project, monkeypatch):
-    with monkeypatch.context() as context:
+@pytest.fixture(scope="module")
+def broken_off(tmp_path_factory):
+    """A project whose first release was stopped before its commit; nothing may change it."""
+    folder = tmp_path_factory.mktemp("broken_off") / "project"
+    ws = released.copied(released.candidate(tmp_path_factory), folder)
+    with pytest.MonkeyPatch.context() as context:
         context.setattr(history, "commit", stopped)
         with pytest.raises(Stopped):
-            released.cll(project.root, "release", "--bootstrap")
-    return ledger.pending(project.root)[0]
+            released.cll(ws.root, "release", "--bootstrap")
+    return ws
 
 
-def test_an_entry_left_behind_is_not_committed_on_another_verdict(project, monkeypatch):
-    left_behind(project, monkeypatch)
-    path = project.reports / "verdict.json"
+@pytest.fixture
+def left_behind(broken_off, tmp_path):
+    return released.copied(broken_off, tmp_path / "project")
+
+
+def test_an_entry_left_behind_is_not_committed_on_another_verdict(left_behind):
+    path = left_behind.reports / "verdict.json"
     path.write_text(path.read_text() + " ")
-    says = refused(project, "release", code=4)
+    says = refused(left_behind, "release", code=4)
     assert "is not what the verdict is on; take it back: `rm registry/ledger.jsonl`." in says
 
 
-def test_an_entry_of_what_the_gate_rejects_is_not_committed(project, monkeypatch):
-    entry = left_behind(project, monkeypatch)
+def test_an_entry_of_what_the_gate_rejects_is_not_committed(left_behind, monkeypatch):
+    project = left_behind
+    (entry,) = ledger.pending(project.root)
     path = project.reports / "verdict.json"
     store.write_json(path, store.read_json(path) | {"answer": "reject"})
     judged = chain.Judged("promote", store.sha256(path))

@@ -44,18 +44,12 @@ def test_label_columns_are_no_features_and_time_tells_nothing():
 
 @needs_data
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("estimator", "roc_auc", "average_precision"),
-    [("lightgbm", 0.939, 0.700), ("logistic", 0.918, 0.639)],
-)
-def test_the_second_day_gives_the_published_figures(
-    tmp_path, estimator, roc_auc, average_precision
-):
+def test_the_second_day_by_the_other_estimator_gives_the_published_figures(tmp_path):
     root = small.project(tmp_path / "project", as_of="2026-01-31T00:00:00Z").root
-    said = small.cll(root, "run", *ASKED, f"estimator={estimator}")
+    said = small.cll(root, "run", *ASKED, "estimator=logistic")
     assert said.code == 0, said.err
     metrics = json.loads(next(root.glob("outputs/*/*/metrics.json")).read_text())
     assert (metrics["data"]["holdout_rows"], metrics["data"]["holdout_positives"]) == (2920, 127)
     found = metrics["candidate"]
-    assert found["roc_auc"]["value"] == pytest.approx(roc_auc, abs=5e-3)
-    assert found["average_precision"]["value"] == pytest.approx(average_precision, abs=0.01)
+    assert found["roc_auc"]["value"] == pytest.approx(0.918, abs=5e-3)
+    assert found["average_precision"]["value"] == pytest.approx(0.639, abs=0.01)

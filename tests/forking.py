@@ -67,6 +67,7 @@ def late():
     import polars as pl  # noqa: PLC0415  here it runs too early
 
     pl.DataFrame({"a": range(1000)}).sort("a", descending=True)
+    time.sleep(0.5)  # a thread names itself, once it runs: not at once where others are at work
     try:
         list(Workers(lambda *_: None, 2).map([0]))
     except Exception as error:  # noqa: BLE001  what it says is the test

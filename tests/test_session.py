@@ -13,7 +13,7 @@ from tests.released import git
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 BLOCK = re.search(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
-FIRST, SECOND, BAD = "504c35c3c8ac1460", "de397844783306bd", "d0228ec5bdf21efe"
+FIRST, SECOND, BAD = "6ef75a2186502e4c", "f52c3cf1e9cc4f55", "2dd92bd36842923a"
 
 
 def told(transcript):

@@ -428,7 +428,7 @@ def test_whatever_arrives_however_the_kept_records_are_those_of_the_plain_accoun
 @pytest.mark.timeout(1800)
 def test_whatever_arrives_at_length_the_kept_records_are_those_of_the_plain_account():
     thorough = settings(
-        max_examples=20,
+        max_examples=12,
         stateful_step_count=12,
         deadline=None,
         suppress_health_check=list(HealthCheck),

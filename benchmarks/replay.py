@@ -175,7 +175,7 @@ def main() -> int:
     parser = arguments(__doc__, "replay")
     parser.add_argument("--data", type=Path, default=DATA, help="the published stream's folder")
     parser.add_argument("--days", type=int, default=60)
-    parser.add_argument("--entities", type=int, default=10)
+    parser.add_argument("--entities", type=int, default=20)
     parser.add_argument("--forest", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()

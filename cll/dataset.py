@@ -1,6 +1,7 @@
 """The labelled rows that teach and judge, joined from what the stages before left on disk."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -35,6 +36,7 @@ class Dataset:
         return Matrix(self.X[mask], y, self.names)
 
 
+_READERS = 4  # files that are read at once
 _LAST: dict[str, Dataset] = {}  # one at most, by what it follows from
 
 
@@ -118,7 +120,8 @@ def read(folder: Path) -> pl.DataFrame:
     days = [date for date, told in sorted(there.partitions.items()) if told["rows"]]
     if not days:
         raise Unavailable(f"{folder}: not there yet; run `dvc repro` first.")
-    frames = [store.read_sealed(folder, there.files[day]) for day in days]
+    with ThreadPoolExecutor(max_workers=_READERS) as pool:  # small files: what waits is the disk
+        frames = list(pool.map(lambda day: store.read_sealed(folder, there.files[day]), days))
     return pl.concat(frames).sort("entity", "time")
 
 

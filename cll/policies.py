@@ -14,7 +14,6 @@ from cll.diary import TICKS
 from cll.errors import ConfigError
 from cll.jobs import Job
 from cll.judging.noise import HIGHER_IS_WORSE
-from cll.page import tradeoff
 from cll.workspace import Tree, Workspace
 
 CSV, CHART = "policies.csv", "policies.svg"
@@ -101,6 +100,8 @@ def compare(folder: Path) -> None:
     _write(folder, rows)
     points = [_point(one, row, metric) for one, row in zip(done, rows, strict=False)]
     if points:
+        from cll.page import tradeoff  # noqa: PLC0415  Altair takes a second, and one replay has none
+
         chart = tradeoff.draw(points, metric.replace("_", " "))
         store.write_bytes(folder / CHART, chart.encode())
         console.print(f"chart    {table.near(folder / CHART)}", markup=False, soft_wrap=True)

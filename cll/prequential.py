@@ -85,17 +85,28 @@ def _persists(rows: pl.DataFrame, unchanged: Floats, ticks: NDArray[np.int64]) -
 
 def answers(came: Stream, in_force: Sequence[str], model: Callable[[str], Predictor]) -> Answers:
     """Answer each row by the model in force since the tick before it; without one by no-change."""
-    p, alert = came.persists.copy(), came.unchanged > 0
-    names = np.array(in_force)
-    for model_id in sorted({*in_force} - {NONE}):
-        mask = (names == model_id)[came.tick]
-        if not mask.any():
+    return answers_of(came, {"policy": in_force}, model)["policy"]
+
+
+def answers_of(
+    came: Stream, policies: Mapping[str, Sequence[str]], model: Callable[[str], Predictor]
+) -> dict[str, Answers]:
+    """Answer each row by several policies; what two of them answer by one model is scored once."""
+    found = {name: Answers(came.persists.copy(), came.unchanged > 0) for name in policies}
+    ids = {name: np.array(in_force) for name, in_force in policies.items()}
+    for model_id in sorted({one for in_force in policies.values() for one in in_force} - {NONE}):
+        masks = {name: (each == model_id)[came.tick] for name, each in ids.items()}
+        some = np.logical_or.reduce(list(masks.values()))
+        if not some.any():
             continue
         predictor = model(model_id)
-        rows = Matrix(came.X.X[mask], came.X.y[mask], came.X.names)
-        p[mask] = predictor.probability(dataset.aligned(rows, predictor.names))
-        alert[mask] = predictor.alert(p[mask])
-    return Answers(p, alert)
+        rows = Matrix(came.X.X[some], came.X.y[some], came.X.names)
+        p = np.full(len(some), np.nan)
+        p[some] = predictor.probability(dataset.aligned(rows, predictor.names))
+        for name, mask in masks.items():
+            found[name].p[mask] = p[mask]
+            found[name].alert[mask] = predictor.alert(p[mask])
+    return found
 
 
 def in_force(turns: Sequence[Turn]) -> dict[str, list[str]]:

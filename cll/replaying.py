@@ -51,10 +51,7 @@ def _figures(history: replay.History, came: Stream, diary: Diary) -> dict[str, A
     tree, turns = history.tree, diary.turns
     metrics = config.build("metric", tree["metric"])
     settings = config.build("replay", tree["replay"])
-    policies = {
-        name: prequential.answers(came, ids, diary.model)
-        for name, ids in prequential.in_force(turns).items()
-    }
+    policies = prequential.answers_of(came, prequential.in_force(turns), diary.model)
     own = policies["policy"]
     found: dict[str, dict[str, float]] = {
         name: prequential.figures(came, given, metrics) for name, given in policies.items()

@@ -32,12 +32,11 @@ def situation(
     names = known.columns.numeric
 
     def read() -> pl.DataFrame:
-        labels = label(known.signals, known.incidents, as_of)
-        rows = pl.concat([labels, known.signals.select(names)], how="horizontal")
-        rows = rows.with_columns(p=_score(known, champion, scores))
         of_then = known.signals["known_at"] <= as_of
-        if not of_then.all():
-            rows = rows.filter(of_then)
+        signals = known.signals.filter(of_then)
+        labels = label(signals, known.incidents, as_of)
+        rows = pl.concat([labels, signals.select(names)], how="horizontal")
+        rows = rows.with_columns(p=_score(known, champion, scores, of_then))
         return rows.sort("time", maintain_order=True)  # by entity, as they come
 
     if champion is None:
@@ -54,12 +53,15 @@ def situation(
 
 
 def _score(
-    known: Known, champion: Predictor | None, scores: Callable[[], Floats] | None
+    known: Known,
+    champion: Predictor | None,
+    scores: Callable[[], Floats] | None,
+    of_then: pl.Series,
 ) -> pl.Series | pl.Expr:
     if champion is None:
         return pl.lit(None, pl.Float64)
     found = probability(known, champion) if scores is None else scores()
-    return pl.Series(found, dtype=pl.Float64)
+    return pl.Series(found, dtype=pl.Float64).filter(of_then)
 
 
 def probability(known: Known, model: Predictor) -> Floats:

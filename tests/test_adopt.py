@@ -96,13 +96,18 @@ def test_an_experiment_brings_its_choices_without_their_being_named(folder):
 
 
 def test_a_choice_against_the_experiment_is_named(folder):
-    words = ("experiment=electricity", "estimator=logistic", "features=kpi", "evaluate.block=2d")
+    words = (
+        "experiment=electricity_ahead",
+        "estimator=logistic",
+        "features=kpi",
+        "evaluate.block=2d",
+    )
     assert adopted(folder, *words) == [
         "-experiment: null",
         "-features: null",
         "-estimator: null",
         "-set: {}",
-        "+experiment: electricity",
+        "+experiment: electricity_ahead",
         "+features: kpi",
         "+estimator: logistic",
         "+set:",

@@ -97,8 +97,7 @@ def _bare(folder: Path, _: Any) -> list[float]:
     tree = config.load_yaml(folder / "resolved.yaml")
     ws = workspace.Workspace(Path(), folder)
     world = workspace.load_world(ws)
-    for stage in ("ingest", "featurize"):
-        ws = kept.made_once(ws, stage, tree, world)
+    ws = kept.data(ws, tree, world)
     known, log = past.load(ws), diary.Diary(folder)
     ticks = [parse_instant(turn.as_of) for turn in log.turns]
     trained = [at for at, turn in zip(ticks, log.turns, strict=True) if turn.candidate]
@@ -106,7 +105,7 @@ def _bare(folder: Path, _: Any) -> list[float]:
     came = prequential.stream(known, tree, ticks)
     in_force = [turn.champion for turn in log.turns]
     began = time.perf_counter()
-    given = prequential.answers(came, in_force, log.model)
+    given = prequential.answers(came, {"policy": in_force}, log.model)["policy"]
     prequential.figures(came, given, config.build("metric", tree["metric"]))
     return [seconds + time.perf_counter() - began, len(trained)]
 

@@ -58,8 +58,7 @@ def _bare(job: tuple[str, str, int, int], _: Any) -> float:
     tree = compose.resolve(Path("conf"), {}, words)
     ws = workspace.Workspace(Path(), Path("outputs"))
     world = workspace.load_world(ws)
-    for stage in ("ingest", "featurize"):
-        ws = kept.made_once(ws, stage, tree, world)
+    ws = kept.data(ws, tree, world)
     rows = dataset.load(ws, tree, world)
     learnt, held = rows.matrix(rows.split.train), rows.matrix(rows.split.holdout)
     taught = rows.rows.filter(rows.rows["part"] == "train")

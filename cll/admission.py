@@ -2,9 +2,17 @@
 
 from pathlib import Path
 
-from cll import chain, store
-from cll.artifact import SUMS
+from cll import artifact, chain, store
+from cll.artifact import SUMS, Predictor
 from cll.errors import SecurityRefusal
+from cll.workspace import Workspace
+
+
+def in_force(ws: Workspace, champion: str) -> Predictor:
+    """Load the model in force, once it was found to be the released one."""
+    folder = ws.released(champion)
+    refuse_unreleased(ws.root, folder, champion)
+    return artifact.load(folder, champion)
 
 
 def refuse_unreleased(root: Path, folder: Path, champion: str) -> None:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cll import artifact, store
 from cll.artifact import Predictor
-from cll.errors import DataRefused
+from cll.errors import CllError, DataRefused
 
 TICKS, MODELS = "ticks.jsonl", "models"
 NONE = "none"
@@ -65,4 +65,8 @@ class Diary:
 
     def model(self, model_id: str) -> Predictor:
         """Read a model that was trained."""
-        return artifact.load(self.folder / MODELS / model_id, model_id)
+        try:
+            return artifact.load(self.folder / MODELS / model_id, model_id)
+        except CllError as error:
+            found = str(error).partition("; ")[0]
+            raise type(error)(f"{found}; begin the replay anew.") from None

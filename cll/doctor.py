@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cll import chain, history, ledger, remote, stages, table
+from cll import chain, history, ledger, overdue, remote, stages
 from cll.errors import CllError, ConfigError, Unavailable, of_the_system
 from cll.programs import git
 from cll.workspace import Workspace, load_world
@@ -51,8 +51,8 @@ def _composed(root: Path) -> str:
 
 def _made(root: Path) -> str:
     ws = Workspace(root)
-    verdict = table.read_verdict(ws)
-    if why := table.stale(ws):
+    verdict = overdue.read_verdict(ws)
+    if why := overdue.stale(ws):
         raise why
     return f"nothing changed since the verdict ({verdict['answer']}, {verdict['model_id']})."
 

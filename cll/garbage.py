@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cll import progress, store, table
+from cll import progress, store
 from cll.errors import CllError, Unavailable
+from cll.programs import for_child
 from cll.workspace import Workspace
 
 KEEP_DAYS = 30  # of runs' folders, and of what they share
@@ -178,7 +179,7 @@ def _run(root: Path, program: str, *words: str) -> str:
     done = subprocess.run(  # noqa: S603  our own arguments
         [*command, *words],
         cwd=root,
-        env={**table.for_child(), "COLUMNS": "1000"},
+        env={**for_child(), "COLUMNS": "1000"},
         capture_output=True,
         text=True,
         check=False,

@@ -37,6 +37,11 @@ def made_once(ws: Workspace, stage: str, tree: Tree, world: config.World) -> Wor
     return replace(ws, features_folder=folder)
 
 
+def data(ws: Workspace, tree: Tree, world: config.World) -> Workspace:
+    """Make signals and features once for all jobs that would compute the same bytes."""
+    return made_once(made_once(ws, "ingest", tree, world), "featurize", tree, world)
+
+
 def _key(ws: Workspace, stage: str, tree: Tree, world: config.World) -> dict[str, Any]:
     if stage == "featurize":
         return derive.key(ws, tree)

@@ -66,12 +66,17 @@ def show(folder: Path) -> None:
     console.print(shown)
     for line in _notes(board):
         console.print(line, markup=False, soft_wrap=True)
+    save(folder / CSV, rows)
+    console.print(f"table    {table.near(folder / CSV)}", markup=False, soft_wrap=True)
+
+
+def save(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write a table as CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    store.write_bytes(folder / CSV, text.getvalue().encode())
-    console.print(f"table    {table.near(folder / CSV)}", markup=False, soft_wrap=True)
+    store.write_bytes(path, text.getvalue().encode())
 
 
 def rank(folder: Path) -> Board:

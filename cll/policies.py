@@ -1,7 +1,5 @@
 """How policies compare that were replayed over one history: quality beside cost."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from cll import config, jobs, leaderboard, replaying, store, table
+from cll import config, jobs, leaderboard, leaves, replaying, store, table
 from cll.diary import TICKS
 from cll.errors import ConfigError
 from cll.jobs import Job
@@ -89,7 +87,8 @@ def compare(folder: Path) -> None:
     done = [one for one in replayed if one.number("policy", metric) is not None]
     done.sort(key=lambda one: sign * (one.number("policy", metric) or 0.0))
     rest = [one for one in replayed if one not in done]
-    rows = _rows([*done, *rest], metric, folder)
+    keys = leaderboard.differing([one.tree for one in replayed if one.tree])
+    rows = _rows([*done, *rest], keys, metric, folder)
     console, shown = table.own_console(), Table(box=None, pad_edge=False, header_style="bold")
     names = [name for name in rows[0] if any(row[name] for row in rows)]
     for name in names:
@@ -97,11 +96,11 @@ def compare(folder: Path) -> None:
     for row in rows:
         shown.add_row(*(row[name] for name in names))
     console.print(shown)
-    _write(folder, rows)
-    points = [_point(one, row, metric) for one, row in zip(done, rows, strict=False)]
-    if points:
+    leaderboard.save(folder / CSV, rows)
+    if done:
         from cll.page import tradeoff  # noqa: PLC0415  Altair takes a second, and one replay has none
 
+        points = [_point(one, keys, metric) for one in done]
         chart = tradeoff.draw(points, metric.replace("_", " "))
         store.write_bytes(folder / CHART, chart.encode())
         console.print(f"chart    {table.near(folder / CHART)}", markup=False, soft_wrap=True)
@@ -121,8 +120,9 @@ def _cost(one: Replayed) -> float | None:
     return None if None in parts else sum(part or 0.0 for part in parts)
 
 
-def _rows(replayed: Sequence[Replayed], metric: str, folder: Path) -> list[dict[str, str]]:
-    keys = leaderboard.differing([one.tree for one in replayed if one.tree])
+def _rows(
+    replayed: Sequence[Replayed], keys: Sequence[leaves.Keys], metric: str, folder: Path
+) -> list[dict[str, str]]:
     names, rows = leaderboard.names(keys), []
     best = {name: _best(replayed, name) for name in (metric, _LOSS)}
     for one in replayed:
@@ -152,19 +152,7 @@ def _best(replayed: Sequence[Replayed], metric: str) -> float | None:
     return min(values) if metric in HIGHER_IS_WORSE else max(values)
 
 
-def _write(folder: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    store.write_bytes(folder / CSV, text.getvalue().encode())
-
-
-def _point(one: Replayed, row: Mapping[str, str], metric: str) -> dict[str, Any]:
-    own = {"job", metric, _LOSS, f"regret_{metric}", f"regret_{_LOSS}", "trainings", "releases"}
-    told = [value for name, value in row.items() if name not in own | {"cpu_seconds", "says"}]
-    return {
-        "x": _cost(one) or 0.0,
-        "y": one.number("policy", metric),
-        "policy": ", ".join(value for value in told if value) or row["job"],
-    }
+def _point(one: Replayed, keys: Sequence[leaves.Keys], metric: str) -> dict[str, Any]:
+    told = [value for value in leaderboard.values(one.tree, keys) if value]
+    name = ", ".join(told) or one.folder.name
+    return {"x": _cost(one) or 0.0, "y": one.number("policy", metric), "policy": name}

@@ -7,7 +7,7 @@ section 2). Rows that came before a model was in force are answered as the entit
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from cll.roles import Metric
 from cll.values import Flags, Floats, Matrix, parse_instant
 from cll.workspace import Tree
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOSS = "log_loss"
 _DIGITS = 6
 
@@ -69,7 +70,7 @@ def stream(known: Known, tree: Tree, instants: Sequence[datetime]) -> Stream:
 
 
 def _us(instant: datetime) -> int:
-    return int(instant.timestamp()) * 1_000_000
+    return (instant - _EPOCH) // timedelta.resolution
 
 
 def _persists(rows: pl.DataFrame, unchanged: Floats, ticks: NDArray[np.int64]) -> Floats:
@@ -83,12 +84,7 @@ def _persists(rows: pl.DataFrame, unchanged: Floats, ticks: NDArray[np.int64]) -
     return (so_far[count] + 1.0) / (count + 2.0)  # Laplace's rule
 
 
-def answers(came: Stream, in_force: Sequence[str], model: Callable[[str], Predictor]) -> Answers:
-    """Answer each row by the model in force since the tick before it; without one by no-change."""
-    return answers_of(came, {"policy": in_force}, model)["policy"]
-
-
-def answers_of(
+def answers(
     came: Stream, policies: Mapping[str, Sequence[str]], model: Callable[[str], Predictor]
 ) -> dict[str, Answers]:
     """Answer each row by several policies; what two of them answer by one model is scored once."""
@@ -157,7 +153,7 @@ def over_time(
     window: timedelta,
 ) -> pl.DataFrame:
     """Return a row a window of time: rows, positives, metrics, trainings and releases in it."""
-    begin, length = _us(parse_instant(turns[0].as_of)), int(window.total_seconds()) * 1_000_000
+    begin, length = _us(parse_instant(turns[0].as_of)), window // timedelta.resolution
     number = (came.rows["time"].dt.epoch("us").to_numpy() - begin) // length
     ticks = np.array([(_us(parse_instant(turn.as_of)) - begin) // length for turn in turns])
     trained = np.array([bool(turn.candidate) for turn in turns])

@@ -17,12 +17,12 @@ from cll import (
     guard,
     history,
     ledger,
+    overdue,
     query,
     registered,
     release,
     stages,
     store,
-    table,
 )
 from cll.chain import Bump, Entry, Judged
 from cll.errors import ConfigError, SecurityRefusal, Unavailable
@@ -116,8 +116,8 @@ def _release(
 
 def _verdict(ws: Workspace) -> dict[str, Any]:
     """Read the verdict, if it is the one that the gate gives on what is there now."""
-    found = dict(table.read_verdict(ws))
-    if why := table.stale(ws):
+    found = dict(overdue.read_verdict(ws))
+    if why := overdue.stale(ws):
         raise why
     again = stages.judge(ws, load_tree(ws), load_world(ws))
     if found != again:
@@ -169,7 +169,7 @@ def _committed(
     root: Path, entries: Sequence[Entry], entry: Entry, branch: str | None = None
 ) -> str:
     ws = Workspace(root)
-    verdict = table.read_verdict(ws) if entry.kind == "release" else None
+    verdict = overdue.read_verdict(ws) if entry.kind == "release" else None
     commit = history.commit(root, release.message(entry, entries, verdict), branch)
     what = "released" if entry.kind == "release" else "in force again"
     when = f"once {branch} is merged" if branch else "from the next tick on"

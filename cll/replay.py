@@ -126,18 +126,16 @@ def _turn(history: History, instant: datetime, loop: Loop, diary: Diary) -> Turn
 
 def _asked(history: History, instant: datetime, loop: Loop) -> Answer:
     then = past.incidents_at(history.known, instant)
-    told = watch.situation(
-        then, history.tree, instant, loop.champion, loop.trained, partial(_scores, history, loop)
-    )
+    model = loop.champion
+    scores = None if model is None else partial(_scores, history, loop, model)
+    told = watch.situation(then, history.tree, instant, model, loop.trained, scores)
     return asking.ask(history.triggers, told)
 
 
-def _scores(history: History, loop: Loop) -> Floats:
+def _scores(history: History, loop: Loop, model: Predictor) -> Floats:
     """Score all rows there will be, once for each model that comes into force."""
-    if loop.champion is None:
-        raise RuntimeError("asked for scores of no model")
     if loop.scores is None:
-        loop.scores = watch.probability(history.known, loop.champion)
+        loop.scores = watch.probability(history.known, model)
     return loop.scores
 
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from cll import compose, config, instants, past, prequential, progress, replay, store
+from cll import compose, config, instants, kept, past, prequential, progress, replay, store
 from cll.diary import Diary
-from cll.kept import made_once
 from cll.prequential import Answers, Stream
 from cll.workspace import Tree, Workspace, load_world
 
@@ -30,8 +29,7 @@ def run(
     del report, with_page  # an experiment's
     ws, world = Workspace(root, folder), load_world(Workspace(root))
     store.write_bytes(ws.resolved, compose.render(tree).encode())
-    ws = made_once(ws, "ingest", tree, world)
-    ws = made_once(ws, "featurize", tree, world)
+    ws = kept.data(ws, tree, world)
     history, settings = replay.History(past.load(ws), tree), config.build("replay", tree["replay"])
     ticks = instants.between(*past.span(history.known, tree, world.as_of), settings)
     diary = Diary(folder)
@@ -51,7 +49,7 @@ def _figures(history: replay.History, came: Stream, diary: Diary) -> dict[str, A
     tree, turns = history.tree, diary.turns
     metrics = config.build("metric", tree["metric"])
     settings = config.build("replay", tree["replay"])
-    policies = prequential.answers_of(came, prequential.in_force(turns), diary.model)
+    policies = prequential.answers(came, prequential.in_force(turns), diary.model)
     own = policies["policy"]
     found: dict[str, dict[str, float]] = {
         name: prequential.figures(came, given, metrics) for name, given in policies.items()

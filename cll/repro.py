@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cll import progress, table
+from cll import progress
+from cll.programs import for_child
 
 _STDERR = 2
 
@@ -22,7 +23,7 @@ def run(root: Path, *words: str, silent: bool = False) -> int:
         [sys.executable, "-m", "cll.guard", "dvc", "repro", *quiet, *words],
         cwd=root,
         stdout=_STDERR,
-        env=table.for_child(),
+        env=for_child(),
         check=False,
     )
     if done.returncode == 0:

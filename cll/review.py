@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cll import diff, progress, revision, sides, table
+from cll import diff, overdue, progress, revision, sides, table
 from cll.diff import ABSENT, UNTOLD, Change, Comparison, Moved, Side
 from cll.errors import CllError, ConfigError, Unavailable
 
@@ -84,7 +84,7 @@ def between(root: Path, before: Side, name: str, commit: str = "") -> Review:
         notes.append("metrics.json is not there yet; run `dvc repro` first.")
     due: Mapping[str, str] = {}
     try:
-        due = table.would_run(root)
+        due = overdue.would_run(root)
     except CllError as error:
         notes.append(str(error))
     return Review(name, commit, diff.compare(before, after), due, tuple(notes))

@@ -26,6 +26,7 @@ from cll import (
     compose,
     config,
     jobs,
+    kept,
     leaderboard,
     progress,
     stages,
@@ -34,7 +35,6 @@ from cll import (
 )
 from cll.commandline import Asked, Plan
 from cll.errors import CllError, ConfigError, Stopped
-from cll.kept import made_once
 from cll.workspace import Tree, Workspace, load_world
 
 # Logging's config can call any function by its name, so none is applied.
@@ -216,8 +216,7 @@ def experiment(
     ws = Workspace(root, folder)
     world = load_world(ws)
     store.write_bytes(ws.resolved, compose.render(tree).encode())
-    ws = made_once(ws, "ingest", tree, world)
-    ws = made_once(ws, "featurize", tree, world)
+    ws = kept.data(ws, tree, world)
     stages.train(ws, tree, world, lambda _, loss: report(loss))
     for stage in ("evaluate", "gate", *(["report"] if with_page else [])):
         stages.STAGES[stage](ws, tree, world)

@@ -80,9 +80,7 @@ def export_onnx(ws: Workspace, out: Path, model: str) -> None:
 def _load(ws: Workspace, model: str) -> Predictor:
     if model != "champion":
         return artifact.load(ws.model(model))
-    wanted, folder = load_world(ws).champion, ws.model(model)
-    admission.refuse_unreleased(ws.root, folder, wanted)
-    return artifact.load(folder, wanted)
+    return admission.in_force(ws, ws.model(model).name)
 
 
 def _scores(

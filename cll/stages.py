@@ -79,9 +79,9 @@ def _champion(ws: Workspace, world: config.World) -> Any:
 
     if world.champion == "none":
         return None
-    if ws.out is None:  # a run apart may try what it likes
-        admission.refuse_unreleased(ws.root, ws.model("champion"), world.champion)
-    return artifact.load(ws.model("champion"), world.champion)
+    if ws.out is not None:  # a run apart may try what it likes
+        return artifact.load(ws.released(world.champion), world.champion)
+    return admission.in_force(ws, world.champion)
 
 
 def _fallback(ws: Workspace) -> dict[str, Any]:

@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cll import (
+    conclusion,
     config,
     guard,
     ledger,
     news,
-    outcome,
+    overdue,
     progress,
     repro,
     review,
     sides,
     store,
-    table,
     thought,
     world,
 )
@@ -71,7 +71,7 @@ def settings(ws: Workspace, mode: Mode | None = None) -> Settings:
 
 def _turn(ws: Workspace, now: str, then: str, mode: Mode | None) -> Told:
     root, chosen = ws.root, settings(ws, mode)
-    with outcome.place(root, chosen):
+    with conclusion.place(root, chosen):
         before, days = sides.of_folder(root), news.data(ws)
         values = {"as_of": then}
         if ledger.read(root):  # else the champion is what a person wrote
@@ -82,18 +82,20 @@ def _turn(ws: Workspace, now: str, then: str, mode: Mode | None) -> Told:
             if settings(ws, mode) != chosen:
                 progress.say("tick: release: changed, which counts from the next tick on.")
                 chosen = Settings()
-            verdict = table.read_verdict(ws) if trained else None
+            verdict = overdue.read_verdict(ws) if trained else None
             turned = Turned(now, then, answer, trained, verdict)
-            lines = [*outcome.conclude(root, chosen, turned, moved=news.moved(days, news.data(ws)))]
-            outcome.training(root).unlink(missing_ok=True)
-        lines += outcome.share(root, chosen)
+            lines = [
+                *conclusion.conclude(root, chosen, turned, moved=news.moved(days, news.data(ws)))
+            ]
+            conclusion.training(root).unlink(missing_ok=True)
+        lines += conclusion.share(root, chosen)
         return Told(review.between(root, before, f"as_of {now}"), tuple(lines))
 
 
 def _made(ws: Workspace, now: str) -> tuple[Answer, bool]:
     """Take in what is new, ask the triggers, and train if they say so; return what they said."""
     _reproduce(ws.root, now, "featurize")
-    answer, training = thought.of(ws), outcome.training(ws.root)
+    answer, training = thought.of(ws), conclusion.training(ws.root)
     thought.write(ws, answer)
     for reason in answer.reasons:
         progress.note(f"trigger: {thought.line(reason)}")

@@ -89,9 +89,7 @@ def _rival(ws: Workspace, against: Path | None) -> Predictor:
             "world.yaml: champion=none: there is no model to swap scores with; name one's folder:"
             " --against FOLDER (such as models/candidate of a `cll run`)."
         )
-    folder = ws.model("champion")
-    admission.refuse_unreleased(ws.root, folder, world.champion)
-    return artifact.load(folder, world.champion)
+    return admission.in_force(ws, world.champion)
 
 
 def _swaps(case: _Case, rounds: int) -> Swaps:

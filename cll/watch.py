@@ -75,9 +75,7 @@ def now(ws: Workspace, tree: Tree, world: config.World) -> Situation:
     """Read what the project knows: its signals and features, the champion, and the last training."""
     champion = None
     if world.champion != "none":
-        folder = ws.released(world.champion)
-        admission.refuse_unreleased(ws.root, folder, world.champion)
-        champion = artifact.load(folder, world.champion)
+        champion = admission.in_force(ws, world.champion)
     return situation(dataset.known(ws), tree, world.as_of, champion, trained(ws))
 
 

@@ -7,7 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from cll import audit, chain, guard, history, ledger, programs, registered, releasing, store, table
+from cll import (
+    audit,
+    chain,
+    guard,
+    history,
+    ledger,
+    overdue,
+    programs,
+    registered,
+    releasing,
+    store,
+)
 from cll.errors import CllError
 from tests import released
 
@@ -67,7 +78,7 @@ def test_dvc_itself_finds_a_released_model_and_the_verdict_does_not_hang_on_it(o
     (folder / "MODEL_CARD.md").write_text("another")
     note = f"{folder.relative_to(once.root)}.dvc"
     assert note in programs.dvc(once.root, "status", "--json")
-    assert table.stale(once) is None
+    assert overdue.stale(once) is None
 
 
 def test_a_release_does_not_count_before_the_next_tick(once):

@@ -10,7 +10,7 @@ import pytest
 from cll import asking, config, dataset, instants, past, prequential, replay, store, watch
 from cll import world as world_file
 from cll.diary import Diary
-from cll.errors import DataRefused
+from cll.errors import DataRefused, SecurityRefusal
 from cll.values import format_instant, parse_instant
 from tests import small
 
@@ -43,6 +43,10 @@ def turned(history, ticks, tmp_path_factory):
     diary = Diary(tmp_path_factory.mktemp("turned"))
     list(replay.over(history, ticks, diary))
     return diary
+
+
+def answered(came, in_force, model):
+    return prequential.answers(came, {"policy": in_force}, model)["policy"]
 
 
 def decisions(turns):
@@ -158,7 +162,7 @@ def test_live_ticks_and_a_replay_decide_and_score_the_same(history, ticks, turne
     assert live == replayed
     assert sum(turn.released for turn in turned.turns) > 1
     came = prequential.stream(history.known, history.tree, ticks)
-    own = prequential.answers(came, [t.champion for t in turned.turns], turned.model)
+    own = answered(came, [t.champion for t in turned.turns], turned.model)
     of_models = (
         came.rows.select("entity", "time")
         .with_columns(
@@ -223,11 +227,9 @@ def test_replayed_figures_stand_beside_what_other_policies_would_have_got(histor
     assert lists["newest"][1] == turned.turns[0].candidate or "none"
     came = prequential.stream(history.known, history.tree, ticks)
     metrics = config.build("metric", history.tree["metric"])
-    own = prequential.figures(
-        came, prequential.answers(came, lists["policy"], turned.model), metrics
-    )
+    own = prequential.figures(came, answered(came, lists["policy"], turned.model), metrics)
     nothing = prequential.figures(
-        came, prequential.answers(came, ["none"] * len(ticks), turned.model), metrics
+        came, answered(came, ["none"] * len(ticks), turned.model), metrics
     )
     assert own["roc_auc"] > nothing["roc_auc"]
     lost = prequential.regret(nothing, {"policy": own, "no_change": nothing}, "roc_auc", "higher")
@@ -237,7 +239,7 @@ def test_replayed_figures_stand_beside_what_other_policies_would_have_got(histor
 
 def test_no_model_yet_is_answered_as_no_change(history, ticks):
     came = prequential.stream(history.known, history.tree, ticks)
-    given = prequential.answers(came, ["none"] * len(ticks), None)
+    given = answered(came, ["none"] * len(ticks), None)
     told = ~np.isnan(came.unchanged)
     assert (given.alert[told] == (came.unchanged[told] > 0)).all()
     assert ((given.p > 0) & (given.p < 1)).all()
@@ -288,3 +290,11 @@ def test_policies_are_compared_in_a_table_and_a_chart(tmp_path):
     adopted = small.cll(ws.root, "adopt", str(ws.root / "out" / "1"))
     assert adopted.code == 0, adopted.err
     assert "trigger: daily" in (ws.root / "params.yaml").read_text()
+
+
+def test_a_damaged_model_of_a_replay_is_refused_and_says_how_to_go_on(turned, tmp_path):
+    shutil.copytree(turned.folder, tmp_path / "copy")
+    name = next(turn.candidate for turn in turned.turns if turn.candidate)
+    (tmp_path / "copy" / "models" / name / "model.json").write_text("{}")
+    with pytest.raises(SecurityRefusal, match=r"model.json: sha256 is .*; begin the replay anew"):
+        Diary(tmp_path / "copy").model(name)

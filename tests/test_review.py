@@ -6,7 +6,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from cll import rendered, review
+from cll import overdue, rendered, review
 from cll.errors import Unavailable
 from cll.page.rendering import NOTHING
 from tests import small
@@ -235,3 +235,13 @@ def test_the_same_sides_are_the_same_json(root):
 def test_the_gate_of_the_base_counts_as_well(root):
     write(root, figures(roc_auc=0.5), gate={**GATE, "floors": {}})
     assert small.cll(root, "diff", "--fail-on", "regression").code == 10
+
+
+def test_a_damaged_word_of_the_triggers_lets_stages_be_overdue(tmp_path):
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "trigger.json").write_text("{}")
+    (tmp_path / "world.yaml").write_text('as_of: "2026-01-02T00:00:00Z"\nchampion: none\n')
+    assert not overdue._decided(tmp_path)
+    said = {"fires": False, "as_of": "2026-01-02T00:00:00Z"}
+    (tmp_path / "reports" / "trigger.json").write_text(json.dumps(said))
+    assert overdue._decided(tmp_path)

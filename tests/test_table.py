@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cll import store, table
+from cll import programs, store, table
 from cll.errors import CllError, ConfigError, DataRefused, Unavailable
 
 LONG = "its high end must be at most a tenth, " * 8 + "and is not."
@@ -39,7 +39,7 @@ stages:
 
 def dvc(folder, *words):
     command = [sys.executable, "-m", "dvc", *words, "-q"]
-    subprocess.run(command, cwd=folder, env=table.for_child(), check=True)
+    subprocess.run(command, cwd=folder, env=programs.for_child(), check=True)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cll import guard, ledger, outcome, tick
+from cll import conclusion, guard, ledger, tick
 from tests import released, small, turning
 
 WORLD = """\
@@ -109,10 +109,10 @@ def test_how_it_ended_is_kept_for_the_status(root):
 def test_a_training_that_failed_begins_again(root):
     (root / "models" / "candidate").mkdir(parents=True)
     small.cll(root, "--quiet", "tick", "--as-of", "2030-01-01T00:00:00Z")
-    assert not outcome.training(root).exists()  # it failed before any was to begin
-    outcome.training(root).touch()
+    assert not conclusion.training(root).exists()  # it failed before any was to begin
+    conclusion.training(root).touch()
     assert small.cll(root, "tick", "--as-of", "2026-01-03T00:00:00Z").code == 0
-    assert not outcome.training(root).exists()
+    assert not conclusion.training(root).exists()
 
 
 SLOW = """\

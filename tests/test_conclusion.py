@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from cll import chain, history, ledger, outcome, remote, store, tick
+from cll import chain, conclusion, history, ledger, remote, store, tick
 from cll.errors import Unavailable
 from tests import released, turning
 
@@ -62,7 +62,7 @@ def test_what_is_not_committed_and_no_part_of_a_tick_is_refused_before_anything_
 
 
 def test_the_branch_of_ticks_can_not_be_the_one_that_is_worked_on(plain):
-    released.git(plain.root, "switch", "-qc", outcome.BRANCH)
+    released.git(plain.root, "switch", "-qc", conclusion.BRANCH)
     said = ticked(plain, turning.SECOND, "--mode", "branch", code=2)
     assert said.err == ("cll: HEAD is on tick, which ticks write anew; `git switch` to another.\n")
 
@@ -165,7 +165,7 @@ def test_on_a_branch_of_its_own_it_leaves_branch_and_tree_as_they_were(ws):
         released.git(ws.root, "status", "--porcelain"),
         released.git(ws.root, "rev-parse", "HEAD"),
     )
-    outcome.training(ws.root).touch()  # so that it trains
+    conclusion.training(ws.root).touch()  # so that it trains
     said = ticked(ws, turning.SECOND, "--mode", "branch")
     assert " is released once tick is merged: commit " in said.out.splitlines()[-1]
     after = (
@@ -284,7 +284,7 @@ def test_killed_before_or_after_it_trained_the_next_tick_ends_as_if_nothing_had_
     ticked(ws, turning.SECOND, "--mode", "auto")
     assert log(ws)[0] == f"Release v1.1.0: model {ledger.champion(ws.root)}"
     assert released.git(ws.root, "status", "--porcelain") == ""
-    assert not outcome.training(ws.root).exists()
+    assert not conclusion.training(ws.root).exists()
     assert "cll.stages" not in str(turning.children(ws.root))
     said = released.cll(ws.root, "diff", "HEAD~1", "--fail-on", "stale")
     assert said.code == 0, said.err
@@ -292,7 +292,7 @@ def test_killed_before_or_after_it_trained_the_next_tick_ends_as_if_nothing_had_
 
 def test_killed_on_a_branch_of_its_own_the_next_tick_puts_the_tree_back_first(ws):
     turning.dvc(ws.root, "checkout")
-    outcome.training(ws.root).touch()
+    conclusion.training(ws.root).touch()
     killed(ws, "report", "branch")
     assert released.git(ws.root, "status", "--porcelain") != ""
     before = released.git(ws.root, "rev-parse", "HEAD")

@@ -30,7 +30,7 @@ pathlib.Path("reports/verdict.json").write_text('{"answer": "promote", "model_id
 PIPELINE = """\
 stages:
   featurize:
-    cmd: python stage.py
+    cmd: exec python stage.py
     params:
       - world.yaml: [as_of]
     outs: [resolved.yaml: {cache: false, persist: true}]

@@ -101,8 +101,8 @@ def dvc(folder, *words):
 
 
 def start(folder, *words, **more):
-    """Start `cll` in a process of its own."""
-    env = {**os.environ, **released.WHO, "CLL_QUIET": "1", **more}
+    """Start `cll` in a process of its own, with the shell that cron has."""
+    env = {**os.environ, **released.WHO, "CLL_QUIET": "1", "SHELL": "/bin/sh", **more}
     return subprocess.Popen(
         [sys.executable, "-m", "cll", *words],
         cwd=folder,

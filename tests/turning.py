@@ -1,7 +1,9 @@
 """Projects small enough to tick in a test: the real stages by the real `dvc repro`, each in git."""
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from cll import workspace
+from cll import guard, workspace
 from tests import released, small
 from tests.conftest import BIN
 
@@ -103,6 +105,9 @@ def dvc(folder, *words):
 def start(folder, *words, **more):
     """Start `cll` in a process of its own, with the shell that cron has."""
     env = {**os.environ, **released.WHO, "CLL_QUIET": "1", "SHELL": "/bin/sh", **more}
+    guard.adopt_orphans()  # who else would adopt them may reap them a minute later
+    # Who started the tests may ignore it, as a shell's `&` does, and so would what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [sys.executable, "-m", "cll", *words],
         cwd=folder,
@@ -125,12 +130,19 @@ def until(holds, what, tries=1200):
 def killed(process, folder):
     """Kill a process, and wait until nothing that it had at work in a folder is left.
 
-    Not even as a zombie, which DVC takes for a process at work: its new parent may take a while.
+    Not even as a zombie, which DVC takes for a process at work.
     """
     at_work = children(folder)
     process.kill()
     process.communicate()
-    until(lambda: not any(Path(f"/proc/{number}").exists() for number in at_work), "one is left")
+    until(lambda: not any(_is_left(number) for number in at_work), "one is left")
+
+
+def _is_left(number):
+    """Reap a process if it ended and is ours by now; tell whether it is still there."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(number, os.WNOHANG)
+    return Path(f"/proc/{number}").exists()
 
 
 def children(folder):

@@ -13,11 +13,12 @@ from typing import Any
 
 import polars as pl
 
-from cll import artifact, asking, candidate, config, dataset, evaluation, past, verdict, watch
+from cll import artifact, asking, config, dataset, evaluation, past, verdict, watch
 from cll.artifact import Predictor
 from cll.dataset import Dataset, Known
 from cll.diary import NONE, Diary, Turn
 from cll.errors import DataRefused
+from cll.fits import Fits
 from cll.situation import Answer
 from cll.values import Floats, format_instant, parse_instant
 from cll.workspace import Tree
@@ -46,6 +47,11 @@ class History:
 
     known: Known
     tree: Tree
+    shared: Fits | None = None  # with other replays
+
+    @cached_property
+    def fit(self) -> Fits:
+        return self.shared or Fits(self.tree)
 
     @cached_property
     def triggers(self) -> Mapping[str, Any]:
@@ -141,11 +147,12 @@ def _scores(history: History, loop: Loop, model: Predictor) -> Floats:
 
 def _trained(history: History, instant: datetime, loop: Loop, diary: Diary, turn: Turn) -> Turn:
     """Train a candidate, judge it and release it, where there is enough to do so."""
-    begun, tree = time.process_time(), history.tree
+    begun = time.process_time()
     then = past.at(history.known, instant)
     try:
-        rows = dataset.labelled(then, tree, instant)
-        files = candidate.fit(rows, tree, instant, champion=loop.champion)
+        rows = dataset.labelled(then, history.tree, instant)
+        labelled = time.process_time() - begun
+        files, fitted = history.fit(rows, instant, loop.champion)
         made = artifact.unpack(files)
         trained = time.process_time()
         answer = _judged(history, then, rows, made, loop)
@@ -161,7 +168,7 @@ def _trained(history: History, instant: datetime, loop: Loop, diary: Diary, turn
         candidate=made.model_id,
         answer=answer,
         released=loop.waiting is not None,
-        train_seconds=round(trained - begun, 3),
+        train_seconds=round(labelled + fitted, 3),
         judge_seconds=round(time.process_time() - trained, 3),
     )
 

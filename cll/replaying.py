@@ -6,9 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from cll import compose, config, instants, kept, past, prequential, progress, replay, store
+from cll import compose, config, fits, instants, kept, past, prequential, progress, replay, store
 from cll.diary import Diary
 from cll.prequential import Answers, Stream
+from cll.shelf import Shelf
 from cll.workspace import Tree, Workspace, load_world
 
 FIGURES, OVER_TIME, SCORES = "replay.json", "over_time.csv", "scores.parquet"
@@ -30,7 +31,8 @@ def run(
     ws, world = Workspace(root, folder), load_world(Workspace(root))
     store.write_bytes(ws.resolved, compose.render(tree).encode())
     ws = kept.data(ws, tree, world)
-    history, settings = replay.History(past.load(ws), tree), config.build("replay", tree["replay"])
+    settings, kept_fits = config.build("replay", tree["replay"]), Shelf(ws.cache / "store")
+    history = replay.History(past.load(ws), tree, fits.shared(ws, tree, kept_fits.keep))
     ticks = instants.between(*past.span(history.known, tree, world.as_of), settings)
     diary = Diary(folder)
     left = len(ticks) - len(diary.turns)

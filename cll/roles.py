@@ -80,7 +80,10 @@ class Label(Protocol):
     def __call__(
         self, signals: pl.DataFrame, incidents: pl.DataFrame, as_of: datetime
     ) -> pl.DataFrame:
-        """Return a frame of LABELS, a row for each row of `signals`, in its order."""
+        """Return a frame of LABELS, a row for each row of `signals`, in its order.
+
+        `signals` is sorted by entity and time.
+        """
         ...
 
 

@@ -47,8 +47,8 @@ class Incident:
             "time",
             known_at=pl.col("time") + self.embargo,
             chance=pl.col(chance) if chance in signals.columns else pl.lit(None, pl.Float64),
-        ).with_row_index("row")
-        rows = self._met(rows.sort("time", "row"), _episodes(wanted)).sort("row")
+        )
+        rows = self._met(rows, _episodes(wanted))
         status = (
             pl.when("running")
             .then(pl.lit("running"))
@@ -72,10 +72,10 @@ class Incident:
         if not self.horizon:
             met = _join(rows, episodes, "backward", exact=not self.linger)
             return met.with_columns(positive=within, running=pl.lit(value=False))
-        running = _join(rows, episodes, "backward", exact=True).select("row", running=within)
+        running = _join(rows, episodes, "backward", exact=True).select(running=within)
         soon = (pl.col("start") <= pl.col("time") + self.horizon).fill_null(value=False)
         met = _join(rows, episodes, "forward", exact=False).with_columns(positive=soon)
-        return met.join(running, on="row", how="left", maintain_order="left")
+        return met.with_columns(running["running"])
 
     def _covered(self, rows: pl.DataFrame, seen: pl.DataFrame) -> pl.Series:
         """Tell which rows come early enough behind the last incident to begin on their UTC day."""

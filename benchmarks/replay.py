@@ -80,7 +80,8 @@ def policies(home: Path, days: int, entities: int) -> dict[str, Any]:
 
 def bare(home: Path) -> dict[str, Any]:
     """Sum up what the fits and scores of all jobs take, each in a process with its share."""
-    from cll.workers import Workers, cores  # noqa: PLC0415  imports nothing that computes
+    from cll.shares import cores  # noqa: PLC0415  imports nothing that computes
+    from cll.workers import Workers  # noqa: PLC0415  imports nothing that computes
 
     jobs = sorted(path.parent for path in (home / "sweep").glob("*/ticks.jsonl"))
     done = dict(Workers(_bare, cores()).map(jobs))

@@ -39,7 +39,8 @@ def cll(home: Path, seeds: int, entities: int) -> dict[str, Any]:
 
 def bare(seeds: int, entities: int) -> dict[str, Any]:
     """Sum up what fits and figures take, each in a process with its share of the processors."""
-    from cll.workers import Workers, cores  # noqa: PLC0415  imports nothing that computes
+    from cll.shares import cores  # noqa: PLC0415  imports nothing that computes
+    from cll.workers import Workers  # noqa: PLC0415  imports nothing that computes
 
     jobs = [(*kind, seed, entities) for kind in KINDS for seed in range(seeds)]
     done = dict(Workers(_bare, cores()).map(jobs))

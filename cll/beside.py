@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cll import jobs, progress, table
-from cll.workers import Ask, Failed, Lost, Workers, cores
+from cll.shares import cores
+from cll.workers import Ask, Failed, Lost, Workers
 
 # Imported once, before the processes are forked that would each import them.
 _PRELOADED = (

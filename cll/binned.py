@@ -7,18 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from cll import shares
 from cll.errors import Unavailable
 from cll.values import Matrix
 
 
 def library() -> Any:
-    """Import LightGBM so that its idle threads sleep.
+    """Import LightGBM so that its idle threads sleep, and as many work as there is room for now.
 
     They spin by default: with two threads on two busy cores a fit of 2 s took over 60 s.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import lightgbm  # noqa: PLC0415  half a second, and only this choice needs it
 
+    shares.take()
     return lightgbm
 
 

@@ -18,8 +18,9 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from cll import guard
+from cll import guard, shares
 from cll.errors import CllError
+from cll.shares import Share
 
 _FORK = multiprocessing.get_context("fork")
 _POOL = re.compile(r"polars-\d")
@@ -34,11 +35,6 @@ def refuse_late_fork() -> None:
         raise CllError(
             "This process has computed already, so it can't be forked; use hydra/launcher=basic."
         )
-
-
-def cores() -> int:
-    """Count the processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -62,11 +58,14 @@ class Failed:
 
 
 class Workers:
-    """Up to `count` processes, each with its share of the processors, until `close`."""
+    """Up to `count` processes, each with its share of the processors, until `close`.
+
+    Where fewer items are left than processes, those get the processors of the others.
+    """
 
     def __init__(self, work: Work, count: int) -> None:
         self._work, self._count = work, count
-        self._threads = max(1, cores() // count)
+        self._share = Share(count)
         self._idle: list[_Worker] = []
         self._all: list[_Worker] = []
 
@@ -82,6 +81,7 @@ class Workers:
         """
         waiting, busy = list(enumerate(items))[::-1], dict[Any, tuple[_Worker, int]]()
         while waiting or busy:
+            self._share.tell(len(waiting) + len(busy))
             while waiting and (worker := self._free()) is not None:
                 number, item = waiting.pop()
                 worker.pipe.send(item)
@@ -114,7 +114,7 @@ class Workers:
         if len(self._all) == self._count:
             return None
         refuse_late_fork()
-        worker = _Worker(self._work, self._threads, [one.pipe for one in self._all])
+        worker = _Worker(self._work, self._share, [one.pipe for one in self._all])
         self._all.append(worker)
         return worker
 
@@ -122,9 +122,9 @@ class Workers:
 class _Worker:
     """One forked process, as its parent sees it."""
 
-    def __init__(self, work: Work, threads: int, others: list[Any]) -> None:
+    def __init__(self, work: Work, share: Share, others: list[Any]) -> None:
         self.pipe, theirs = _FORK.Pipe()
-        given = (work, threads, theirs, [*others, self.pipe])
+        given = (work, share, theirs, [*others, self.pipe])
         self._process = _FORK.Process(target=_serve, args=given, daemon=True)
         with warnings.catch_warnings():
             # OpenBLAS starts threads when NumPy is imported, and looks after forks itself.
@@ -154,9 +154,11 @@ class _Worker:
         self._process.join()
 
 
-def _serve(work: Work, threads: int, pipe: Any, others: list[Any]) -> None:
+def _serve(work: Work, share: Share, pipe: Any, others: list[Any]) -> None:
     """Work in a forked process until the parent closes the pipe, or ends."""
     guard.die_with_parent()
+    shares.own(share)
+    threads = max(1, shares.cores() // share.count)
     for one in others:  # else a sibling's end of the pipe would keep it open
         one.close()
     os.environ["POLARS_MAX_THREADS"] = str(threads)

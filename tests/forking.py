@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 
+from cll import shares
 from cll.workers import Workers
 
 
@@ -61,6 +62,19 @@ def threads():
 
     cores = len(os.sched_getaffinity(0))
     return dict(Workers(work, cores).map([0]))[0]
+
+
+def last():
+    cores = len(os.sched_getaffinity(0))
+
+    def work(item, _):
+        before = shares.threads()
+        while item == cores - 1 and shares.threads() < cores:  # until the others have ended
+            time.sleep(0.01)
+        return before, shares.threads()
+
+    found = dict(Workers(work, cores).map(range(cores)))
+    return found[0][0], found[cores - 1][1], cores, shares.threads()
 
 
 def late():

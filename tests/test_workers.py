@@ -39,6 +39,11 @@ def test_processors_are_divided_among_the_workers():
     assert forked("threads") == 1
 
 
+def test_what_is_left_gets_the_processors_of_those_that_have_ended():
+    first, last, cores, outside = forked("last")
+    assert (first, last, outside) == (1, cores, cores)
+
+
 def test_a_process_that_has_computed_is_not_forked():
     assert forked("late") == (
         "This process has computed already, so it can't be forked; use hydra/launcher=basic."

@@ -56,26 +56,22 @@ def answers(
 def no_change(rows: pl.DataFrame) -> Floats:
     """Say of each row the entity's newest label known at its time; NaN where there is none.
 
-    `rows`: entity, time, label, known_at. Labels come late here just as they do for the model,
-    and no row knows its own.
+    `rows`: entity, time, label, known_at, sorted by entity and time. Labels come late here just as
+    they do for the model, and no row knows its own.
     """
     after = pl.col("time") + pl.duration(microseconds=1)
+    newest = pl.col("time") == pl.col("time").cum_max().over("entity")
+    label = pl.when(newest).then("label").cast(pl.Float64)
     known = (
-        rows.select("entity", "time", usable=pl.max_horizontal("known_at", after))
-        .sort("usable", "entity", "time")
-        .select("entity", "usable", newest=pl.col("time").cum_max().over("entity"))
+        rows.select("entity", "time", "label", usable=pl.max_horizontal("known_at", after))
+        .sort("usable", maintain_order=True)
+        .select("entity", "usable", said=label.forward_fill().over("entity"))
     )
-    labels = rows.select("entity", newest="time", said=pl.col("label").cast(pl.Float64))
-    labels = labels.unique(["entity", "newest"], keep="last", maintain_order=True)
-    said = (
-        rows.select("entity", "time")
-        .with_row_index("asked")
-        .sort("time", "asked")
-        .join_asof(known, left_on="time", right_on="usable", by="entity", check_sortedness=False)
-        .join(labels, on=["entity", "newest"], how="left")
-        .sort("asked")["said"]
+    asked = rows.select("entity", "time")
+    found = asked.join_asof(
+        known, left_on="time", right_on="usable", by="entity", check_sortedness=False
     )
-    return said.fill_null(float("nan")).to_numpy().copy()
+    return found["said"].fill_null(float("nan")).to_numpy().copy()
 
 
 def one_column(train: pl.DataFrame, columns: Sequence[str]) -> OneColumn | None:

@@ -23,7 +23,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from cll.errors import ConfigError
-from cll.workers import cores
+from cll.shares import cores
 
 
 class Optuna(Sweeper):

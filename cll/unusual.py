@@ -61,7 +61,7 @@ def discoveries(p: Floats, rate: float) -> tuple[Flags, float]:
     told = np.sort(p[np.isfinite(p)])
     if not len(told):
         return np.zeros(len(p), np.bool_), 0.0
-    bounds = rate * np.arange(1, len(told) + 1) / len(told)
+    bounds = rate * (np.arange(1, len(told) + 1) / len(told))
     under = np.flatnonzero(told <= bounds)
     bound = float(bounds[under[-1]] if len(under) else bounds[0])
     return np.nan_to_num(p, nan=1.0) <= bound, bound

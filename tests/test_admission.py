@@ -7,6 +7,8 @@ from cll.errors import SecurityRefusal
 from cll.workspace import load_tree, load_world
 from tests import released
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ws(tmp_path_factory, tmp_path):

@@ -11,6 +11,8 @@ from cll.errors import CllError
 from tests import small
 from tests.conftest import ROOT, clone
 
+pytestmark = pytest.mark.slow
+
 PARAMS = (ROOT / "params.yaml").read_text()
 LOGISTIC = "set: {estimator: {logistic: {C: 0.5}}}\n"
 
@@ -466,7 +468,6 @@ STARTS = [
 ]
 
 
-@pytest.mark.slow
 @given(
     words=st.lists(st.sampled_from(WORDS), max_size=6, unique_by=lambda word: word.split("=")[0]),
     start=st.sampled_from(STARTS),
@@ -485,7 +486,6 @@ def test_for_any_job_the_new_params_yaml_composes_to_its_tree(ws, words, start, 
     assert leaves.of(composed(ws.root)) == leaves.of(ran)
 
 
-@pytest.mark.slow
 def test_the_best_job_of_a_sweep_is_what_dvc_repeats_to_the_last_digit(tmp_path):
     project = clone(tmp_path / "project")
     sweep = [*small.CLASSIC, "source.rows=600", "estimator.C=1e-05,0.3,30", "estimator.clip=null"]

@@ -415,7 +415,7 @@ def _kept(ws):
 
 def test_whatever_arrives_however_the_kept_records_are_those_of_the_plain_account():
     fast = settings(
-        max_examples=8,
+        max_examples=6,
         stateful_step_count=5,
         deadline=None,
         derandomize=True,
@@ -428,7 +428,7 @@ def test_whatever_arrives_however_the_kept_records_are_those_of_the_plain_accoun
 @pytest.mark.timeout(1800)
 def test_whatever_arrives_at_length_the_kept_records_are_those_of_the_plain_account():
     thorough = settings(
-        max_examples=12,
+        max_examples=10,
         stateful_step_count=12,
         deadline=None,
         suppress_health_check=list(HealthCheck),

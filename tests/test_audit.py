@@ -6,6 +6,8 @@ import pytest
 from cll import audit, chain, ledger, registered
 from tests import released
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ws(tmp_path_factory, tmp_path):

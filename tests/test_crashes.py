@@ -18,6 +18,8 @@ from cll.memo import Memo
 from cll.values import Arrival
 from tests import killed, small
 
+pytestmark = pytest.mark.slow
+
 RUNS = [
     "source=files",
     *small.CLASSIC[1:],
@@ -116,7 +118,6 @@ def some_of(count):
     return sorted({*range(6), *range(6, count - 6, 7), *range(count - 6, count)})
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("life", "stage"), LIVES)
 def test_killed_at_a_write_nothing_half_reads_as_data_and_the_next_run_is_whole(
     stages, life, stage, tmp_path

@@ -6,6 +6,8 @@ from cll import chain, doctor, remote
 from cll.errors import Unavailable
 from tests import released
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ws(tmp_path_factory, tmp_path):
@@ -72,7 +74,6 @@ def _by_name(ws):
     return [(line[4:].partition(":")[0], line) for line, _ in doctor.examine(ws.root)]
 
 
-@pytest.mark.slow
 def test_a_remote_is_set_up_once_a_probe_went_there_and_back(ws, tmp_path):
     said = released.cll(ws.root, "doctor", "--remote", str(tmp_path / "store"))
     assert said.code == 0, said.err
@@ -82,7 +83,6 @@ def test_a_remote_is_set_up_once_a_probe_went_there_and_back(ws, tmp_path):
     assert doctor._remote(ws.root).endswith("a probe went there and back.")
 
 
-@pytest.mark.slow
 def test_a_relative_path_is_the_same_remote_in_every_clone(ws, tmp_path):
     remote.set_up(ws.root, str(tmp_path / "a" / ".." / "store"))
     assert remote.url(ws.root, "storage") == str(tmp_path / "store")
@@ -99,7 +99,6 @@ def test_a_remote_that_does_not_answer_is_not_set_up(ws):
     assert (ws.root / ".dvc" / "config").read_bytes() == before
 
 
-@pytest.mark.slow
 def test_a_remote_whose_program_is_not_installed_is_told(ws):
     with pytest.raises(Unavailable, match="requires 'dvc-s3' to be installed"):
         remote.set_up(ws.root, "s3://nowhere/at/all")

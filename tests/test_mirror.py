@@ -4,6 +4,8 @@ from cll import config, ledger, mirror, releasing
 from cll.errors import ConfigError
 from tests import released
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ws(tmp_path_factory, tmp_path):

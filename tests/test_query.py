@@ -7,6 +7,8 @@ from cll import artifact, ledger, query, registered, store
 from cll.errors import CllError, SecurityRefusal
 from tests import released
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ws(tmp_path_factory, tmp_path):

@@ -22,6 +22,8 @@ from cll import (
 from cll.errors import CllError
 from tests import released
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(tmp_path_factory, tmp_path):

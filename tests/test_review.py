@@ -12,6 +12,8 @@ from cll.page.rendering import NOTHING
 from tests import small
 from tests.history import GATE, commit, figures, git, repository, write
 
+pytestmark = pytest.mark.slow
+
 PIPELINE = """\
 stages:
   one:

@@ -5,6 +5,8 @@ import pytest
 from cll import guard, loop, status, store, tick
 from tests import released, small, turning
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ws(tmp_path_factory, tmp_path):

@@ -43,6 +43,7 @@ def ws(tmp_path_factory, tmp_path):
     return released.copied(released.twice(tmp_path_factory), tmp_path / "project")
 
 
+@pytest.mark.slow
 def test_the_triggers_are_asked_of_the_project_as_it_lies_there(ws):
     before = {path: path.read_bytes() for path in ws.root.rglob("*") if path.is_file()}
     assert small.cll(ws.root, "trigger").out == "nothing asks for a training\n"
@@ -57,6 +58,7 @@ def test_the_triggers_are_asked_of_the_project_as_it_lies_there(ws):
     assert {path: path.read_bytes() for path in ws.root.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_what_was_said_is_written_with_the_instant_and_no_clock(ws):
     answer = thought.of(ws)
     thought.write(ws, answer)

@@ -8,6 +8,8 @@ import pytest
 from cll import conclusion, guard, ledger, tick
 from tests import released, small, turning
 
+pytestmark = pytest.mark.slow
+
 WORLD = """\
 # What is known now.
 as_of: "2026-01-02T00:00:00Z"   # moved by a tick

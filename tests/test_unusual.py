@@ -17,7 +17,9 @@ def test_students_tail_is_scipys(t, freedom):
 @given(P, st.floats(0.01, 0.5))
 def test_discoveries_are_those_of_benjamini_and_hochberg(p, rate):
     found, bound = discoveries(p, rate)
-    assert found.tolist() == (stats.false_discovery_control(p) <= rate + 1e-15).tolist()
+    adjusted = stats.false_discovery_control(p)
+    clear = np.abs(adjusted - rate) > 1e-12  # which is rounded otherwise
+    assert (found == (adjusted <= rate))[clear].all()
     assert found.tolist() == (p <= bound).tolist()
 
 

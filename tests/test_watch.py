@@ -47,6 +47,7 @@ def test_a_champion_that_reads_what_these_features_lack_is_refused(known, tree, 
         _ = watch.situation(less, tree, as_of, champion, None).rows
 
 
+@pytest.mark.slow
 def test_a_champion_that_was_never_released_is_refused(tmp_path_factory, tmp_path):
     ws = released.copied(released.once(tmp_path_factory), tmp_path / "project")
     claimed = replace(world(ws), champion="0123456789abcdef")
@@ -109,6 +110,7 @@ def test_the_champion_learnt_until_its_last_label_was_known(known, tree, as_of, 
     assert found.learnt_until == last + embargo - timedelta(microseconds=1)
 
 
+@pytest.mark.slow
 def test_a_project_tells_its_champion_and_when_it_trained_last(tmp_path_factory, tmp_path):
     ws = released.copied(released.twice(tmp_path_factory), tmp_path / "project")
     tree = yaml.safe_load(ws.resolved.read_text())

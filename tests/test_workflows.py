@@ -105,6 +105,7 @@ def make(work, target, code=0, **env):
     return log.read_text() if log.is_file() else done.stdout
 
 
+@pytest.mark.slow
 def test_the_review_goes_into_the_summary(work, tmp_path):
     (tmp_path / "summary").write_text("before\n")
     make(work, "review", BASE="HEAD", GITHUB_STEP_SUMMARY=str(tmp_path / "summary"))
@@ -119,6 +120,7 @@ def test_the_review_goes_into_the_summary(work, tmp_path):
     ],
     ids=["no comment yet", "a comment that is updated"],
 )
+@pytest.mark.slow
 def test_the_review_is_one_comment_that_is_found_by_its_first_line(work, there, says):
     make(work, "review", BASE="HEAD")
     (work.parent / "bin" / "comments").write_text(there)
@@ -128,6 +130,7 @@ def test_the_review_is_one_comment_that_is_found_by_its_first_line(work, there, 
     assert told == says
 
 
+@pytest.mark.slow
 def test_a_tick_that_changed_nothing_proposes_nothing(work):
     assert "nothing to propose" in make(work, "propose", BASE="main")
 
@@ -135,6 +138,7 @@ def test_a_tick_that_changed_nothing_proposes_nothing(work):
 @pytest.mark.parametrize(
     ("pulls", "says"), [("", "pr create --head tick --base main"), ("3\n", "pr edit tick")]
 )
+@pytest.mark.slow
 def test_what_a_tick_changed_is_one_pull_request(work, pulls, says):
     (work.parent / "bin" / "pulls").write_text(pulls)
     world = work / "world.yaml"

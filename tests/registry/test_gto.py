@@ -8,6 +8,8 @@ from cll.registry.gto import Gto
 from cll.values import Released
 from tests import released
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):

@@ -103,7 +103,7 @@ def _bare(folder: Path, _: Any) -> list[float]:
     ws = kept.data(ws, tree, world)
     known, log = past.load(ws), diary.Diary(folder)
     ticks = [parse_instant(turn.as_of) for turn in log.turns]
-    seconds, trained = 0.0, [turn for turn in log.turns if turn.candidate]
+    seconds, trained = 0.0, [turn for turn in log.turns if turn.trained]
     for turn in trained:
         at = parse_instant(turn.as_of)
         base = None if turn.champion == diary.NONE else log.model(turn.champion)

@@ -25,11 +25,16 @@ class Turn:
     labels: int  # of these, those that had one
     fires: bool
     says: str  # what asked for a training, or why there was none
-    candidate: str = ""  # model_id of what was trained; empty where nothing was
+    candidate: str = ""  # model_id of what was trained, or stays; empty where nothing was asked
     answer: str = ""  # the gate's; refused where the data could not teach
     released: bool = False  # it is in force from the next tick on
     train_seconds: float = 0.0
     judge_seconds: float = 0.0
+
+    @property
+    def trained(self) -> bool:
+        """Tell whether the candidate is a new model, and not the one in force, which stays."""
+        return bool(self.candidate) and self.candidate != self.champion
 
 
 class Diary:

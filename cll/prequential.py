@@ -156,7 +156,7 @@ def over_time(
     begin, length = _us(parse_instant(turns[0].as_of)), window // timedelta.resolution
     number = (came.rows["time"].dt.epoch("us").to_numpy() - begin) // length
     ticks = np.array([(_us(parse_instant(turn.as_of)) - begin) // length for turn in turns])
-    trained = np.array([bool(turn.candidate) for turn in turns])
+    trained = np.array([turn.trained for turn in turns])
     released = np.array([turn.released for turn in turns])
     lines = []
     for one in np.unique(number):

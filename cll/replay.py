@@ -105,9 +105,8 @@ def over(history: History, instants: Sequence[datetime], diary: Diary) -> Iterat
 
 def _resumed(diary: Diary) -> Loop:
     loop = Loop()
-    for turn in diary.turns:
-        if turn.candidate:
-            loop.trained = parse_instant(turn.as_of)
+    if made := [turn.candidate for turn in diary.turns if turn.candidate]:
+        loop.trained = _created(diary.model(made[-1]))
     if diary.turns:
         last = diary.turns[-1]
         loop.champion = diary.model(last.champion) if last.champion != NONE else None
@@ -159,7 +158,7 @@ def _trained(history: History, instant: datetime, loop: Loop, diary: Diary, turn
     except DataRefused as error:
         return replace(turn, answer="refused", says=str(error))
     diary.keep(files, made.model_id)
-    loop.trained = instant
+    loop.trained = _created(made)
     in_force = loop.champion is not None and made.model_id == loop.champion.model_id
     if answer == "promote" and not in_force:
         loop.waiting = made
@@ -171,6 +170,11 @@ def _trained(history: History, instant: datetime, loop: Loop, diary: Diary, turn
         train_seconds=round(labelled + fitted, 3),
         judge_seconds=round(time.process_time() - trained, 3),
     )
+
+
+def _created(model: Predictor) -> datetime:
+    """Return when a candidate was trained: long ago, where the model in force stayed."""
+    return parse_instant(model.meta["created"])
 
 
 def _judged(history: History, then: Known, rows: Dataset, made: Predictor, loop: Loop) -> str:

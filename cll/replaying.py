@@ -91,7 +91,7 @@ def _counts(came: Stream, diary: Diary) -> dict[str, Any]:
         "positives": int(came.X.y.sum()),
         "ticks": len(turns),
         "ticks_with_a_model": served,
-        "trainings": sum(bool(turn.candidate) for turn in turns),
+        "trainings": sum(turn.trained for turn in turns),
         "releases": sum(turn.released for turn in turns),
         "rejected": answers.count("reject"),
         "undecided": answers.count("not enough evidence"),

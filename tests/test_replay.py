@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cll import asking, config, dataset, instants, past, prequential, replay, store, watch
+from cll import asking, compose, config, dataset, instants, past, prequential, replay, store, watch
 from cll import world as world_file
 from cll.diary import Diary
 from cll.errors import DataRefused, SecurityRefusal
@@ -198,6 +198,27 @@ def stages_model(ws, model_id):
     from cll import artifact  # noqa: PLC0415  for this test alone
 
     return artifact.load(ws.root / "registry" / "models" / model_id, model_id)
+
+
+def test_a_model_that_stays_was_trained_when_it_was_made(history, ticks, tmp_path):
+    asked = [
+        "update=keep",
+        "trigger=data",
+        "trigger.data.rows=1200",
+        "trigger.data.partitions=null",
+    ]
+    policy = [*(word for word in POLICY if not word.startswith("trigger=")), *asked]
+    tree = compose.resolve(small.ROOT / "conf", {}, policy)
+    diary = Diary(tmp_path)
+    for _ in replay.over(replay.History(history.known, tree), ticks, diary):
+        pass
+    fires = [turn.fires for turn in diary.turns]
+    # Some 860 rows come in a day: a training that was none lets their number grow on.
+    assert fires == [True, False, True, True, True][: len(ticks)]
+    assert [turn.trained for turn in diary.turns] == [True, *[False] * (len(ticks) - 1)]
+    assert {turn.candidate for turn in diary.turns if turn.fires} == {diary.turns[0].candidate}
+    begun = Diary(tmp_path)
+    assert replay._resumed(begun).trained == ticks[0]
 
 
 def test_a_late_record_is_scored_when_it_came(history):

@@ -84,3 +84,7 @@ def test_the_published_stream_is_predicted_as_it_comes(tmp_path, choices, accura
     assert told["counts"]["rows"] > 43_000
     assert told["policy"]["accuracy"] >= accuracy
     assert told["no_change"]["accuracy"] == pytest.approx(no_change, abs=5e-3)
+    lines = (small.ROOT / "README.md").read_text().splitlines()
+    shown = next(line for line in lines if line.startswith("| the loop: logistic on"))
+    place = 3 if choices else 2  # labels late, or known with the next row
+    assert shown.split("|")[place].strip() == f"{told['policy']['accuracy']:.3f}"[1:]

@@ -46,7 +46,8 @@ def ingest(ws: Workspace, tree: Tree, world: config.World) -> None:
     with Renewal(ws.signals, made_of, memo(ws), ws.seeds("signals")) as renewal:
         known = renewal.known("pieces")
         pieces = list(source(world.as_of, seen.files))
-        with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        # One more than there are processors, for what waits for the disk, or for another thread.
+        with ThreadPoolExecutor(pl.thread_pool_size() + 1) as pool:
             found = pool.map(partial(segments.of, known=known), pieces)
             read = dict(progress.track(found, "ingest", total=len(pieces)))
         making = day.Making(

@@ -124,7 +124,11 @@ def write_scratch(path: Path, frame: pl.DataFrame) -> str:
 def write_scratch_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write a file where nothing is believed yet, or may be lost."""
     try:
-        path.write_bytes(data)
+        with path.open("wb") as file:
+            file.write(data)
+            file.flush()
+            if hasattr(os, "posix_fadvise"):  # Linux then begins to bring it to the disk
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     except OSError as error:
         raise Unavailable(f"{path}: can't be written: {error.strerror}; see to it.") from None
 

@@ -1,5 +1,6 @@
 """The disk: whole files or none, partitions with a manifest, and checksums of what is ours."""
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -127,7 +128,8 @@ def write_scratch_bytes(path: Path, data: bytes | memoryview) -> None:
         with path.open("wb") as file:
             file.write(data)
             file.flush()
-            if hasattr(os, "posix_fadvise"):  # Linux then begins to bring it to the disk
+            # Linux then begins to bring it to the disk; elsewhere nobody needs that.
+            with contextlib.suppress(OSError, AttributeError):
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     except OSError as error:
         raise Unavailable(f"{path}: can't be written: {error.strerror}; see to it.") from None

@@ -1,6 +1,7 @@
 """Projects small enough to tick in a test: the real stages by the real `dvc repro`, each in git."""
 
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
@@ -27,6 +28,7 @@ set:
   gate: {{default: {{floors: {{roc_auc: null}}, ceilings: {{calibration_error: null}},
                    baselines: [], slices: null, min_positive_blocks: 1}}}}
 """
+PR_SET_CHILD_SUBREAPER = 36
 FIRST, SECOND, THIRD = (f"2026-01-0{day}T00:00:00Z" for day in (5, 6, 7))
 _MADE = {}
 
@@ -105,7 +107,6 @@ def dvc(folder, *words):
 def start(folder, *words, **more):
     """Start `cll` in a process of its own, with the shell that cron has."""
     env = {**os.environ, **released.WHO, "CLL_QUIET": "1", "SHELL": "/bin/sh", **more}
-    guard.adopt_orphans()  # who else would adopt them may reap them a minute later
     # Who started the tests may ignore it, as a shell's `&` does, and so would what they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
@@ -133,9 +134,23 @@ def killed(process, folder):
     Not even as a zombie, which DVC takes for a process at work.
     """
     at_work = children(folder)
-    process.kill()
-    process.communicate()
-    until(lambda: not any(_is_left(number) for number in at_work), "one is left")
+    with _adopting():
+        process.kill()
+        process.communicate()
+        until(lambda: not any(_is_left(number) for number in at_work), "one is left")
+
+
+@contextlib.contextmanager
+def _adopting():
+    """Become the parent of orphans for a while: who else would may reap them a minute later.
+
+    Not for longer, since what DVC leaves behind would become a zombie here.
+    """
+    guard.adopt_orphans()
+    try:
+        yield
+    finally:
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0)
 
 
 def _is_left(number):

@@ -1,9 +1,10 @@
 """Where a file can be cut, and what each stretch of it is: one pass, in bounded memory.
 
 A stretch is known by its hash, so what was read of a file that grew is not read again. Cuts fall
-where appending moves none of them: on the first record that starts at or behind a multiple of
-BLOCK, and where the file ended when it was seen before. In CSV quotes are counted, so that no cut
-falls inside of a quoted field; behind a quote that is lost there may be no cut for long.
+where appending moves none of them: on the first record of a day, if within BLOCK of the cut before
+lines lie in order of time, else on the first that starts at or behind BLOCK; and where the file
+ended when it was seen before. In CSV quotes are counted, so that no cut falls inside of a quoted
+field; behind a quote that is lost there may be no cut for long.
 """
 
 import codecs
@@ -19,11 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cll.reading import delimited
+from cll.reading import delimited, turns
 from cll.reading.formats import format_of, is_utf16
 from cll.reading.limits import Limits, count
 
 BLOCK = 30 * 2**20  # what is larger than 32 MiB glibc maps anew, and clearing it outlasts reading
+_LEAST = 8  # of a block, as a share, is worth a cut
 _READ = 2**20  # bytes at once: they stay in the processor's cache while they are looked at
 _LINES = frozenset({".jsonl", ".ndjson", ".csv"})
 
@@ -122,7 +124,7 @@ class _Scan:
     prefixes: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.target = BLOCK
+        self.target = self._target()
         self.whole, self.cut = hashlib.sha256(), hashlib.sha256()
         self._set_mark()
 
@@ -133,10 +135,7 @@ class _Scan:
             stop = min(s for s in (self.target, *self.ends, until) if s > self.at)
             first, last = self._starts(data, self.at - base, stop - base)
             if self.due and first:
-                self._eat(data, self.at - base, first)
-                self._set_mark()
-                self._close()
-                self.due = False
+                stop, last = base + first, first
             if base + last > self.at:
                 self._eat(data, self.at - base, last)
                 self._set_mark()
@@ -197,12 +196,17 @@ class _Scan:
                 self._set_mark()
             if self.at < self.total:
                 self._close()
-        if self.at == self.target:
-            self.target += BLOCK
-            self.due = True
+        self.due |= self.at >= self.target
         if self.due and self.mark == self.at:
             self._close()
-            self.due = False
+
+    def _target(self) -> int:
+        """Say where the open cut is to end: the next record behind it opens another."""
+        stop = self.start + BLOCK
+        if self.kind is None or stop > self.total:
+            return stop
+        found = turns.turn(self.file.fileno(), self.start, stop) or stop
+        return found if found - self.start >= BLOCK // _LEAST else stop
 
     def _close(self) -> None:
         """End the open cut at the mark; what stands behind it opens the next."""
@@ -211,3 +215,4 @@ class _Scan:
             self.cuts.append(Cut(self.start, self.mark, self.start_row, known.hexdigest()))
             self.start, self.start_row = self.mark, self.mark_row
             self.cut, self.cut_at_mark = self.behind.copy(), hashlib.sha256()
+            self.target, self.due = self._target(), False

@@ -101,11 +101,49 @@ def test_a_line_over_the_limit_is_not_waited_for(folder):
 def test_cuts_fall_on_the_first_record_behind_a_block(folder):
     line = b'{"x":"' + b"x" * 12 + b'"}\n'
     assert len(line) == 21
-    assert stops(surveyed(folder, "a.jsonl", line * 10)) == [84, 147, 210]
+    assert stops(surveyed(folder, "a.jsonl", line * 10)) == [84, 168, 210]
     exact = b"x" * 31 + b"\n"
     assert stops(surveyed(folder, "a.csv", exact * 4)) == [64, 128]
     long = b"x" * 200 + b"\n"
     assert stops(surveyed(folder, "a.csv", long + exact * 4)) == [201, 265, 329]
+
+
+def days(*lengths):
+    """Return a CSV file with so many lines of 13 bytes on each day."""
+    lines = (b"2026-01-%02d,1\n" % (i + 1) for i, n in enumerate(lengths) for _ in range(n))
+    return b"time,x\n" + b"".join(lines)
+
+
+@pytest.fixture
+def larger(monkeypatch):
+    monkeypatch.setattr(surveying, "BLOCK", 1300)
+
+
+@pytest.mark.usefixtures("larger")
+def test_a_cut_falls_where_the_last_day_within_a_block_begins(folder):
+    found = surveyed(folder, "a.csv", days(70, 70, 70, 20, 20, 100))
+    whole_days = [70, 140, 230, 250]
+    assert stops(found)[:4] == [7 + 13 * lines for lines in whole_days]
+
+
+@pytest.mark.usefixtures("larger")
+def test_a_day_larger_than_a_block_is_cut_at_blocks(folder):
+    assert stops(surveyed(folder, "a.csv", days(250)))[:2] == [1307, 2607]
+    little = days(5, 200)  # not worth a cut
+    assert stops(surveyed(folder, "a.csv", little))[:1] == [1307]
+
+
+@pytest.mark.usefixtures("larger")
+@pytest.mark.parametrize(
+    "text",
+    [
+        days(*[7] * 10) + 5 * days(*[7] * 10)[7:],  # one entity after another
+        days(70, 70).replace(b"-01-02", b"-01-0x"),
+        days(70, 70).replace(b"-", b"/"),
+    ],
+)
+def test_lines_that_have_no_dates_or_lie_otherwise_are_cut_at_blocks(folder, text):
+    assert 1307 in stops(surveyed(folder, "a.csv", text))
 
 
 def test_an_end_inside_of_a_record_cuts_before_it_and_at_one_cuts_there(folder):
@@ -144,14 +182,15 @@ _CSV = st.lists(st.tuples(_CELLS, _CELLS), max_size=12).map(
 _JSONL = st.lists(st.integers(0, 10**30), max_size=12).map(
     lambda xs: b"".join(json.dumps({"x": x}).encode() + b"\n" for x in xs)
 )
+_DAYS = st.lists(st.integers(1, 40), max_size=6).map(lambda lengths: days(*lengths))
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.one_of(_CSV, _JSONL), st.lists(st.integers(0, 400), max_size=4), st.data())
+@given(st.one_of(_CSV, _JSONL, _DAYS), st.lists(st.integers(0, 400), max_size=4), st.data())
 def test_growing_moves_no_earlier_cut(folder, text, ends, data):
-    name = "a.csv" if text.startswith(b"x") else "a.jsonl"
+    name = "a.jsonl" if text.startswith(b"{") else "a.csv"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(surveying, "BLOCK", 64)
+        patch.setattr(surveying, "BLOCK", 400 if text.startswith(b"time") else 64)
         patch.setattr(surveying, "_READ", 16)
         upto = data.draw(st.integers(0, len(text)))
         ends = sorted(end for end in ends if end <= upto)

@@ -1,14 +1,14 @@
 """CSV, strictly: each record has the header's fields, and every fault has its line.
 
-Where there is no quote and each line has as many commas as the header, which a count tells, Polars
-reads all of it at once. Else NumPy finds records and fields, and Polars parses only what is sound.
+Where there is no quote and each line has as many fields as the header, Polars reads all of it at
+once. Else NumPy finds records and fields, and Polars parses only what is sound.
 Quotes are RFC 4180's. Where they don't pair up, the file is read line by line, so that a lost quote
 costs its own line and not the rest of the file.
 """
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from cll.reading.records import (
 from cll.values import VALUE_WIDTH, Flags, is_finite
 
 _NEWLINE, _COMMA, _QUOTE = b'\n,"'
+_LAST = "\n"  # names the last column where nobody wants it; no header has this
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,26 @@ def _regular(text: bytes, wanted: Wanted, above: bytes = b"") -> Records | None:
     ):
         return None
     header, skip = _header(top[:-1], wanted), 0 if above else 1
-    lines = count(text, _NEWLINE) + (not text.endswith(b"\n"))
-    if len(header) == 1 or count(text, _COMMA) != lines * (len(header) - 1):
+    if len(header) == 1:
         return None
-    # A line with more fields than this makes Polars stop. So where none has, none has fewer.
-    rows = _parsed(text, header, wanted.columns, skip, wanted.numbers)
+    lines = count(text, _NEWLINE) + (not text.endswith(b"\n"))
+    last = header[-1] if header[-1] in wanted.columns else _LAST
+    places = {name: header.index(name) for name in wanted.columns} | {last: len(header) - 1}
+    rows = _parsed(text, header, places, skip, wanted.numbers)
     if rows is None or any(_has_infinity(rows[name]) for name in wanted.numbers):
         # What is no number, or none that is finite, is shown as it was written.
-        rows = _parsed(text, header, wanted.columns, skip)
+        rows = _parsed(text, header, places, skip)
     if rows is None or rows.height != lines - skip:
         return None
+    # Polars passes over what a line has too much, and leaves empty what it has too little. So the
+    # last column tells that no line has less, and the count of commas that then none has more.
+    if rows[last].null_count():
+        even = bool((_cut(np.frombuffer(text, dtype=np.uint8)).fields == len(header)).all())
+    else:
+        even = count(text, _COMMA) == lines * (len(header) - 1)
+    if not even:
+        return None
+    rows = rows.select(wanted.columns)
     return Records(rows, np.arange(2, rows.height + 2), faults_frame([]))
 
 
@@ -223,7 +234,7 @@ def _header(line: bytes, wanted: Wanted) -> list[str]:
 def _rows(body: bytes, header: list[str], wanted: Sequence[str], height: int) -> pl.DataFrame:
     if height == 0:
         return pl.DataFrame(schema=dict.fromkeys(wanted, pl.String))
-    rows = _parsed(body, header, wanted, 0)
+    rows = _parsed(body, header, {name: header.index(name) for name in wanted}, 0)
     if rows is None or rows.height != height:
         found = "nothing" if rows is None else f"{rows.height} records"
         raise DataRefused(f"reads as {found} where {height} records stand.")
@@ -233,21 +244,22 @@ def _rows(body: bytes, header: list[str], wanted: Sequence[str], height: int) ->
 def _parsed(
     text: bytes,
     header: list[str],
-    wanted: Sequence[str],
+    places: Mapping[str, int],
     skip: int,
     numbers: frozenset[str] = frozenset(),
 ) -> pl.DataFrame | None:
+    """Read the columns at these places, counted from 0; None where Polars stops."""
     # A header of our own, by the names that Polars demands where it reads none.
-    places = {name: f"column_{header.index(name) + 1}" for name in wanted}
+    names = {name: f"column_{place + 1}" for name, place in places.items()}
     schema = {f"column_{i + 1}": pl.String for i in range(len(header))}
     try:
         rows = pl.read_csv(
             text,
             has_header=False,
             skip_rows=skip,
-            schema=schema | {places[name]: pl.Float64 for name in numbers},
-            columns=list(places.values()),
+            schema=schema | {names[name]: pl.Float64 for name in numbers},
+            columns=list(names.values()),
         )
     except pl.exceptions.PolarsError:
         return None
-    return rows.select(pl.col(place).alias(name) for name, place in places.items())
+    return rows.select(pl.col(place).alias(name) for name, place in names.items())

@@ -29,22 +29,30 @@ def write(path: Path, frame: pl.DataFrame) -> str:
 
 
 def packed(frame: pl.DataFrame) -> memoryview:
-    """Return Parquet: same frame, same bytes."""
+    """Return Parquet: same frame, same bytes. An Enum is read back as text."""
     from pyarrow import parquet  # noqa: PLC0415  30 ms that only who writes needs
 
     floats = [name for name, kind in frame.schema.items() if kind == pl.Float64]
     noise = [name for name in floats if not _has_few_values(frame[name])]
-    numbered = [n for n, kind in frame.schema.items() if kind == pl.String or n in floats]
+    texts = [n for n, kind in frame.schema.items() if kind in (pl.String, pl.Enum)]
+    numbered = [*texts, *floats]
     counts = [name for name, kind in frame.schema.items() if kind.is_integer()]
+    columns = [_column(one) for one in frame]
+    # Where nothing is missing, nobody has to write down for each value that it is there.
+    schema = pa.schema(
+        pa.field(name, one.type, nullable=one.null_count > 0)
+        for name, one in zip(frame.columns, columns, strict=True)
+    )
     told = pa.BufferOutputStream()
     parquet.write_table(
-        pa.table([_column(one) for one in frame], names=frame.columns),
+        pa.table(columns, schema=schema),
         told,
         compression="lz4",
         row_group_size=store.ROW_GROUP,
         use_dictionary=[name for name in numbered if name not in noise],
         column_encoding=dict.fromkeys(noise, "BYTE_STREAM_SPLIT")
         | dict.fromkeys(counts, "DELTA_BINARY_PACKED"),
+        write_statistics=["entity"],  # who reads some entities passes over row groups by these
         store_schema=False,
     )
     return memoryview(told.getvalue())
@@ -56,6 +64,9 @@ def _has_few_values(column: pl.Series) -> bool:
 
 
 def _column(column: pl.Series) -> Any:
+    if isinstance(column.dtype, pl.Enum):
+        names = column.dtype.categories.to_arrow()
+        return pa.DictionaryArray.from_arrays(column.to_physical().to_arrow(), names)
     if column.dtype != pl.String or column.null_count() or not column.is_sorted():
         return column.to_arrow()
     # Its values stand together: to number them, only neighbours have to be compared.

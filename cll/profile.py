@@ -88,11 +88,13 @@ def _merged_column(columns: Sequence[Mapping[str, float]]) -> dict[str, float | 
 
 def _members(rows: pl.DataFrame, group: list[str]) -> pl.DataFrame:
     if not group and rows["entity"].is_sorted():
-        return rows["entity"].rle().struct.field("value").alias("entity").to_frame()
+        entities = rows["entity"].rle().struct.field("value").alias("entity")
+        return entities.cast(pl.String).to_frame()
     keys = rows.select("entity", *group)
     # Rows of an entity stand together: so there is little left to be compared as text.
     changes = [keys[name].ne_missing(keys[name].shift()) for name in keys.columns]
-    return keys.filter(functools.reduce(operator.or_, changes)).unique()
+    changed = keys.filter(functools.reduce(operator.or_, changes))
+    return changed.with_columns(pl.col("entity").cast(pl.String)).unique()
 
 
 def _groups(members: pl.DataFrame, columns: Columns) -> Mapping[str, int]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cll.values import (
     GROUP,
@@ -39,17 +38,21 @@ class Settled:
 
 
 def sort(rows: pl.DataFrame) -> pl.DataFrame:
-    """Put signals in the order in which they are kept."""
+    """Put signals in the order in which they are kept, with entities as an Enum of their names."""
     return _sort(rows, _SIGNAL)
 
 
 def _sort(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-    """Sort by an entity and an instant, which are told; equals stay in their order."""
+    """Sort by an entity and an instant, which are told; equals stay in their order.
+
+    Numbers take the place of names, in order of these: they are compared and moved in no time.
+    """
+    names = rows["entity"].unique().sort()
+    entity = rows["entity"].cast(pl.Enum(names))
+    rows = rows.with_columns(entity).rechunk()  # in pieces it takes five times as long
     if rows.is_empty():
         return rows
-    names = rows["entity"].unique().sort()
-    number = rows["entity"].cast(pl.Enum(names)).to_physical().to_numpy()
-    instant = rows[key[1]].to_physical().to_numpy()
+    number, instant = entity.to_physical().to_numpy(), rows[key[1]].to_physical().to_numpy()
     first, last = int(instant.min()), int(instant.max())
     if len(names) * (last - first + 1) + abs(last) <= _MOST:
         # As one number, since NumPy finds the runs that are sorted already, and merges them.
@@ -60,18 +63,7 @@ def _sort(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
         order = np.argsort(place, kind="stable")
     else:
         order = np.lexsort((instant, number))
-    taken = [_taken(column, order) for column in rows if column.name != "entity"]
-    # Named by their counts, and so that nobody has to compare names to see that they are sorted.
-    entity = names.gather(np.repeat(np.arange(len(names)), np.bincount(number))).set_sorted()
-    return pl.DataFrame([entity.alias("entity"), *taken]).select(rows.columns)
-
-
-def _taken(column: pl.Series, order: NDArray[np.int64]) -> pl.Series:
-    """Put values in an order; by NumPy where each is a number, in a fifth of Polars' time."""
-    kind = column.dtype
-    if column.null_count() or not (kind.is_float() or kind.is_integer() or kind == INSTANT):
-        return column.gather(pl.Series(order, dtype=pl.get_index_type()))
-    return pl.Series(column.name, column.to_physical().to_numpy()[order]).cast(kind)
+    return rows[pl.Series(order, dtype=pl.get_index_type())]
 
 
 def repeats(rows: pl.DataFrame) -> bool:
@@ -120,7 +112,7 @@ class _Rule:
 
 
 def _settle(table: str, rows: pl.DataFrame, rule: _Rule) -> Settled:
-    rows = _sort(rows, rule.key)
+    rows = _sort(rows, rule.key).with_columns(pl.col("entity").cast(pl.String).set_sorted())
     again = _again(rule.key)
     repeated = rows.select(again | again.shift(-1, fill_value=False)).to_series()
     if not repeated.any():

@@ -23,6 +23,7 @@ from cll.values import (
     Columns,
     Counts,
     is_finite,
+    span,
 )
 
 Checks = Sequence[tuple[str, pl.Expr, str]]  # field, what is wrong, reason
@@ -56,18 +57,17 @@ def admit(chunk: Chunk, columns: Columns) -> Admitted:
         pl.when(pl.col(n) < pl.col(happened)).then(happened).otherwise(n).alias(n) for n in early
     ]
     rows = sound.with_columns(later) if later else sound
-    return Admitted(rows, pl.concat([chunk.rejects.select(list(REJECTS)), quarantine]))
+    rejects = chunk.rejects[list(REJECTS)]
+    return Admitted(rows, pl.concat([rejects, quarantine]) if quarantine.height else rejects)
 
 
 def by_day(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield each day (UTC, as YYYY-MM-DD) with its signals, the earliest first, in their order."""
     if rows.is_empty():
         return
-    first, last = rows.select(
-        first=pl.col("time").min().dt.date(), last=pl.col("time").max().dt.date()
-    ).row(0)
-    if first == last:
-        yield str(first), rows
+    first, last = span(rows["time"])
+    if first.date() == last.date():
+        yield str(first.date()), rows
         return
     if rows["time"].is_sorted():  # as it mostly comes: then days are cut without a copy
         at = 0

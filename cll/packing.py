@@ -6,7 +6,6 @@ values are laid beside one another, and so on, so that LZ4 passes over the rest.
 follows from the rows alone, and by one thread.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,14 @@ _FEW = 0.9  # of these, as a share
 
 def write(path: Path, frame: pl.DataFrame) -> str:
     """Write rows where nothing is believed yet, or may be lost. Returns their digest."""
-    data = packed(frame)
     path.parent.mkdir(parents=True, exist_ok=True)
-    store.write_scratch_bytes(path, data)
-    return hashlib.sha256(data).hexdigest()
+    with store.scratch(path) as file:
+        pack(frame, file)
+    return file.sha256
 
 
-def packed(frame: pl.DataFrame) -> memoryview:
-    """Return Parquet: same frame, same bytes. An Enum is read back as text."""
+def pack(frame: pl.DataFrame, file: Any) -> None:
+    """Write Parquet: same frame, same bytes. An Enum is read back as text."""
     from pyarrow import parquet  # noqa: PLC0415  30 ms that only who writes needs
 
     floats = [name for name, kind in frame.schema.items() if kind == pl.Float64]
@@ -43,10 +42,9 @@ def packed(frame: pl.DataFrame) -> memoryview:
         pa.field(name, one.type, nullable=one.null_count > 0)
         for name, one in zip(frame.columns, columns, strict=True)
     )
-    told = pa.BufferOutputStream()
     parquet.write_table(
         pa.table(columns, schema=schema),
-        told,
+        file,
         compression="lz4",
         row_group_size=store.ROW_GROUP,
         use_dictionary=[name for name in numbered if name not in noise],
@@ -55,7 +53,6 @@ def packed(frame: pl.DataFrame) -> memoryview:
         write_statistics=["entity"],  # who reads some entities passes over row groups by these
         store_schema=False,
     )
-    return memoryview(told.getvalue())
 
 
 def _has_few_values(column: pl.Series) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from cll.values import GROUP, OUTCOME, Columns, Floats
+from cll.values import GROUP, OUTCOME, Columns, Floats, span
 
 DIGITS = 9  # significant ones that are kept
 GROUPS = 50  # more are no groups: then none is told
@@ -35,7 +35,7 @@ def profile(rows: pl.DataFrame, columns: Columns) -> dict[str, Any]:
     (2, {'a': 2}, 12.0, 0.5)
     """
     members = _members(rows, [GROUP] if columns.group else [])
-    first, last = rows.select(first=pl.min("time"), last=pl.max("time")).row(0)
+    first, last = span(rows["time"])
     told: dict[str, Any] = {
         "rows": rows.height,
         "entities": members["entity"].n_unique(),

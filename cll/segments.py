@@ -19,7 +19,7 @@ from cll.errors import CllError
 from cll.memo import stamp
 from cll.partitions import sweep
 from cll.profile import profile
-from cll.values import Columns, Piece, format_instant
+from cll.values import Columns, Piece, format_instant, span
 
 _FACTS, _PLACES, _REJECTS, _INCIDENTS = (
     "segment.json",
@@ -184,7 +184,7 @@ def _write_days(
         told["files"][f"{date}.parquet"] = packing.write(folder / f"{date}.parquet", kept)
         places.append(of_day["row"].cast(pl.UInt32))
         told["profiles"][date] = profile(kept, columns)
-        first, last = kept.select(first=pl.min("known_at"), last=pl.max("known_at")).row(0)
+        first, last = span(kept["known_at"])
         days[date] = {
             "first": format_instant(first),
             "last": format_instant(last),

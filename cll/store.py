@@ -8,10 +8,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import polars as pl
 
@@ -116,17 +116,49 @@ def write_frame(path: Path, frame: pl.DataFrame) -> str:
 
 def write_scratch(path: Path, frame: pl.DataFrame) -> str:
     """Write Parquet where nothing is believed yet, or may be lost. Returns its digest."""
-    data = _parquet(frame)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_scratch_bytes(path, data)
-    return hashlib.sha256(data).hexdigest()
+    with scratch(path) as file:
+        file.write(_parquet(frame))
+    return file.sha256
 
 
 def write_scratch_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write a file where nothing is believed yet, or may be lost."""
+    with scratch(path) as file:
+        file.write(data)
+
+
+class Hashed:
+    """A file that is hashed while it is written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._digest = file, hashlib.sha256()
+        self.closed = False  # who is handed it may close it; the file ends with `scratch`
+
+    def write(self, data: bytes | memoryview) -> int:
+        self._digest.update(data)
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self.closed = True
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+@contextlib.contextmanager
+def scratch(path: Path) -> Iterator[Hashed]:
+    """Open a file where nothing is believed yet, or may be lost."""
     try:
         with path.open("wb") as file:
-            file.write(data)
+            yield Hashed(file)
             file.flush()
             # Linux then begins to bring it to the disk; elsewhere nobody needs that.
             with contextlib.suppress(OSError, AttributeError):

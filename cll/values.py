@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 import polars as pl
@@ -312,6 +312,11 @@ class Lineage:
     notes: dict[str, Any] = field(default_factory=dict)
     base: str = "none"  # model_id of the model that it goes on from
     base_rows: int = 0  # that the trainings before were given, back to the one that began afresh
+
+
+def span(instants: pl.Series) -> tuple[datetime, datetime]:
+    """Return the first and the last of instants, of which there is one at least."""
+    return cast("datetime", instants.min()), cast("datetime", instants.max())
 
 
 def is_finite(values: pl.Series) -> bool:

@@ -85,7 +85,7 @@ def _regular(text: bytes, wanted: Wanted, above: bytes = b"") -> Records | None:
         even = count(text, _COMMA) == lines * (len(header) - 1)
     if not even:
         return None
-    rows = rows.select(wanted.columns)
+    rows = rows[list(wanted.columns)]
     return Records(rows, np.arange(2, rows.height + 2), faults_frame([]))
 
 
@@ -262,4 +262,4 @@ def _parsed(
         )
     except pl.exceptions.PolarsError:
         return None
-    return rows.select(pl.col(place).alias(name) for name, place in names.items())
+    return pl.DataFrame([rows[place].alias(name) for name, place in names.items()])

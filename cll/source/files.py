@@ -185,12 +185,13 @@ class Files:
         else:
             told = self._dated(table, records, extent.as_of, before)
             # The file's name comes last, since selecting it would write it out row by row.
-            rows = told.select(name for name in rows.columns if name not in _PLACE).with_columns(
+            rows = told[[name for name in rows.columns if name not in _PLACE]].with_columns(
                 pl.lit(extent.file).alias("file"), pl.Series("row", records.at, pl.Int64)
             )
             faults = records.faults
-        placed = [pl.lit(table).alias("table"), pl.lit(extent.file).alias("file")]
-        rejects = faults.with_columns(placed).select(rejects.columns)
+        if faults.height:
+            placed = [pl.lit(table).alias("table"), pl.lit(extent.file).alias("file")]
+            rejects = faults.with_columns(placed).select(rejects.columns)
         return Chunk(table, rows, rejects, rows.height + rejects.height)
 
     def _dated(

@@ -16,14 +16,18 @@ import pyarrow as pa
 from cll import store
 
 _SAMPLE = 4096  # rows that tell whether a column has few values
+_PIECE = 2**21  # bytes that are written at once: at each, threads take turns
 _FEW = 0.9  # of these, as a share
 
 
 def write(path: Path, frame: pl.DataFrame) -> str:
     """Write rows where nothing is believed yet, or may be lost. Returns their digest."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with store.scratch(path) as file:
-        pack(frame, file)
+    with (
+        store.scratch(path) as file,
+        pa.BufferedOutputStream(pa.PythonFile(file, "w"), _PIECE) as pieces,
+    ):
+        pack(frame, pieces)
     return file.sha256
 
 

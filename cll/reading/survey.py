@@ -201,9 +201,13 @@ class _Scan:
             self._close()
 
     def _target(self) -> int:
-        """Say where the open cut is to end: the next record behind it opens another."""
+        """Say where the open cut is to end: the next record behind it opens another.
+
+        It follows from what was there when the file was first seen beyond the cut's start.
+        """
         stop = self.start + BLOCK
-        if self.kind is None or stop > self.total:
+        seen = min((end for end in self.ends if end > self.start), default=self.total)
+        if self.kind is None or not turns.is_whole(self.file.fileno(), stop, seen):
             return stop
         found = turns.turn(self.file.fileno(), self.start, stop) or stop
         return found if found - self.start >= BLOCK // _LEAST else stop

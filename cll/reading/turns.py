@@ -36,6 +36,11 @@ def turn(handle: int, start: int, stop: int) -> int | None:
     return found[0] if (found := _line(handle, high, stop)) else None
 
 
+def is_whole(handle: int, stop: int, size: int) -> bool:
+    """Tell whether the line that `stop` falls into, or ends, has its newline within `size`."""
+    return stop <= size and b"\n" in os.pread(handle, min(_LOOK, size - stop + 1), stop - 1)
+
+
 def _line(handle: int, at: int, stop: int) -> tuple[int, bytes] | None:
     """Return where the first line behind `at` starts, and its date, where it ends before `stop`."""
     text = os.pread(handle, min(_LOOK, stop - at), at)

@@ -146,6 +146,14 @@ def test_lines_that_have_no_dates_or_lie_otherwise_are_cut_at_blocks(folder, tex
     assert 1307 in stops(surveyed(folder, "a.csv", text))
 
 
+@pytest.mark.usefixtures("larger")
+def test_a_day_that_began_before_the_file_had_a_block_is_no_cut(folder):
+    begun = days(50, 20)
+    assert stops(surveyed(folder, "a.csv", begun)) == [len(begun)]
+    grown = stops(surveyed(folder, "a.csv", days(50, 100), (len(begun),)))
+    assert grown == [len(begun), len(days(50, 100))]
+
+
 def test_an_end_inside_of_a_record_cuts_before_it_and_at_one_cuts_there(folder):
     text = b'{"x":1}\n{"x":2}\n{"x":3}\n'
     assert stops(surveyed(folder, "a.jsonl", text, (8,))) == [8, 24]

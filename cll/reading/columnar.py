@@ -55,7 +55,7 @@ def parse(source: Path | bytes, wanted: Wanted, stretch: Stretch | None = None) 
         first, count = stretch or (0, total)
         starts = np.cumsum([0, *_sizes(file)])[:-1]
         groups = np.flatnonzero((starts >= first) & (starts < first + count)).tolist()
-        table = file.read_row_groups(groups, columns=list(wanted.columns), use_threads=False)
+        table = file.read_row_groups(groups, columns=list(wanted.columns))
         table.validate(full=True)  # UTF-8 above all: Polars takes it for granted
         rows = pl.DataFrame([_series(name, table[name]) for name in wanted.columns])
     if rows.height != count:

@@ -112,7 +112,9 @@ def floor(folder: Path) -> dict[str, Any]:
         store.sha256(path)
         frame = READ[path.suffix](path)  # type: ignore[operator]
         if frame["time"].dtype == pl.String:
-            frame = frame.with_columns(pl.col("time").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us"))
+            frame = frame.with_columns(
+                pl.col("time").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us")
+            )
         packing.write(Path("kept") / path.name, settling.sort(frame))
         return int(frame.height)
 

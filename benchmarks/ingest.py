@@ -11,8 +11,8 @@ columns of each file with its reader's defaults, times left as text, and lets go
 Polars too, that also sorts each file by entity and time and writes it as Parquet (zstd 1). `floor` is
 what nobody who keeps rows and vouches for them can leave out: each file is hashed, read by Polars,
 sorted and written by cll's own means, and hashed again, on as many threads as cll's, with no check.
-Each runs three times, by turns, and the median counts. Where cll's time goes is summed over its
-threads. The figures go to benchmarks/results/ingest.json.
+Each runs three times (--times), by turns, and the median counts. Where cll's time goes is summed
+over its threads. The figures go to benchmarks/results/ingest.json.
 """
 
 import argparse
@@ -198,7 +198,7 @@ class Timers:
         return timed
 
 
-def run(rows: int, kinds: list[str]) -> dict[str, Any]:
+def run(rows: int, kinds: list[str], times: int) -> dict[str, Any]:
     found: dict[str, Any] = {"formats": {}}
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch) / "data"
@@ -207,13 +207,15 @@ def run(rows: int, kinds: list[str]) -> dict[str, Any]:
         ]
         for kind in kinds:
             for layout in LAYOUTS:
-                found["formats"][f"{kind}, {layout}"] = _pair(data / kind / layout, GOALS[kind])
+                found["formats"][f"{kind}, {layout}"] = _pair(
+                    data / kind / layout, GOALS[kind], times
+                )
     return found
 
 
-def _pair(folder: Path, goal: float) -> dict[str, Any]:
+def _pair(folder: Path, goal: float, times: int) -> dict[str, Any]:
     runs: dict[str, list[Any]] = {}
-    for name in ("polars", *ROLES * 3):
+    for name in ("polars", *ROLES * times):
         with tempfile.TemporaryDirectory() as own:
             command = (sys.executable, __file__, "--as", name, "--in", folder)
             runs.setdefault(name, []).append(alone(command, Path(own)))
@@ -254,6 +256,7 @@ def _share(where: dict[str, float], label: str) -> str:
 def main() -> int:
     parser = arguments(__doc__, "ingest")
     parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=list(GOALS), default=list(GOALS))
     parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--as", dest="role", choices=ROLES, help=argparse.SUPPRESS)
@@ -268,7 +271,7 @@ def main() -> int:
         ]
         print(json.dumps(run_one(asked.folder)))
         return 0
-    found = run(asked.rows, asked.only)
+    found = run(asked.rows, asked.only, asked.times)
     keep(found, asked.to)
     told(found)
     return 0

@@ -57,6 +57,13 @@ def test_names_that_lie_in_no_order_are_read_as_they_were():
     assert read(packed(frame)).equals(frame)
 
 
+def test_names_are_the_same_bytes_as_text_and_as_numbers_of_their_order():
+    frame = signals()
+    numbered = frame.with_columns(pl.col("entity").cast(pl.Enum(frame["entity"].unique().sort())))
+    assert packed(numbered) == packed(frame)
+    assert read(packed(numbered)).schema == frame.schema
+
+
 def test_a_frame_is_the_same_bytes_in_whatever_thread_and_pieces():
     frame = signals()
     cut = pl.concat([frame.head(7), frame.slice(7)], rechunk=False)

@@ -97,6 +97,11 @@ def test_of_two_outcomes_the_earlier_told_is_kept():
     assert found.quarantine["row"].to_list() == [1]
 
 
+def test_a_name_that_stands_once_among_many_rows_is_sorted_as_well():
+    rows = chunk([signal("a" if n == 40 else "b", n) for n in range(100)]).rows
+    assert settling.sort(rows)["entity"].cast(pl.String).to_list() == ["a", *["b"] * 99]
+
+
 def test_what_is_kept_is_sorted_by_entity_and_time():
     found = settle(signal("b", 1), signal("a", 2), signal("b", 0), signal("a", 1))
     assert found.kept.select("entity", "time").rows() == [

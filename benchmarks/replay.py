@@ -53,7 +53,7 @@ def stream(home: Path, data: Path) -> dict[str, Any]:
     found = {}
     for name, words in (("from_nothing", []), ("now", []), ("late", ["label.delay=48"])):
         command = [sys.executable, "-m", "cll", "replay", "experiment=electricity", *words]
-        out = home / name
+        out = home / "outputs" / name
         for fit in (home / ".cll" / "store").glob("train-*"):  # else the first one's would do
             shutil.rmtree(fit)
         cost = alone([*command, f"source.path={data}", f"hydra.run.dir={out}"], home)
@@ -72,9 +72,17 @@ def policies(home: Path, days: int, entities: int) -> dict[str, Any]:
     project(home, as_of.isoformat().replace("+00:00", "Z"), {"set": {}})
     drift = (START + timedelta(days=days * 2 // 3)).isoformat().replace("+00:00", "Z")
     words = [f"source.entities={entities}", f'source.drift_at="{drift}"', *POLICIES]
-    for_data = ["cll", "run", "estimator=logistic", *words[:2], "hydra.run.dir=first"]
+    for_data = ["cll", "run", "estimator=logistic", *words[:2], "hydra.run.dir=outputs/first"]
     alone([sys.executable, "-m", *for_data], home)  # makes signals and features
-    command = [sys.executable, "-m", "cll", "replay", "-m", *words, "hydra.sweep.dir=sweep"]
+    command = [
+        sys.executable,
+        "-m",
+        "cll",
+        "replay",
+        "-m",
+        *words,
+        "hydra.sweep.dir=multirun/sweep",
+    ]
     return alone(command, home)
 
 
@@ -83,7 +91,7 @@ def bare(home: Path) -> dict[str, Any]:
     from cll.shares import cores  # noqa: PLC0415  imports nothing that computes
     from cll.workers import Workers  # noqa: PLC0415  imports nothing that computes
 
-    jobs = sorted(path.parent for path in (home / "sweep").glob("*/ticks.jsonl"))
+    jobs = sorted(path.parent for path in (home / "multirun" / "sweep").glob("*/ticks.jsonl"))
     done = dict(Workers(_bare, cores()).map(jobs))
     if failed := [str(told) for told in done.values() if not isinstance(told, list)]:
         raise SystemExit(failed[0])

@@ -29,8 +29,7 @@ def adopt(root: Path, job: Path) -> list[str]:
     with guard.only_one(root):
         ran = _ran(job)
         params = config.load_yaml(path)
-        compose.refuse_unsafe_folder(conf)
-        config.refuse_unsafe(params, path.name)
+        compose.refuse_unsafe(conf, params)
         compose.baseline(conf, params)  # a params.yaml that is wrong is not ours to edit
         wanted = _wanted(conf, params, ran, job)
         text = path.read_bytes().decode()

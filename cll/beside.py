@@ -102,12 +102,13 @@ def logged(folder: Path) -> Iterator[None]:
 def _write_down(folder: Path, job: Job, told: Lost | Failed) -> None:
     """Leave a record of what ended without one."""
     if isinstance(told, Failed):
+        folder.mkdir(parents=True, exist_ok=True)
         with (folder / jobs.LOG).open("a") as log:
             log.write(told.trace)
         if jobs.read(folder):
             return
-    says = told.says if isinstance(told, Failed) else str(told)
-    jobs.lost(folder, job.overrides, f"{says}; see {jobs.LOG} there")
+    says, code = (told.says, told.exit_code) if isinstance(told, Failed) else (str(told), 1)
+    jobs.lost(folder, job.overrides, f"{says.rstrip('.')}; see {jobs.LOG} there.", code)
 
 
 def _line(folder: Path) -> str:

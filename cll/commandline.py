@@ -1,6 +1,6 @@
 """What the command line of `cll run` asks for, checked before a folder is made."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,11 @@ from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
 
 from cll import compose, config
-from cll.errors import ConfigError, SecurityRefusal
+from cll.errors import ConfigError
+from cll.hydra_errors import first_line, one_line
+from cll.hydra_limits import limits
 from cll.workspace import Tree
 
 _SWEEP = {"-m", "--multirun"}
@@ -26,7 +27,6 @@ _VALUED = {
     "-sc": _COMPLETIONS,
 }
 _NO_RUN = {"-sc", "--hydra-help", "--version"}
-_PLUGINS = ("hydra_plugins.", "hydra._internal.core_plugins.")
 RESUME = "--resume"
 
 
@@ -94,11 +94,10 @@ def _divide(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _parse(text: str, *, sweeping: bool) -> Override:
-    config.refuse_unsafe_string(text.partition("=")[0], text)
     try:
         found = OverridesParser.create().parse_override(text)
     except HydraException as error:
-        raise ConfigError(f"{text}: {compose.first_line(error)} Write KEY=VALUE.") from None
+        raise ConfigError(f"{text}: {first_line(error)} Write KEY=VALUE.") from None
     name = found.key_or_group
     if not name:
         raise ConfigError(f"{text}: names no key; write KEY=VALUE.")
@@ -111,9 +110,8 @@ def _parse(text: str, *, sweeping: bool) -> Override:
 
 def plan(conf: Path, params: Mapping[str, Any], asked: Asked) -> Plan:
     """Check all that can be before a folder is made; a sweep's jobs are composed one by one."""
+    compose.refuse_unsafe(conf, params, asked.texts)
     overrides = [_parse(text, sweeping=asked.is_sweep) for text in asked.texts]
-    compose.refuse_unsafe_folder(conf)
-    config.refuse_unsafe(params, "params.yaml")
     if asked.is_sweep:  # each job has its own choices, so what is set for one is left to the job
         params = {name: value for name, value in params.items() if name != "set"}
     ours = [_listed(one) for one in overrides if not one.is_hydra_override()]
@@ -121,12 +119,12 @@ def plan(conf: Path, params: Mapping[str, Any], asked: Asked) -> Plan:
     groups = compose.choices_of(conf)
     forced = [_forced(one, groups) for one in overrides]
     single = [f for f, one in zip(forced, overrides, strict=True) if not one.is_sweep_override()]
-    with compose.one_line(), initialize_config_dir(str(conf.resolve()), version_base=None):
-        cfg = hydra.compose("config", overrides=[*first, *single], return_hydra_config=True)
+    words, where = [*first, *single], str(conf.resolve())
+    with one_line(), limits(conf), initialize_config_dir(where, version_base=None):
+        cfg = hydra.compose("config", overrides=words, return_hydra_config=True)
         place = cfg.hydra.sweep.dir if asked.is_sweep else cfg.hydra.run.dir
-    for where, value in _leaves(OmegaConf.to_container(cfg.hydra), "hydra"):
-        if where.endswith("._target_") and not str(value).startswith(_PLUGINS):
-            raise SecurityRefusal(f"{where}={value}: not a plugin of Hydra's; remove it.")
+    if cfg.hydra.mode is not None:
+        raise ConfigError(f"hydra.mode={cfg.hydra.mode.name}: remove it; -m asks for a sweep.")
     tree = None
     if not asked.is_sweep:
         tree = compose.checked(conf, *compose.split(cfg, cfg.hydra.runtime.choices))
@@ -147,11 +145,3 @@ def _forced(one: Override, groups: Collection[str]) -> str:
     is_choice = name in groups or "/" in name or one.package is not None
     plain = one.type is OverrideType.CHANGE and not is_choice and not one.is_hydra_override()
     return f"{'++' * plain}{one.input_line}"
-
-
-def _leaves(node: Any, where: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(node, Mapping | list):
-        for name, value in node.items() if isinstance(node, Mapping) else enumerate(node):
-            yield from _leaves(value, f"{where}.{name}")
-    else:
-        yield where, node

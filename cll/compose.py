@@ -6,8 +6,8 @@ into Hydra overrides, so that `dvc repro`, `cll run` and a sweep compose in the 
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from cll import clocked, config
+from cll import clocked, conf_files, config, resolvers, secret_values
 from cll.errors import ConfigError
+from cll.hydra_errors import first_line, one_line
+from cll.hydra_limits import limits
 
 HEADER = (
     "# Composed from conf/ and params.yaml by the compose stage of dvc.yaml. Committed, so that a\n"
@@ -33,16 +34,27 @@ SEEDS = 2**31
 
 def resolve(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Compose, check and return the tree of resolved.yaml: seed, choices, and a subtree a group."""
-    refuse_unsafe_folder(conf)
-    config.refuse_unsafe(params, "params.yaml")
-    for override in overrides:
-        config.refuse_unsafe_string(override.split("=", 1)[0], override)
+    refuse_unsafe(conf, params, overrides)
     tree, choices = composed(conf, baseline(conf, params, overrides) + list(overrides))
     return checked(conf, tree, choices)
 
 
+def refuse_unsafe(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = ()) -> None:
+    """Refuse what is unsafe in conf/, params.yaml or the command line, before Hydra sees it."""
+    conf_files.refuse_unsafe(conf)
+    names = partial(conf_files.names, conf)
+    secret_values.refuse(params, "params.yaml", names)
+    config.refuse_unsafe(params, "params.yaml")
+    for override in overrides:
+        key, _, value = override.partition("=")
+        secret_values.refuse(key, "", names)
+        secret_values.refuse(value, key, names)
+        config.refuse_unsafe_string(key, override)
+
+
 def checked(conf: Path, tree: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
     """Check a composed tree against the allow-list and each component's own annotations."""
+    secret_values.refuse(tree, "", partial(conf_files.names, conf))
     config.refuse_unsafe(tree, "")
     tree = clocked.in_time(tree)
     for key in sorted(set(tree) - {*config.GROUPS, "seed"}):
@@ -93,17 +105,6 @@ def _refuse_unknown_metrics(tree: Mapping[str, Any]) -> None:
 def render(tree: Mapping[str, Any]) -> str:
     """Write resolved.yaml: same tree, same text."""
     return HEADER + yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True, width=100)
-
-
-def refuse_unsafe_folder(conf: Path) -> None:
-    """Refuse what is unsafe in any file under conf/, chosen or not, before Hydra sees it."""
-    for path in sorted(conf.rglob("*.y*ml")):
-        tree = config.load_yaml(path)
-        inner = path.relative_to(conf)
-        if inner.parts[0] == "hydra":
-            continue  # Hydra's own settings: they never reach a stage
-        group = inner.parts[0] if len(inner.parts) > 1 else None
-        config.refuse_unsafe(tree, str(inner), group)
 
 
 def baseline(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = ()) -> list[str]:
@@ -226,38 +227,18 @@ def quote(value: object) -> str:
 def composed(conf: Path, overrides: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Let Hydra compose; return the tree as it comes, unchecked, and each group's choice."""
     where = str(conf.resolve())
-    with one_line(), initialize_config_dir(where, version_base=None, job_name="cll"):
+    with one_line(), limits(conf), initialize_config_dir(where, version_base=None, job_name="cll"):
         cfg = hydra_compose("config", overrides=overrides, return_hydra_config=True)
     return split(cfg, cfg.hydra.runtime.choices)
-
-
-@contextmanager
-def one_line() -> Iterator[None]:
-    """Turn the errors of Hydra and OmegaConf into ours."""
-    try:
-        yield
-    except MissingConfigException as error:
-        name = error.missing_cfg_file
-        raise ConfigError(
-            f"conf/{name}.yaml: no such file, and it is chosen; restore it, or choose another."
-        ) from None
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(first_line(error)) from None
 
 
 def split(cfg: DictConfig, chosen: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Take Hydra's own part off a composed config; what is left are plain values."""
     plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    with one_line():
+    with one_line(), resolvers.in_force():
         tree: Any = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     known = {group: chosen[group] for group in (EXPERIMENT, *config.GROUPS) if chosen.get(group)}
     return tree, known
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error, as a sentence."""
-    line = str(error).strip().split("\n", 1)[0].rstrip(".")
-    return f"{line}."
 
 
 def _hint(key: str, known: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ import importlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -57,41 +57,59 @@ class World:
 
 def refuse_unsafe(tree: object, where: str, group: str | None = None) -> None:
     """Refuse secrets, resolvers and targets off the list, anywhere in `tree`, by name."""
-    for key, value in _leaves(tree, where):
-        name = key.rsplit(".", 1)[-1]
-        if name == "_target_":
+    for key, value in leaves(tree, where):
+        if key.rsplit(".", 1)[-1] == "_target_":
             _refuse_target(key, str(value), group)
-        if _SECRET_KEY.search(name) and value is not None:
-            raise SecurityRefusal(
-                f"{key}: a secret may not stand in a config; name an environment variable: {name}_env."
-            )
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"{key}={value}: not a finite number; write one.")
-        if isinstance(value, str):
-            refuse_unsafe_string(key, value)
+        refuse_unsafe_leaf(key, value)
 
 
-def refuse_unsafe_string(where: str, text: str) -> None:
+def refuse_unsafe_leaf(key: str, value: object, resolvers: Collection[str] = ()) -> None:
+    """Refuse one value that is no finite number, holds a secret, or asks for another resolver."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key}={value}: not a finite number; write one.")
+    if isinstance(value, str):
+        refuse_unsafe_string(key, value, resolvers)
+
+
+def refuse_unsafe_string(where: str, text: str, resolvers: Collection[str] = ()) -> None:
     """Refuse a string that would read the environment or the clock, or that holds a secret."""
-    if found := _RESOLVER.search(text):
-        raise SecurityRefusal(
-            f"{where}: ${{{found[1]}:...}} is refused; only ${{key}} of the config may be named."
-        )
+    for name in _RESOLVER.findall(text):
+        if name not in resolvers:
+            raise resolver_refusal(where, name)
     if _SECRET_VALUE.search(text):
         raise SecurityRefusal(
             f"{where}: the value holds credentials; name an environment variable instead."
         )
 
 
-def _leaves(tree: object, where: str) -> Iterator[tuple[str, object]]:
+def resolver_refusal(where: str, name: str) -> SecurityRefusal:
+    """Return the error for `${name:...}` at `where`."""
+    return SecurityRefusal(
+        f"{where}: ${{{name}:...}} is refused; only ${{key}} of the config may be named."
+    )
+
+
+def leaves(tree: object, where: str) -> Iterator[tuple[str, object]]:
+    """Yield each value that is no mapping or list, by its dotted key; refuse a key of a secret."""
     if isinstance(tree, Mapping):
         for key, value in tree.items():
-            yield from _leaves(value, f"{where}.{key}" if where else str(key))
+            _refuse_secret_key(str(key), value, where)
+            yield from leaves(value, f"{where}.{key}" if where else str(key))
     elif isinstance(tree, list | tuple):
         for index, value in enumerate(tree):
-            yield from _leaves(value, f"{where}[{index}]")
+            yield from leaves(value, f"{where}[{index}]")
     else:
         yield where, tree
+
+
+def _refuse_secret_key(key: str, value: object, where: str) -> None:
+    """Refuse a key that holds a secret, or that a secret would stand under."""
+    at = f"{where}." if where else ""
+    if _SECRET_VALUE.search(key):
+        raise SecurityRefusal(f"{at}*: a key holds credentials; name an environment variable.")
+    if _SECRET_KEY.search(key) and value not in (None, {}, []):
+        says = f"a secret may not stand in a config; name an environment variable: {key}_env."
+        raise SecurityRefusal(f"{at}{key}: {says}")
 
 
 def _refuse_target(key: str, target: str, group: str | None) -> None:

@@ -86,9 +86,9 @@ def read(folder: Path) -> Job | None:
         raise DataRefused(f"{folder / JOB}: not what a job writes; run it again.") from None
 
 
-def lost(folder: Path, overrides: Sequence[str], says: str) -> None:
+def lost(folder: Path, overrides: Sequence[str], says: str, exit_code: int = 1) -> None:
     """Write down that a job ended without a word of its own."""
-    job = Job(tuple(overrides), "failed", says, 1)
+    job = Job(tuple(overrides), "failed", says, exit_code)
     store.write_json(folder / JOB, asdict(job))
 
 

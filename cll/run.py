@@ -18,7 +18,7 @@ import hydra
 from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from cll import (
     beside,
@@ -35,10 +35,10 @@ from cll import (
 )
 from cll.commandline import Asked, Plan
 from cll.errors import CllError, ConfigError, Stopped
+from cll.hydra_errors import one_line
+from cll.hydra_limits import limits
 from cll.workspace import Tree, Workspace, load_world
 
-# Logging's config can call any function by its name, so none is applied.
-_NO_LOGGING = ("++hydra.job_logging.root=null", "++hydra.hydra_logging.root=null")
 _FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra then raises its errors instead of printing pages
 
 
@@ -58,7 +58,6 @@ def main(root: Path, arguments: Sequence[str], kind: Kind | None = None) -> int:
     conf = root / "conf"
     if not conf.is_dir():
         raise ConfigError(f"{conf}: no such folder; is this the project's folder?")
-    OmegaConf.register_new_resolver("pid", lambda: str(os.getpid()), replace=True)
     arguments, resumed = _resumed(arguments)
     asked = commandline.read(arguments)
     if not asked.is_experiment:
@@ -71,8 +70,8 @@ def main(root: Path, arguments: Sequence[str], kind: Kind | None = None) -> int:
         return _sweep(root, kind, params, asked, plan, resumed)
     refused: list[CllError] = []
     more = []
-    if kind.resumes:
-        folder = _begun(root, asked, plan, resumed)
+    if not asked.flags:  # Hydra would name the folder anew, at another instant
+        folder = _begun(root, asked, plan, resumed) if kind.resumes else plan.folder
         more = [f"hydra.run.dir={compose.quote(str(folder))}"]
     _launch(root, asked, plan, partial(_alone, root, kind, plan, refused), *more)
     if refused:
@@ -94,7 +93,7 @@ def _launch(
     root: Path, asked: Asked, plan: Plan, job: Callable[[DictConfig], float | None], *more: str
 ) -> None:
     """Let Hydra run `job` as often as it is asked for."""
-    words = [*asked.flags, *plan.baseline, *plan.overrides, *more, *_NO_LOGGING]
+    words = [*asked.flags, *plan.baseline, *plan.overrides, *more]
     _hydra(root / "conf", words, job)
 
 
@@ -232,7 +231,7 @@ def _hydra(conf: Path, arguments: Sequence[str], job: Callable[[DictConfig], flo
     if line := os.environ.get("COMP_LINE"):  # completion doesn't know that `run` is a command
         os.environ["COMP_LINE"] = re.sub(r"^(\S+\s+)run\s", r"\1", line)
     try:
-        with compose.one_line():
+        with one_line(), limits(conf):
             wrap = hydra.main(
                 version_base=None, config_path=str(conf.resolve()), config_name="config"
             )

@@ -55,6 +55,7 @@ class Failed:
 
     says: str
     trace: str
+    exit_code: int = 1
 
 
 class Workers:
@@ -176,6 +177,13 @@ def _serve(work: Work, share: Share, pipe: Any, others: list[Any]) -> None:
             try:
                 told = ("done", work(item, ask))
             except Exception as error:  # noqa: BLE001  whatever it is, the parent tells it
-                says = f"{type(error).__name__}: {error}".partition("\n")[0]
-                told = ("done", Failed(says, traceback.format_exc()))
+                told = ("done", _failed(error))
             pipe.send(told)
+
+
+def _failed(error: Exception) -> Failed:
+    """Return what is left of an error of ours, or of a bug."""
+    ours = isinstance(error, CllError)
+    says = str(error) if ours else f"{type(error).__name__}: {error}"
+    code = error.exit_code if isinstance(error, CllError) else 1
+    return Failed(says.partition("\n")[0], traceback.format_exc(), code)

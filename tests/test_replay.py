@@ -277,19 +277,20 @@ def test_a_replay_that_could_not_begin_says_so():
 
 def test_the_command_turns_shows_and_goes_on(tmp_path):
     ws = small.project(tmp_path / "project", "2026-01-06T00:00:00Z")
-    said = small.cll(ws.root, "replay", *POLICY, "hydra.run.dir=out")
+    said = small.cll(ws.root, "replay", *POLICY, "hydra.run.dir=outputs/out")
     assert said.code == 0, said.err
     assert "the loop" in said.out
-    told = json.loads((ws.root / "out" / "replay.json").read_text())
+    out = ws.root / "outputs" / "out"
+    told = json.loads((out / "replay.json").read_text())
     assert told["counts"]["ticks"] == 3
-    assert told["counts"]["rows"] == pl.read_parquet(ws.root / "out" / "scores.parquet").height
-    assert pl.read_csv(ws.root / "out" / "over_time.csv")["rows"].sum() == told["counts"]["rows"]
-    (ws.root / "out" / "replay.json").unlink()
-    lines = (ws.root / "out" / "ticks.jsonl").read_text().splitlines(keepends=True)
-    (ws.root / "out" / "ticks.jsonl").write_text("".join(lines[:1]))
-    again = small.cll(ws.root, "replay", "--resume", "out")
+    assert told["counts"]["rows"] == pl.read_parquet(out / "scores.parquet").height
+    assert pl.read_csv(out / "over_time.csv")["rows"].sum() == told["counts"]["rows"]
+    (out / "replay.json").unlink()
+    lines = (out / "ticks.jsonl").read_text().splitlines(keepends=True)
+    (out / "ticks.jsonl").write_text("".join(lines[:1]))
+    again = small.cll(ws.root, "replay", "--resume", "outputs/out")
     assert again.code == 0, again.err
-    same = json.loads((ws.root / "out" / "replay.json").read_text())
+    same = json.loads((out / "replay.json").read_text())
     assert {k: v for k, v in same.items() if k != "cost"} == {
         k: v for k, v in told.items() if k != "cost"
     }
@@ -297,18 +298,19 @@ def test_the_command_turns_shows_and_goes_on(tmp_path):
 
 def test_policies_are_compared_in_a_table_and_a_chart(tmp_path):
     ws = small.project(tmp_path / "project", "2026-01-06T00:00:00Z")
-    several = [*POLICY, "trigger=never,daily", "hydra/launcher=basic", "hydra.sweep.dir=out"]
+    several = [*POLICY, "trigger=never,daily", "hydra/launcher=basic"]
+    several.append("hydra.sweep.dir=multirun/out")
     said = small.cll(ws.root, "replay", "-m", *(one for one in several if one != "trigger=daily"))
     assert said.code == 0, said.err
-    table = pl.read_csv(ws.root / "out" / "policies.csv")
+    table = pl.read_csv(ws.root / "multirun/out" / "policies.csv")
     assert sorted(table["trigger"]) == ["daily", "never"]
     assert table["regret_average_precision"].min() >= 0
     assert table.filter(pl.col("trigger") == "never")["trainings"].item() == 1
-    assert (ws.root / "out" / "policies.svg").read_text().startswith("<svg")
-    assert "daily" in (ws.root / "out" / "policies.svg").read_text()
-    again = small.cll(ws.root, "leaderboard", "out")
+    assert (ws.root / "multirun/out" / "policies.svg").read_text().startswith("<svg")
+    assert "daily" in (ws.root / "multirun/out" / "policies.svg").read_text()
+    again = small.cll(ws.root, "leaderboard", "multirun/out")
     assert again.out == said.out
-    adopted = small.cll(ws.root, "adopt", str(ws.root / "out" / "1"))
+    adopted = small.cll(ws.root, "adopt", str(ws.root / "multirun/out" / "1"))
     assert adopted.code == 0, adopted.err
     assert "trigger: daily" in (ws.root / "params.yaml").read_text()
 

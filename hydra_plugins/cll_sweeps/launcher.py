@@ -14,6 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from cll.beside import Beside, Job, Judge, logged
+from cll.hydra_errors import one_line
 
 
 class Local(Launcher):
@@ -43,7 +44,9 @@ class Local(Launcher):
     def _run(self, job: Job) -> float | None:
         """Run one job, in a process of its own."""
         setup_globals()
-        config = self._context.config_loader.load_sweep_config(self._config, list(job.overrides))
+        with one_line():
+            loader = self._context.config_loader
+            config = loader.load_sweep_config(self._config, list(job.overrides))
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = job.number
         HydraConfig.instance().set_config(config)  # its own names are part of the folder's

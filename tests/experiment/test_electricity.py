@@ -61,9 +61,10 @@ def test_what_is_known_beforehand_beats_no_change_and_is_promoted(root):
 def replayed(root, *choices):
     """Replay the experiment; return what replay.json says."""
     path = f"source.path={DATA.resolve()}"
-    said = small.cll(root, "replay", "experiment=electricity", path, "hydra.run.dir=out", *choices)
+    words = ["experiment=electricity", path, "hydra.run.dir=outputs/out", *choices]
+    said = small.cll(root, "replay", *words)
     assert said.code == 0, said.err
-    return json.loads((root / "out" / "replay.json").read_text())
+    return json.loads((root / "outputs" / "out" / "replay.json").read_text())
 
 
 def test_a_delay_in_rows_holds_for_the_label_and_for_what_features_know_of_it():

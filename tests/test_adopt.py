@@ -407,6 +407,16 @@ def test_another_command_that_changes_the_project_is_waited_for(folder):
         assert refused(folder)[0] == 5
 
 
+def test_a_job_that_holds_a_secret_of_the_environment_is_refused(folder, monkeypatch):
+    job(folder, "source=files", "source.path=a-canary/b")
+    monkeypatch.setenv("STORE_TOKEN", "a-canary")
+    before = (folder / "params.yaml").read_bytes()
+    code, says = refused(folder)
+    assert code == 4
+    assert "source.path: the value of the environment variable STORE_TOKEN may not" in says
+    assert (folder / "params.yaml").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("created", "notes"), [("2026-01-05T00:00:00Z", 0), ("2026-01-04T00:00:00Z", 1), (None, 0)]
 )

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cll import change, conflict, in_force, live, upkeep
+from cll import change, conflict, in_force, links, live, upkeep
 from cll.errors import CllError, of_the_system
 from cll.progress import QUIET_VARIABLE
 
@@ -76,6 +76,7 @@ def leaderboard(
     from cll import leaderboard as board  # noqa: PLC0415  each command imports what it uses
     from cll import policies  # noqa: PLC0415  each command imports what it uses
 
+    links.refuse_on_way(ROOT, folder)
     (policies.compare if policies.are_in(folder) else board.show)(folder)
 
 
@@ -172,6 +173,7 @@ def main() -> NoReturn:
         words = ["run", *words]
     try:
         if words and not _ASKS & set(words):
+            links.refuse(ROOT)
             conflict.refuse(ROOT)
         app(words)
     except (CllError, OSError) as error:

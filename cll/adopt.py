@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cll import amend, compose, config, guard, leaves, plain, progress, store
+from cll import amend, compose, config, guard, leaves, links, plain, progress, store
 from cll.errors import CllError, ConfigError
 from cll.values import format_instant, parse_instant
 from cll.workspace import Tree, Workspace, load_world
@@ -27,6 +27,7 @@ def adopt(root: Path, job: Path) -> list[str]:
     conf, path = root / "conf", root / "params.yaml"
     world = load_world(Workspace(root))
     with guard.only_one(root):
+        links.refuse_on_way(root, path)
         ran = _ran(job)
         params = config.load_yaml(path)
         compose.refuse_unsafe(conf, params)

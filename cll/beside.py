@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cll import jobs, progress, table
+from cll import jobs, links, progress, table
 from cll.shares import cores
 from cll.workers import Ask, Failed, Lost, Workers
 
@@ -86,7 +86,7 @@ def logged(folder: Path) -> Iterator[None]:
     _ASK[0](("begins", str(folder)))
     folder.mkdir(parents=True, exist_ok=True)
     kept = os.dup(1), os.dup(2)
-    with (folder / jobs.LOG).open("w") as log:
+    with links.open_text(folder / jobs.LOG, "w") as log:
         try:
             for stream in (1, 2):
                 os.dup2(log.fileno(), stream)
@@ -103,7 +103,7 @@ def _write_down(folder: Path, job: Job, told: Lost | Failed) -> None:
     """Leave a record of what ended without one."""
     if isinstance(told, Failed):
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / jobs.LOG).open("a") as log:
+        with links.open_text(folder / jobs.LOG, "a") as log:
             log.write(told.trace)
         if jobs.read(folder):
             return

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from cll import artifact, store
+from cll import artifact, links, store
 from cll.artifact import Predictor
 from cll.errors import CllError, DataRefused
 
@@ -59,7 +59,7 @@ class Diary:
     def append(self, turn: Turn) -> None:
         """Write a turn down; its model lies there already."""
         self.turns.append(turn)
-        with (self.folder / TICKS).open("a", encoding="utf-8") as file:
+        with links.open_text(self.folder / TICKS, "a") as file:
             file.write(json.dumps(asdict(turn)) + "\n")
 
     def keep(self, files: Mapping[str, bytes], model_id: str) -> None:

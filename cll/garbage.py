@@ -1,6 +1,5 @@
 """What no commit in reach needs: how much of it lies on this disk, and the way to be rid of it."""
 
-import shutil
 import subprocess
 import sys
 import time
@@ -8,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cll import progress, store
+from cll import links, progress, store
 from cll.errors import CllError, Unavailable
 from cll.programs import for_child
 from cll.workspace import Workspace
@@ -89,7 +88,7 @@ def _heaps(root: Path, keep_days: int, now: float) -> Iterator[Heap]:
         path
         for pattern in _LEFT_OVERS
         for path in sorted(root.glob(pattern))
-        if now - path.lstat().st_mtime > LEFT_OVER
+        if now - path.lstat().st_mtime > LEFT_OVER and not links.on_way(root, path.parent)
     ]
     yield _heap("left over", "what a process that was stopped had begun to write", old)
     oldest = now - keep_days * 86400
@@ -136,7 +135,8 @@ def _pieces(ws: Workspace) -> list[Path]:
 
 def _runs(root: Path) -> list[Path]:
     """List the folders of `cll run`: outputs/DAY/TIME, and multirun/DAY/TIME with its jobs."""
-    return sorted(p for top in ("outputs", "multirun") for p in (root / top).glob("*/*"))
+    runs = sorted(p for top in ("outputs", "multirun") for p in (root / top).glob("*/*"))
+    return [run for run in runs if not links.on_way(root, run.parent)]
 
 
 def _touched(path: Path) -> float:
@@ -197,10 +197,11 @@ def _free(root: Path, heap: Heap) -> None:
         _run(root, "dvc", "gc", *_IN_REACH, "--force")
         return
     for path in heap.paths:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+        links.refuse_on_way(root, path.parent)
+        if path.is_symlink():
+            path.unlink()
         else:
-            path.unlink(missing_ok=True)
+            links.remove(path)
     for path in heap.paths:
         if path.parent.parent.name in {"outputs", "multirun"} and not any(path.parent.iterdir()):
             path.parent.rmdir()

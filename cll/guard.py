@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from cll import links
 from cll.errors import Busy, Unavailable
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -73,6 +74,7 @@ def enough_files() -> None:
 @contextlib.contextmanager
 def only_one(root: Path) -> Iterator[None]:
     """Raise Busy where another `cll` is changing this project; the lock goes with its process."""
+    links.refuse(root)
     says = "Another `cll` is changing this project; run again when it is done."
     with alone(root / ".cll" / "lock", says):
         yield
@@ -94,7 +96,7 @@ def is_held(path: Path) -> bool:
 def alone(path: Path, says: str) -> Iterator[None]:
     """Raise Busy, saying so, where another process holds this lock."""
     path.parent.mkdir(exist_ok=True)
-    with path.open("a") as file:
+    with links.open_text(path, "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -143,7 +145,7 @@ def in_turn(root: Path, name: str) -> Iterator[None]:
     """Wait until no other process is at what has this name; the lock goes with its process."""
     path = root / ".cll" / "locks" / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    with links.open_text(path, "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

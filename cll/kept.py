@@ -1,13 +1,12 @@
 """Signals and features by content under .cll/store: made once for all runs that would make them."""
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cll import arrivals, config, derive, guard, intake, progress, stages, store
+from cll import arrivals, config, derive, guard, intake, links, progress, stages, store
 from cll.errors import CllError
 from cll.partitions import Standing
 from cll.workspace import Tree, Workspace, load_tree, load_world, memo
@@ -30,7 +29,7 @@ def made_once(ws: Workspace, stage: str, tree: Tree, world: config.World) -> Wor
         if folder == project or _sound(ws, folder):
             progress.note(f"{stage}: as kept in {folder}")
         else:
-            shutil.rmtree(folder, ignore_errors=True)
+            links.remove(folder, ignore_errors=True)
             _make(ws, stage, tree, world, folder)
     if stage == "ingest":
         return replace(ws, signals_folder=folder)
@@ -84,4 +83,4 @@ def _make(ws: Workspace, stage: str, tree: Tree, world: config.World, folder: Pa
         stages.STAGES[stage](making, tree, world)
         (scratch / "data" / _KEPT[stage]).rename(folder)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        links.remove(scratch, ignore_errors=True)

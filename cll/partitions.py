@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import polars as pl
 
-from cll import store
+from cll import links, store
 from cll.errors import CllError
 from cll.memo import Memo
 
@@ -50,6 +50,8 @@ class Renewal:
         self.made: dict[str, list[str]] = {}  # why: which
 
     def __enter__(self) -> Self:
+        links.refuse_on_way(self._folder.parent, self._folder)
+        links.refuse_folders_inside(self._folder)
         sweep(self._folder.parent, STAGING)
         self.staging.mkdir(parents=True)
         return self
@@ -57,7 +59,7 @@ class Renewal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        shutil.rmtree(self.staging, ignore_errors=True)
+        links.remove(self.staging, ignore_errors=True)
 
     @property
     def scratch(self) -> Path:
@@ -201,7 +203,7 @@ def sweep(folder: Path, prefix: str) -> None:
     for path in folder.glob(f"{prefix}*"):
         pid = path.name.removeprefix(prefix).partition("-")[0]
         if not pid.isdigit() or int(pid) == os.getpid() or not _lives(int(pid)):
-            shutil.rmtree(path, ignore_errors=True)
+            links.remove(path, ignore_errors=True)
 
 
 def _lives(pid: int) -> bool:

@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 
-from cll import artifact, store
+from cll import artifact, links, store
 from cll.artifact import SUMS
 from cll.chain import Entry
 from cll.errors import SecurityRefusal, Unavailable
@@ -35,13 +34,14 @@ def tracked(root: Path, model_id: str) -> Path:
 def place(root: Path, files: Mapping[str, bytes], model_id: str) -> Path:
     """Copy a model's files to where its content says; under that name it is whole, or not there."""
     there = folder(root, model_id)
+    links.refuse_on_way(root, there)
     if there.is_dir():
         try:
             if files_of(there) == files:
                 return there
         except SecurityRefusal:
             pass
-        shutil.rmtree(there)  # no entry names it yet: what a release that broke off had begun
+        links.remove(there)  # no entry names it yet: what a release that broke off had begun
     staging = store.fresh(there.with_name(f".{model_id}.tmp"))
     for name, data in files.items():
         store.write_bytes(staging / name, data)

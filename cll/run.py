@@ -28,6 +28,7 @@ from cll import (
     jobs,
     kept,
     leaderboard,
+    links,
     progress,
     stages,
     store,
@@ -63,9 +64,11 @@ def main(root: Path, arguments: Sequence[str], kind: Kind | None = None) -> int:
     if not asked.is_experiment:
         _hydra(conf, [*asked.flags, *asked.texts], lambda _: None)
         return 0
+    links.refuse(root)
     load_world(Workspace(root))
     params = config.load_yaml(root / "params.yaml")
     plan = commandline.plan(conf, params, asked)
+    _refuse_links(root, resumed or plan.folder, is_sweep=asked.is_sweep)
     if asked.is_sweep:
         return _sweep(root, kind, params, asked, plan, resumed)
     refused: list[CllError] = []
@@ -87,6 +90,15 @@ def _resumed(arguments: Sequence[str]) -> tuple[Sequence[str], Path | None]:
         raise ConfigError(f"{commandline.RESUME}: write `cll run {commandline.RESUME} DIR` alone.")
     folder = Path(arguments[1])
     return jobs.begun(folder)["arguments"], folder
+
+
+def _refuse_links(root: Path, folder: Path, *, is_sweep: bool) -> None:
+    """Refuse links where jobs write: on the way to their folder, and in those that began there."""
+    links.refuse_on_way(root, folder)
+    if is_sweep:
+        links.refuse_inside(folder)
+    for job in folder.glob("*/") if is_sweep else [folder]:
+        links.refuse(job)
 
 
 def _launch(

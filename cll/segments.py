@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from cll import ingest as step
-from cll import packing, settling, store
+from cll import links, packing, settling, store
 from cll.errors import CllError
 from cll.memo import stamp
 from cll.partitions import sweep
@@ -143,7 +143,7 @@ class Segments:
         chunk = piece.read()
         admitted = step.admit(chunk, self._columns)
         scratch = self._folder / f"{_MAKING}{os.getpid()}-{name}"
-        shutil.rmtree(scratch, ignore_errors=True)
+        links.remove(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
         told: dict[str, Any] = {"files": {}, "profiles": {}}
         days: dict[str, Any] = {}
@@ -164,12 +164,12 @@ class Segments:
         }
         store.write_scratch_bytes(scratch / _FACTS, store.checked_bytes(told))
         folder = self._folder / name
-        shutil.rmtree(folder, ignore_errors=True)
+        links.remove(folder, ignore_errors=True)
         try:
             scratch.rename(folder)
             self._sound |= {folder / file: stamp(folder / file) for file in told["files"]}
         except OSError:  # another process was faster: its bytes are the same
-            shutil.rmtree(scratch, ignore_errors=True)
+            links.remove(scratch, ignore_errors=True)
         return told
 
 

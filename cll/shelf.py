@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cll import store
+from cll import links, store
 from cll.errors import CllError
 
 FILE = "made"
@@ -44,7 +44,7 @@ class Shelf:
 @contextmanager
 def _alone(place: Path) -> Iterator[None]:
     """Wait until no other process is making this; the lock goes with its process."""
-    with (place / ".lock").open("a") as file:
+    with links.open_text(place / ".lock", "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cll import config, dataset, guard, progress, store
+from cll import config, dataset, guard, links, progress, store
 from cll.errors import CllError, ConfigError, of_the_system
 from cll.values import Rule, Verdict, format_instant
 from cll.workspace import (
@@ -159,6 +159,7 @@ def _refused(refusal: Path, stage: str, error: CllError) -> int:
     """Tell a refusal to the person, and, where the disk lets us, to the program that called DVC."""
     progress.say(f"cll: {error}")
     with contextlib.suppress(CllError, OSError):
+        links.refuse_on_way(Path(), refusal)
         told = {"exit_code": error.exit_code, "says": str(error), "stage": stage}
         store.write_json(refusal, told)
     return error.exit_code
@@ -170,6 +171,7 @@ def main(name: str) -> int:
     ws = Workspace(Path())
     refusal = ws.reports / "refusal.json"
     try:
+        links.refuse(ws.root)
         guard.enough_files()
         with guard.inputs_unchanged(ws.root, name):
             if name == "compose":

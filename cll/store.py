@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO
 
 import polars as pl
 
+from cll import links
 from cll.errors import DataRefused, SecurityRefusal, Unavailable
 
 MANIFEST = "manifest.json"
@@ -248,8 +248,7 @@ def files(folder: Path) -> list[Path]:
 
 def fresh(folder: Path) -> Path:
     """Empty a folder of ours, so that nothing of an earlier run is taken for this one's."""
-    if folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder)
+    links.remove(folder)
     folder.mkdir(parents=True)
     return folder
 

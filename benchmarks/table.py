@@ -52,7 +52,7 @@ def world(folder: Path, as_of: str) -> None:
 
 def stage(folder: Path, *names: str) -> dict[str, float]:
     """Run stages as DVC calls them, each in a process of its own; return what they cost."""
-    costs = [alone([sys.executable, "-m", "cll.stages", name], folder) for name in names]
+    costs = [alone([sys.executable, "-P", "-m", "cll", "stage", name], folder) for name in names]
     return {name: (max if name == "peak_mib" else sum)(c[name] for c in costs) for name in COST}
 
 

@@ -46,8 +46,8 @@ FEATURES = {
 }
 SHIM = """\
 #!/bin/bash
-TIMEFORMAT="$3 %R %U %S"
-{{ time {python} "$@" 2>&3; }} 3>&2 2>>{log}
+TIMEFORMAT="$2 %R %U %S"
+{{ time {program} "$@" 2>&3; }} 3>&2 2>>{log}
 """
 
 
@@ -128,9 +128,9 @@ class Clone:
         self.log = folder.parent / f"{folder.name}.log"
         shims = folder.parent / f"{folder.name}.bin"
         shims.mkdir()
-        (shims / "python").write_text(SHIM.format(python=sys.executable, log=self.log))
-        (shims / "python").chmod(0o755)
         here = Path(sys.executable).parent
+        (shims / "cll").write_text(SHIM.format(program=here / "cll", log=self.log))
+        (shims / "cll").chmod(0o755)
         self.env = {"PATH": f"{shims}:{here}:{os.environ['PATH']}", "PYTHONPATH": ""}
         for name in ("registry/arrivals.jsonl", "registry/schema.yaml"):
             (folder / name).unlink(missing_ok=True)

@@ -1,7 +1,6 @@
 """What no commit in reach needs: how much of it lies on this disk, and the way to be rid of it."""
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from cll import links, progress, store
 from cll.errors import CllError, Unavailable
-from cll.programs import for_child
+from cll.programs import for_child, python
 from cll.workspace import Workspace
 
 KEEP_DAYS = 30  # of runs' folders, and of what they share
@@ -175,7 +174,7 @@ def _refuse_unknown_use(root: Path) -> None:
 
 
 def _run(root: Path, program: str, *words: str) -> str:
-    command = [sys.executable, "-m", "dvc"] if program == "dvc" else [program]
+    command = python("dvc") if program == "dvc" else [program]
     done = subprocess.run(  # noqa: S603  our own arguments
         [*command, *words],
         cwd=root,

@@ -3,7 +3,7 @@
 DVC writes a stage's dependencies into dvc.lock after the command ran, so an edit made meanwhile
 would be recorded as if it had been used; and a killed DVC leaves its children running.
 
-`python -m cll.guard MODULE ...` runs a module that ends when the process that started it does.
+`python -P -m cll.guard MODULE ...` runs a module that ends when the process that started it does.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from cll import links
-from cll.errors import Busy, Unavailable
+from cll.errors import Busy, ConfigError, Unavailable
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _FILES = 64  # that a stage may have open at once; with fewer, Polars' threads abort
@@ -163,6 +163,34 @@ def inputs_unchanged(root: Path, stage: str) -> Iterator[None]:
             f"{changed[0]} changed while stage {stage} ran, so its result is not recorded; run "
             "`dvc repro` again. What is always being written belongs into a source.path of its own."
         )
+
+
+def refuse_other_code(root: Path, stage: str) -> None:
+    """Raise ConfigError where a code file that dvc.yaml names for `stage` is not the one that runs.
+
+    DVC would record the project's file, though another `cll` that is installed made the result.
+    """
+    home = Path(__file__).resolve().parent.parent
+    if not (root / "cll").is_dir() or (root / "cll").samefile(home / "cll"):
+        return
+    for dep in (dep for dep in _inputs(root, stage) if Path(dep).parts[0] == "cll"):
+        project, package = (_code(folder, dep) for folder in (root, home))
+        for name in sorted(project.keys() | package.keys()):
+            if project.get(name) != package.get(name):
+                raise ConfigError(
+                    f"{name}: is not the code that runs, which is {home / name}; install the"
+                    " project's own (`make setup`), and call `dvc` from its .venv/bin."
+                )
+
+
+def _code(folder: Path, dep: str) -> dict[str, bytes]:
+    """Return the files of a module or a package below `folder`."""
+    files = [folder / dep] if (folder / dep).is_file() else (folder / dep).rglob("*.*")
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in files
+        if file.is_file() and "__pycache__" not in file.parts
+    }
 
 
 def _inputs(root: Path, stage: str) -> list[str]:

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,7 @@ from typing import Any, NoReturn
 
 from cll import config, guard, pace, progress, store
 from cll.errors import CllError, DataRefused
-from cll.programs import for_child
+from cll.programs import for_child, python
 from cll.release import Mode
 from cll.values import format_duration, format_instant
 
@@ -66,7 +65,7 @@ def _tick(loop: Loop, as_of: str) -> int:
     try:
         with guard.unbroken():  # so that no child is started and not known
             child = subprocess.Popen(  # noqa: S603  our own arguments
-                [sys.executable, "-m", "cll.guard", "cll", *words],
+                python("cll.guard", "cll", *words),
                 cwd=loop.root,
                 env=for_child(),
                 stdin=subprocess.DEVNULL,

@@ -2,14 +2,13 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cll import config, store
 from cll.errors import CllError, ConfigError, DataRefused, Unavailable
-from cll.programs import for_child
+from cll.programs import for_child, python
 from cll.values import format_instant
 from cll.workspace import Workspace, load_world
 
@@ -89,7 +88,7 @@ def _in_git(root: Path) -> set[str]:
 
 
 def _status(folder: Path) -> Mapping[str, Any]:
-    command = [sys.executable, "-m", "dvc", "status", "--json"]
+    command = python("dvc", "status", "--json")
     done = subprocess.run(  # noqa: S603  our own arguments
         command, cwd=folder, env=for_child(), capture_output=True, text=True, check=False
     )

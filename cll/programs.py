@@ -13,14 +13,19 @@ _PLAIN = {"COLUMNS": "1000", "LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"}
 
 
 def for_child() -> dict[str, str]:
-    """Return the environment of a DVC whose stages find this Python where they say `python`."""
+    """Return the environment of a DVC whose stages find this `cll`, and this `python`."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return {**os.environ, "PATH": path}
 
 
+def python(module: str, *words: str) -> list[str]:
+    """Return a command that runs a module with this Python, and searches no project folder for it."""
+    return [sys.executable, "-P", "-m", module, *words]
+
+
 def dvc(root: Path, *words: str) -> str:
     """Run DVC; return what it says."""
-    return _checked(root, [sys.executable, "-m", "dvc"], ["dvc", *words]).decode(errors="replace")
+    return _checked(root, python("dvc"), ["dvc", *words]).decode(errors="replace")
 
 
 def git(root: Path, *words: str, index: Path | None = None) -> str:

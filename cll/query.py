@@ -1,6 +1,6 @@
 """A released model, loaded in a process of its own and asked for scores that are known.
 
-`python -m cll.query FOLDER KNOWN` is that process: it has nothing of the one that trained.
+`python -P -m cll.query FOLDER KNOWN` is that process: it has nothing of the one that trained.
 """
 
 import json
@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from cll import artifact, dataset, store
 from cll.artifact import Predictor
 from cll.errors import CllError, SecurityRefusal
+from cll.programs import python
 from cll.values import Features, Floats
 from cll.workspace import Workspace, environment, load_tree, load_world
 
@@ -67,7 +68,7 @@ def check(ws: Workspace, folder: Path, told: Path) -> int:
 
 
 def _in_a_process(folder: Path, told: Path) -> Mapping[str, Any]:
-    command = [sys.executable, "-m", "cll.query", str(folder), str(told)]
+    command = python("cll.query", str(folder), str(told))
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  our own arguments
     try:
         found = json.loads(done.stdout.splitlines()[-1])

@@ -2,11 +2,10 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 from cll import progress
-from cll.programs import for_child
+from cll.programs import for_child, python
 
 _STDERR = 2
 
@@ -20,7 +19,7 @@ def run(root: Path, *words: str, silent: bool = False) -> int:
     refusal = root / "reports" / "refusal.json"
     refusal.unlink(missing_ok=True)  # of an earlier run
     done = subprocess.run(  # noqa: S603  our own arguments
-        [sys.executable, "-m", "cll.guard", "dvc", "repro", *quiet, *words],
+        python("cll.guard", "dvc", "repro", *quiet, *words),
         cwd=root,
         stdout=_STDERR,
         env=for_child(),

@@ -1,12 +1,11 @@
 """The order of the steps, and what wires them to the disk.
 
-`python -m cll.stages NAME` is what each stage of dvc.yaml calls; `cll run` calls the same
+`cll stage NAME` is what each stage of dvc.yaml calls; `cll run` calls the same
 functions in one process. A step is imported by the stage that needs it, and by no other.
 """
 
 import contextlib
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +171,7 @@ def main(name: str) -> int:
     refusal = ws.reports / "refusal.json"
     try:
         links.refuse(ws.root)
+        guard.refuse_other_code(ws.root, name)
         guard.enough_files()
         with guard.inputs_unchanged(ws.root, name):
             if name == "compose":
@@ -186,5 +186,10 @@ def main(name: str) -> int:
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+def command(words: Sequence[str]) -> int:
+    """Run `cll stage NAME`; return its exit code."""
+    names = ["compose", *STAGES]
+    if len(words) == 1 and words[0] in names:
+        return main(words[0])
+    progress.say(f"cll: stage {' '.join(words)}: no such stage; there are: {', '.join(names)}.")
+    return ConfigError.exit_code

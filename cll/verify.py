@@ -10,6 +10,7 @@ from typing import Any
 
 from cll import stages, store
 from cll.errors import Unavailable
+from cll.programs import python
 from cll.workspace import Workspace, environment, load_tree, load_world
 
 TOLERANCE = 1.5e-6  # figures have six digits, so those that agree to 1e-6 differ by one at most
@@ -94,7 +95,7 @@ def _run_all(root: Path, folder: Path, threads: str | None) -> None:
     names = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS")
     numbers = dict.fromkeys(names, threads) if threads else {}
     wanted = list(stages.STAGES) if threads else ["ingest", "featurize"]
-    command = [sys.executable, "-m", "cll.verify", str(folder), *wanted]
+    command = python("cll.verify", str(folder), *wanted)
     child = subprocess.run(command, cwd=root, env={**os.environ, **numbers}, check=False)  # noqa: S603  our own arguments
     if child.returncode:
         raise Unavailable("The run to compare with failed; see the lines above.")

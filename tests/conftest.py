@@ -15,6 +15,7 @@ class Project:
         self.env = {
             **os.environ,
             "PATH": f"{BIN}:{os.environ['PATH']}",
+            "PYTHONPATH": str(folder),  # its own code runs, as if it was installed from there
             "GIT_AUTHOR_NAME": "t",
             "GIT_AUTHOR_EMAIL": "t@localhost",
             "GIT_COMMITTER_NAME": "t",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cll import compose, config, stages, workspace
-from cll.__main__ import main
+from cll.cli import main
 
 ROOT = Path(__file__).parents[1]
 CLASSIC = ["source=classic", "features=kpi", "label=outcome", "estimator=logistic"]

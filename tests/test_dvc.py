@@ -250,7 +250,9 @@ def edited_while(stage, path):
     edit = f"edit({path!r}, '# an edit\\n')\n"
     if stage == "compose":  # which imports it, to hold its settings against the annotations
         return (
-            NEW_ESTIMATOR + EDITS + f"\n\nimport sys\n\nif sys.argv[1:] == ['compose']:\n    {edit}"
+            NEW_ESTIMATOR
+            + EDITS
+            + f"\n\nimport sys\n\nif sys.argv[1:] == ['stage', 'compose']:\n    {edit}"
         )
     return (
         NEW_ESTIMATOR.replace("        return Model(", f"        {edit}        return Model(")

@@ -1,14 +1,16 @@
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from cll import guard
-from cll.errors import Busy, Unavailable
+from cll.errors import Busy, ConfigError, Unavailable
 
 PIPELINE = """
 stages:
@@ -115,3 +117,25 @@ def test_a_lock_is_seen_to_be_held_and_to_be_free(tmp_path):
     with guard.only_one(tmp_path):
         assert guard.is_held(lock)
     assert not guard.is_held(lock)
+
+
+def with_code(root):
+    """Give a project a module of `cll`, as a clone of this repository has it."""
+    (root / "dvc.yaml").write_text(PIPELINE.replace("[code]", "[cll/pace.py]"))
+    (root / "cll").mkdir()
+    return shutil.copy(Path(guard.__file__).with_name("pace.py"), root / "cll" / "pace.py")
+
+
+def test_code_of_the_project_that_is_not_what_runs_is_refused(tmp_path):
+    path = with_code(tmp_path)
+    guard.refuse_other_code(tmp_path, "train")
+    path.write_text("x = 1\n")
+    with pytest.raises(ConfigError, match=r"cll/pace.py: is not the code that runs, which is /.*;"):
+        guard.refuse_other_code(tmp_path, "train")
+    path.unlink()
+    with pytest.raises(ConfigError, match=r"cll/pace.py: is not the code that runs"):
+        guard.refuse_other_code(tmp_path, "train")
+
+
+def test_a_project_without_code_runs_what_is_installed(root):
+    guard.refuse_other_code(root, "train")

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from cll import store
-from cll.__main__ import of_the_system
+from cll.errors import of_the_system
 from tests import small
 from tests.conftest import ROOT
 

@@ -136,4 +136,4 @@ def test_a_stage_lists_the_part_of_the_config_that_it_reads(stage):
 
 @pytest.mark.parametrize("stage", stages.STAGES)
 def test_every_stage_calls_its_function(stage):
-    assert PIPELINE[stage]["cmd"] == f"exec python -m cll.stages {stage}"
+    assert PIPELINE[stage]["cmd"] == f"exec cll stage {stage}"

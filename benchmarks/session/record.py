@@ -36,7 +36,7 @@ def live(folder: Path) -> None:
         done = subprocess.run(
             ["sh", "-c", command],
             cwd=folder,
-            env=env | {"PATH": path},
+            env=env | {"PATH": path, "PYTHONPATH": str(folder)},  # its own code runs
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -16,7 +16,7 @@ from cll.values import format_instant, parse_instant
 from cll.workspace import Tree, Workspace, load_world
 
 _FIGURES = ("metrics.json", "replay.json")  # what an experiment, or a replay, leaves at its end
-_DERIVED = {"choices", "fallback", "schema"}  # what compose adds to a tree
+_DERIVED = {"choices", "directions", "fallback", "schema"}  # what compose adds to a tree
 _NAMED = 2  # jobs of a sweep, in an error
 _NONE = "no such key"
 _SHOWN = 60  # characters of a value in an error

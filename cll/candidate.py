@@ -12,6 +12,7 @@ import polars as pl
 from cll import artifact, config, contest
 from cll.artifact import Predictor
 from cll.dataset import Dataset
+from cll.direction import directions_in
 from cll.lessons import Learnt, Means, learn
 from cll.roles import Contest, Update
 from cll.values import Keep, Lineage, format_instant, parse_instant
@@ -72,7 +73,8 @@ def _chosen(
         return tree["choices"]["update"], update, {}
     named = {name: update.settings[name] for name in update.contenders}
     contenders = {name: config.build("update", node) for name, node in named.items()}
-    metric, lower = tree["gate"]["metric"], tree["gate"]["better"] == "lower"
+    metric = tree["gate"]["metric"]
+    lower = directions_in(tree)[metric] == "lower"
     result = contest.race(update, contenders, means, metric, lower=lower)
     return result.winner, contenders[result.winner], {"race": result.notes}
 

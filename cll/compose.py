@@ -19,6 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from cll import clocked, conf_files, config, resolvers, secret_values
+from cll.direction import TREE_KEY, Directions, directions_of
 from cll.errors import ConfigError
 from cll.hydra_errors import first_line, one_line
 from cll.hydra_limits import limits
@@ -68,20 +69,24 @@ def checked(conf: Path, tree: Mapping[str, Any], choices: Mapping[str, str]) -> 
         config.build(group, tree[group])
     for name, node in tree["update"].get("settings", {}).items():
         config.build("update", node, f"update.settings.{name}")
+    directions = directions_of(config.build("metric", tree["metric"]))
     _refuse_unknown_metrics(tree)
+    _refuse_contrary_bounds(tree["gate"], directions)
     fallback = tree["source"].get("fallback", "none")
     simulated = (
         config.load_yaml(conf / "source" / f"{fallback}.yaml") if fallback != "none" else None
     )
     # An experiment maps data of its own, so what is known of these goes by its name.
     section = choices.get(EXPERIMENT) or choices["source"]
-    return {"choices": dict(choices), **tree, "fallback": simulated, "schema": section}
+    derived = {TREE_KEY: directions, "fallback": simulated, "schema": section}
+    return {"choices": dict(choices), **tree, **derived}
 
 
 def _refuse_unknown_metrics(tree: Mapping[str, Any]) -> None:
     """Refuse a gate that would look for figures which are not made."""
     gate, known = tree["gate"], tree["metric"]
     asked = {"gate.metric": [gate["metric"]]}
+    asked |= {"gate.slices.metric": [gate["slices"]["metric"]]} if gate.get("slices") else {}
     asked |= {f"gate.{kind}": list(gate.get(kind) or ()) for kind in ("floors", "ceilings")}
     for key, names in asked.items():
         for name in names:
@@ -100,6 +105,17 @@ def _refuse_unknown_metrics(tree: Mapping[str, Any]) -> None:
             f"gate.metric={gate['metric']}: evaluate.paired lacks it, so its gain has no interval; "
             "name it there (and in evaluate.baseline_metrics)."
         )
+
+
+def _refuse_contrary_bounds(gate: Mapping[str, Any], directions: Directions) -> None:
+    """Refuse a floor under a metric whose lower value is better, and a ceiling over another."""
+    for kind, better, other in (("floors", "lower", "ceilings"), ("ceilings", "higher", "floors")):
+        for name, bound in (gate.get(kind) or {}).items():
+            if bound is not None and directions[name] == better:
+                raise ConfigError(
+                    f"gate.{kind}.{name}={bound}: a {better} {name} is better; write the bound under"
+                    f" gate.{other}."
+                )
 
 
 def render(tree: Mapping[str, Any]) -> str:

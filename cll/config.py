@@ -44,6 +44,11 @@ _SECRET_KEY = re.compile(
 _SECRET_VALUE = re.compile(
     r"://[^/\s:@]+:[^/\s@]+@|-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b"
 )
+_STATED = (
+    "each metric states itself which value is better; delete this key"
+    " (in resolved.yaml: run `dvc repro`)."
+)
+_REMOVED = {"gate.better": _STATED, "gate.slices.better": _STATED}  # keys, and the way out
 _RESOLVER = re.compile(r"\$\{\s*([\w.]+)\s*:")
 
 
@@ -236,6 +241,8 @@ def _refuse_unknown_keys(value: object, node: Any, schema: Any, where: str) -> N
         return
     known = node["properties"]
     for key, inner in value.items():
+        if f"{where}.{key}" in _REMOVED:
+            raise ConfigError(f"{where}.{key}={inner}: {_REMOVED[f'{where}.{key}']}")
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}."

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import polars as pl
 
 from cll import amended, leaves
-from cll.judging.noise import HIGHER_IS_WORSE, Difference, Judgement, difference
+from cll.direction import TREE_KEY, Better, Directions
+from cll.judging.noise import Difference, Judgement, difference
 
 Tree = Mapping[str, Any]
 Says = Literal["better", "worse", "noise", "same", "can't be told"]
@@ -84,9 +85,12 @@ class Comparison:
 def compare(before: Side, after: Side) -> Comparison:
     """Compare two sides; what differs, and each metric that either of them has."""
     old, new = _judgement(before), _judgement(after)
-    watched, higher_is_worse = _watched(before, after)
+    watched = _watched(before) | _watched(after)
+    directions: Directions = {**_directions(before), **_directions(after)}
     names = dict.fromkeys([*new.figures, *old.figures, *sorted(watched)])
-    moved = [_moved(name, new, old, higher_is_worse, is_watched=name in watched) for name in names]
+    moved = [
+        _moved(name, new, old, directions.get(name), is_watched=name in watched) for name in names
+    ]
     verdicts = (before.verdict or {}, after.verdict or {})
     return Comparison(
         metrics=tuple(moved),
@@ -107,30 +111,23 @@ def _judgement(side: Side) -> Judgement:
     return Judgement(figures, _tree(metrics, "data"), side.draws)
 
 
-def _watched(*sides: Side) -> tuple[set[str], set[str]]:
-    """Name what the gate of either side looks at, and of which metrics more is worse.
+def _watched(side: Side) -> set[str]:
+    """Return the metrics that a side's gate looks at.
 
-    Both sides count, so that no change of the gate hides what it makes worse.
+    Those of both sides count, so that no change of the gate hides what it makes worse.
     """
-    names: set[str] = set()
-    higher_is_worse = set(HIGHER_IS_WORSE)
-    for side in sides:  # the later one has the last word
-        gate = _tree(side.resolved or {}, "gate")
-        floors, ceilings = (
-            {name for name, bound in _tree(gate, kind).items() if bound is not None}
-            for kind in ("floors", "ceilings")
-        )
-        names |= floors | ceilings
-        higher_is_worse = (higher_is_worse | ceilings) - floors
-        if metric := gate.get("metric"):
-            names.add(str(metric))
-            higher_is_worse -= {metric}
-            higher_is_worse |= {metric} if gate.get("better") == "lower" else set()
-    return names, higher_is_worse
+    gate = _tree(side.resolved or {}, "gate")
+    bounds = {**_tree(gate, "floors"), **_tree(gate, "ceilings")}
+    names = {name for name, bound in bounds.items() if bound is not None}
+    return names | ({str(gate["metric"])} if gate.get("metric") else set())
+
+
+def _directions(side: Side) -> Mapping[str, Any]:
+    return _tree(side.resolved or {}, TREE_KEY)
 
 
 def _moved(
-    name: str, new: Judgement, old: Judgement, higher_is_worse: set[str], *, is_watched: bool
+    name: str, new: Judgement, old: Judgement, better: Better | None, *, is_watched: bool
 ) -> Moved:
     before, after = old.figures.get(name, {}), new.figures.get(name, {})
     apart = difference(name, new, old)
@@ -141,8 +138,10 @@ def _moved(
         says = UNTOLD
     elif apart.is_noise:
         says = "noise"
+    elif better is None:  # both sides were composed before metrics stated their direction
+        says = UNTOLD
     else:
-        says = "worse" if apart.is_worse(name, higher_is_worse) else "better"
+        says = "worse" if apart.is_worse(better) else "better"
     return Moved(name, before, after, apart, says, is_watched)
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cll.direction import Better
 from cll.values import Rule
 
-Better = Literal["higher", "lower"]
 Outcome = Literal["passed", "failed", "not enough evidence", "noted"]
 
 

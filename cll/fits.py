@@ -59,7 +59,7 @@ class Fits:
 
 def shared(ws: Workspace, tree: Tree, keep: Keep) -> Fits:
     """Share what is fitted with all replays of this project."""
-    gate = {name: tree["gate"][name] for name in ("metric", "better")}  # by which a race is won
+    gate = {"metric": tree["gate"]["metric"]}  # by which a race is won
     config = {name: node for name, node in tree.items() if name not in _BESIDE | {"choices"}}
     choices = {name: choice for name, choice in tree["choices"].items() if name not in _BESIDE}
     made_of = {

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Interval
 
 from cll import rivals
-from cll.figure import Better, Outcome, gain, number, outcome, read, undefined
+from cll.direction import Better, Directions
+from cll.figure import Outcome, gain, number, outcome, read, undefined
 from cll.rivals import Slices
 from cll.values import Rule, Verdict
 
@@ -22,7 +23,6 @@ class Settings:
     """What is asked of a candidate; a floor or ceiling set to null is lifted."""
 
     metric: str = "average_precision"
-    better: Better = "higher"
     min_gain: Annotated[float, Ge(-1)] = 0.0
     slices: Slices | None = field(default_factory=Slices)
     floors: dict[str, float | None] = field(default_factory=lambda: {"roc_auc": 0.6})
@@ -45,17 +45,21 @@ class Candidate:
 
 
 def decide(
-    metrics: Mapping[str, Any], settings: Settings, candidate: Candidate, champion: str = NONE
+    metrics: Mapping[str, Any],
+    directions: Directions,
+    settings: Settings,
+    candidate: Candidate,
+    champion: str = NONE,
 ) -> Verdict:
-    """Apply every rule to the tree of metrics.json.
+    """Apply every rule to the tree of metrics.json; `directions` say which value is better.
 
     One failed rule rejects. Else one rule without enough evidence leaves it open. Else promote.
     """
     rules = (
         _evidence(metrics, settings),
         *_limits(metrics, settings),
-        *_baselines(metrics, settings),
-        *_champion(metrics, settings, candidate, champion),
+        *_baselines(metrics, settings, directions[settings.metric]),
+        *_champion(metrics, directions, settings, candidate, champion),
         *_leakage(metrics, settings),
         *_model(settings, candidate),
     )
@@ -108,12 +112,12 @@ def _limits(metrics: Mapping[str, Any], settings: Settings) -> Iterator[Rule]:
         yield Rule(f"{kind}.{name}", end, bound, answer, says)
 
 
-def _baselines(metrics: Mapping[str, Any], settings: Settings) -> Iterator[Rule]:
+def _baselines(metrics: Mapping[str, Any], settings: Settings, better: Better) -> Iterator[Rule]:
     """Ask for a gain above 0; what can't be above 0 is rejected."""
     scored = metrics.get("baseline", {})
     for name in settings.baselines:
         rule, key = f"beats.{name}", settings.metric
-        found = gain(metrics, settings.better, "over", name, key)
+        found = gain(metrics, better, "over", name, key)
         if found is not None:
             answer = outcome(found.low > 0, open_=found.high > 0)
             says = f"The candidate's gain in {key} over {name} is {found}; it must be above 0."
@@ -127,7 +131,11 @@ def _baselines(metrics: Mapping[str, Any], settings: Settings) -> Iterator[Rule]
 
 
 def _champion(
-    metrics: Mapping[str, Any], settings: Settings, candidate: Candidate, champion: str
+    metrics: Mapping[str, Any],
+    directions: Directions,
+    settings: Settings,
+    candidate: Candidate,
+    champion: str,
 ) -> Iterator[Rule]:
     """Hold the candidate against the champion, where there is another one."""
     if candidate.model_id == champion:
@@ -135,7 +143,7 @@ def _champion(
         yield Rule("beats.champion", None, settings.min_gain, "noted", says)
     elif champion != NONE:
         yield from rivals.rules(
-            metrics, settings.metric, settings.better, settings.min_gain, settings.slices
+            metrics, directions, settings.metric, settings.min_gain, settings.slices
         )
 
 

@@ -14,9 +14,10 @@ from typing import Any
 from rich.table import Table
 
 from cll import config, jobs, leaves, store, table
+from cll.direction import directions_in, sign
 from cll.errors import ConfigError
 from cll.jobs import Job
-from cll.judging.noise import HIGHER_IS_WORSE, Difference, Judgement, difference
+from cll.judging.noise import Difference, Judgement, difference
 from cll.workspace import Workspace
 
 BEST = 5  # jobs that are compared one with another
@@ -87,13 +88,13 @@ def rank(folder: Path) -> Board:
     composed = [entry for entry in entries if entry.tree]
     metric = composed[0].tree["gate"]["metric"] if composed else "none"
     out_of_fold = any(entry.job.figure is not None for entry in entries)
-    sign = 1 if metric in HIGHER_IS_WORSE else -1
+    way = sign(directions_in(composed[0].tree)[metric]) if composed else 1
 
     def figure(entry: Entry) -> float | None:
         return entry.job.figure if out_of_fold else _value(entry, metric)
 
     ranked = [entry for entry in entries if figure(entry) is not None and entry.judged]
-    ranked.sort(key=lambda entry: sign * (figure(entry) or 0.0))
+    ranked.sort(key=lambda entry: -way * (figure(entry) or 0.0))
     rest = [entry for entry in entries if entry not in ranked]
     by = "out of fold" if out_of_fold else "on the holdout, which then can't judge the choice"
     return Board(
@@ -135,7 +136,7 @@ def differing(trees_of: Sequence[Mapping[str, Any]]) -> list[leaves.Keys]:
     found: list[leaves.Keys] = []
     trees = [(tree["choices"], leaves.of(tree)) for tree in trees_of]
     for keys in dict.fromkeys(keys for _, there in trees for keys in there):
-        if keys[0] in {"fallback", "schema"} or keys[-1] == "_target_":
+        if keys[0] in {"directions", "fallback", "schema"} or keys[-1] == "_target_":
             continue
         values: dict[str, set[str]] = {}
         for choices, there in trees:

@@ -9,9 +9,9 @@ from rich.table import Table
 
 from cll import config, jobs, leaderboard, leaves, replaying, store, table
 from cll.diary import TICKS
+from cll.direction import Better, directions_in, sign
 from cll.errors import ConfigError
 from cll.jobs import Job
-from cll.judging.noise import HIGHER_IS_WORSE
 from cll.workspace import Tree, Workspace
 
 CSV, CHART = "policies.csv", "policies.svg"
@@ -83,9 +83,9 @@ def compare(folder: Path) -> None:
     if not replayed:
         raise ConfigError(f"{folder}: no job ended here; name the folder of a sweep.")
     metric = next((one.tree["gate"]["metric"] for one in replayed if one.tree), _LOSS)
-    sign = 1 if metric in HIGHER_IS_WORSE else -1
+    better = _direction(replayed, metric)
     done = [one for one in replayed if one.number("policy", metric) is not None]
-    done.sort(key=lambda one: sign * (one.number("policy", metric) or 0.0))
+    done.sort(key=lambda one: -sign(better) * (one.number("policy", metric) or 0.0))
     rest = [one for one in replayed if one not in done]
     keys = leaderboard.differing([one.tree for one in replayed if one.tree])
     rows = _rows([*done, *rest], keys, metric, folder)
@@ -101,7 +101,7 @@ def compare(folder: Path) -> None:
         from cll.page import tradeoff  # noqa: PLC0415  Altair takes a second, and one replay has none
 
         points = [_point(one, keys, metric) for one in done]
-        chart = tradeoff.draw(points, metric.replace("_", " "))
+        chart = tradeoff.draw(points, f"{metric.replace('_', ' ')} ({better} is better)")
         store.write_bytes(folder / CHART, chart.encode())
         console.print(f"chart    {table.near(folder / CHART)}", markup=False, soft_wrap=True)
     console.print(f"table    {table.near(folder / CSV)}", markup=False, soft_wrap=True)
@@ -143,13 +143,19 @@ def _rows(
     return rows
 
 
+def _direction(replayed: Sequence[Replayed], metric: str) -> Better:
+    """Return a metric's direction as the first replay with that metric has it."""
+    known = (directions_in(one.tree) for one in replayed if one.tree)
+    return next((stated[metric] for stated in known if metric in stated), "higher")
+
+
 def _best(replayed: Sequence[Replayed], metric: str) -> float | None:
     """Return the best figure in hindsight, of all policies and what they compare themselves with."""
     found = [one.number(name, metric) for one in replayed for name in ("policy", *_OTHERS)]
     values = [value for value in found if value is not None]
     if not values:
         return None
-    return min(values) if metric in HIGHER_IS_WORSE else max(values)
+    return max(values) if _direction(replayed, metric) == "higher" else min(values)
 
 
 def _point(one: Replayed, keys: Sequence[leaves.Keys], metric: str) -> dict[str, Any]:

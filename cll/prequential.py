@@ -18,6 +18,7 @@ from cll import config, dataset, past
 from cll.artifact import Predictor
 from cll.dataset import Known
 from cll.diary import NONE, Turn
+from cll.direction import Directions, sign
 from cll.judging import baselines, events
 from cll.judging.ranking import rank
 from cll.roles import Metric
@@ -132,15 +133,19 @@ def figures(
 
 
 def regret(
-    own: Mapping[str, float], others: Mapping[str, Mapping[str, float]], metric: str, better: str
+    own: Mapping[str, float],
+    others: Mapping[str, Mapping[str, float]],
+    metric: str,
+    directions: Directions,
 ) -> dict[str, Any]:
     """Say by how much the best policy in hindsight, of those that were tried, did better."""
     found: dict[str, Any] = {}
-    for name, sign in ((metric, 1 if better == "higher" else -1), (_LOSS, -1)):
+    for name in dict.fromkeys((metric, _LOSS)):
         tried = {policy: told[name] for policy, told in others.items() if name in told}
         if name in own and tried:
-            best = max(tried, key=lambda policy: sign * tried[policy])
-            lost = max(0.0, sign * (tried[best] - own[name]))
+            worth = {policy: sign(directions[name]) * value for policy, value in tried.items()}
+            best = max(worth, key=lambda policy: worth[policy])
+            lost = max(0.0, worth[best] - sign(directions[name]) * own[name])
             found[name] = {"value": round(lost, _DIGITS), "best": best if lost else "policy"}
     return found
 

@@ -8,6 +8,7 @@ import polars as pl
 
 from cll import compose, config, fits, instants, kept, past, prequential, progress, replay, store
 from cll.diary import Diary
+from cll.direction import directions_of
 from cll.prequential import Answers, Stream
 from cll.shelf import Shelf
 from cll.workspace import Tree, Workspace, load_world
@@ -58,14 +59,14 @@ def _figures(history: replay.History, came: Stream, diary: Diary) -> dict[str, A
     }
     persists = Answers(came.persists, came.unchanged > 0)
     found["no_change"] = prequential.figures(came, persists, metrics)
-    gate = tree["gate"]
+    metric = tree["gate"]["metric"]
     others = {name: told for name, told in found.items() if name != "policy"}
     over_time = prequential.over_time(came, own, metrics, turns, settings.window)
     store.write_csv(diary.folder / OVER_TIME, over_time)
     store.write_frame(diary.folder / SCORES, _scores(came, own, turns))
     return {
         **found,
-        "regret": prequential.regret(found["policy"], others, gate["metric"], gate["better"]),
+        "regret": prequential.regret(found["policy"], others, metric, directions_of(metrics)),
         "events": prequential.of_events(came, own, history.known, tree),
         "counts": _counts(came, diary),
         "cost": _cost(diary),

@@ -7,13 +7,13 @@ from typing import Any
 
 import polars as pl
 
+from cll.direction import TREE_KEY
 from cll.page import rendering, tables, timeline
 from cll.values import Verdict
 
 MARKDOWN_LIMIT = 60_000  # bytes; a comment on GitHub holds 65,536 characters
 _TOP_FEATURES, _TOP_REASONS, _EXAMPLES, _STRIPS = 20, 20, 3, 6
 _FLOW = ("in", "kept", "quarantined", "duplicate", "pending")
-_LOWER = {"brier", "log_loss", "calibration_error"}  # the lower, the better
 _BLANK_MODEL = dict.fromkeys(("model_id", "model_type", "created", "threshold", "calibration"))
 _SAYS = {
     ("promote", False): "The candidate may take over from the champion.",
@@ -47,10 +47,12 @@ def report(
     `metrics` and `model` are metrics.json and model.json. `curves` may hold roc (fpr, tpr),
     pr (recall, precision), calibration (mean_probability, observed, rows) and scores (entity, time,
     probability, label, incident), each with a `model` column where it has both. `quarantine` is a
-    frame of REJECTS. `context` holds as_of, choices, and a title if there is one.
+    frame of REJECTS. `context` holds as_of, choices, the metrics' directions, and a title if there
+    is one.
     """
     facts = _facts(metrics, model) | {
         "context": {"title": "", "as_of": "", "choices": {}, **context},
+        "lower": [name for name, better in context.get(TREE_KEY, {}).items() if better == "lower"],
         "verdict": _told(verdict),
         "quarantine": _reasons(quarantine),
     }
@@ -69,7 +71,6 @@ def _facts(metrics: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, An
         "headline": _headline(metrics),
         "simulated": bool(data.get("fallback")),
         "metrics": compared,
-        "lower": _LOWER,
         "events": events,
         "slices": tables.sliced(metrics.get("slices", {})),
         "flows": flows,

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from annotated_types import Ge
 
-from cll.figure import Better, Figure, Outcome, gain, number, outcome, undefined
+from cll.direction import Better, Directions
+from cll.figure import Figure, Outcome, gain, number, outcome, undefined
 from cll.values import Rule
 
 
@@ -15,19 +16,23 @@ class Slices:
     """What no slice may lose against the champion; a loss within `tolerance` is none."""
 
     metric: str = "roc_auc"
-    better: Better = "higher"
     tolerance: Annotated[float, Ge(0)] = 0.05
 
 
 def rules(
-    metrics: Mapping[str, Any], metric: str, better: Better, min_gain: float, slices: Slices | None
+    metrics: Mapping[str, Any],
+    directions: Directions,
+    metric: str,
+    min_gain: float,
+    slices: Slices | None,
 ) -> Iterator[Rule]:
     """Apply the rules to a candidate that is not the champion itself."""
     fair = _fair(metrics)
-    yield _gain(metrics, metric, better, min_gain, fair=fair.outcome != "not enough evidence")
+    better, on_fair_ground = directions[metric], fair.outcome != "not enough evidence"
+    yield _gain(metrics, metric, better, min_gain, fair=on_fair_ground)
     yield fair
     if slices:
-        yield from _slices(metrics, slices)
+        yield from _slices(metrics, slices, directions[slices.metric])
 
 
 def _fair(metrics: Mapping[str, Any]) -> Rule:
@@ -82,10 +87,10 @@ def _needed(found: Figure, bound: float, metrics: Mapping[str, Any]) -> str:
     return f" It would take about {more[0]} positive rows in {more[1]} blocks (now {blocks:g})."
 
 
-def _slices(metrics: Mapping[str, Any], slices: Slices) -> Iterator[Rule]:
+def _slices(metrics: Mapping[str, Any], slices: Slices, better: Better) -> Iterator[Rule]:
     """Reject a loss beyond the tolerance that is surely one; note it where it may be chance."""
     for name in metrics.get("slice_difference", {}):
-        found = gain(metrics, slices.better, "slice_difference", name, slices.metric)
+        found = gain(metrics, better, "slice_difference", name, slices.metric)
         if found is None:
             continue
         bound = -slices.tolerance

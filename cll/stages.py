@@ -138,7 +138,11 @@ def report(ws: Workspace, tree: Tree, world: config.World) -> None:
         {path.stem: store.read_csv(path) for path in plots},
         store.read_json(ws.candidate / "model.json"),
         dataset.quarantine(ws),
-        {"as_of": format_instant(world.as_of), "choices": tree["choices"]},
+        {
+            "as_of": format_instant(world.as_of),
+            "choices": tree["choices"],
+            "directions": tree["directions"],
+        },
     )
     store.write_bytes(ws.reports / "report.html", written.html.encode())
     store.write_bytes(ws.reports / "report.md", written.markdown.encode())

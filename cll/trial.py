@@ -8,6 +8,7 @@ from typing import Any
 
 from cll import admission, artifact, config, dataset, evaluate, evaluation, gate, progress, rivals
 from cll.artifact import Predictor
+from cll.direction import Directions, directions_of
 from cll.errors import ConfigError, DataRefused, Undecided
 from cll.judging import grounds, swaps
 from cll.judging.bootstrap import TAIL, Figures, with_intervals
@@ -29,6 +30,7 @@ class _Case:
     answers: dict[str, Answer]  # candidate, champion
     ids: dict[str, str]
     settings: gate.Settings
+    directions: Directions
 
     @property
     def evidence(self) -> dict[str, int]:
@@ -76,7 +78,7 @@ def _case(ws: Workspace, against: Path | None) -> _Case:
     answers = {
         name: evaluate.answer(court.held, name, model.threshold) for name, model in models.items()
     }
-    return _Case(court, answers, ids, settings)
+    return _Case(court, answers, ids, settings, directions_of(metrics))
 
 
 def _rival(ws: Workspace, against: Path | None) -> Predictor:
@@ -105,15 +107,15 @@ def _swaps(case: _Case, rounds: int) -> Swaps:
     tracked = progress.track(each, "swaps", rounds)
 
     def promotes(difference: Figures) -> bool:
-        return promoted(difference, case.settings)
+        return promoted(difference, case.settings, case.directions)
 
     return swaps.count(tracked, promotes, TAIL)
 
 
-def promoted(difference: Figures, settings: gate.Settings) -> bool:
+def promoted(difference: Figures, settings: gate.Settings, directions: Directions) -> bool:
     """Ask the gate's own rule whether such a difference would be a gain."""
     metrics = evaluate.tidy({"difference": with_intervals(difference)})
-    rules = rivals.rules(metrics, settings.metric, settings.better, settings.min_gain, None)
+    rules = rivals.rules(metrics, directions, settings.metric, settings.min_gain, None)
     return any(rule.name == "beats.champion" and rule.outcome == "passed" for rule in rules)
 
 

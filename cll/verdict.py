@@ -5,6 +5,7 @@ from typing import Any
 
 from cll import config
 from cll import gate as step
+from cll.direction import directions_in
 from cll.workspace import Tree
 
 
@@ -17,4 +18,5 @@ def decide(
         model["model_id"], notes["calibrated"], model["importance"], {"calibration": notes["says"]}
     )
     settings = config.build("gate", tree["gate"])
-    return step.as_json(step.decide(metrics, settings, judged, champion))
+    directions = directions_in(tree)
+    return step.as_json(step.decide(metrics, directions, settings, judged, champion))

@@ -9,9 +9,14 @@ import numpy as np
 
 GATE = {
     "metric": "average_precision",
-    "better": "higher",
     "floors": {"roc_auc": 0.6},
     "ceilings": {"calibration_error": 0.1},
+}
+DIRECTIONS = {
+    "average_precision": "higher",
+    "roc_auc": "higher",
+    "recall": "higher",
+    "calibration_error": "lower",
 }
 _WHO = {
     "GIT_AUTHOR_NAME": "t",
@@ -68,7 +73,7 @@ def write(folder, metrics, draws_seed=None, gate=None, answer="promote", **resol
     """Write what a run leaves behind that lies in git."""
     (folder / "reports").mkdir(exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    tree = {"gate": gate or GATE, "estimator": {"C": 1.0}, **resolved}
+    tree = {"gate": gate or GATE, "directions": DIRECTIONS, "estimator": {"C": 1.0}, **resolved}
     (folder / "resolved.yaml").write_text(json.dumps(tree))
     (folder / "world.yaml").write_text('as_of: "2026-01-31T00:00:00Z"\nchampion: none\n')
     rules = [{"name": "floor.roc_auc", "outcome": "passed" if answer == "promote" else "failed"}]

@@ -115,7 +115,7 @@ def test_a_stretch_without_failures_judges_nobody(champion):
 
 
 def test_a_metric_where_lower_is_better_is_turned(data, champion):
-    words = (*RACE, "gate.metric=brier", "gate.better=lower", "evaluate.paired=[brier]")
+    words = (*RACE, "gate.metric=brier", "evaluate.paired=[brier]")
     words += ("evaluate.baseline_metrics=[brier]",)
     _, model = made(data, *words, champion=champion)
     told = race(model)["contenders"]

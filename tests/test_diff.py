@@ -2,11 +2,12 @@ import polars as pl
 import pytest
 
 from cll.diff import ABSENT, Change, Side, compare
-from tests.history import GATE, figures
+from tests.history import DIRECTIONS, GATE, figures
 
 
-def side(gate=GATE, draws=None, **values):
-    return Side(metrics=figures(**values), resolved={"gate": gate}, draws=draws)
+def side(gate=GATE, draws=None, directions=DIRECTIONS, **values):
+    resolved = {"gate": gate, "directions": directions}
+    return Side(metrics=figures(**values), resolved=resolved, draws=draws)
 
 
 def says(comparison):
@@ -77,12 +78,31 @@ def test_lifting_a_floor_hides_nothing_that_it_held(bound):
     assert compare(side(), after).has_regressed is True
 
 
-def test_the_gate_says_which_way_is_worse():
-    gate = {"metric": "cost", "better": "lower", "ceilings": {"alerts": 0.2}}
-    found = compare(side(gate, cost=5.0, alerts=0.1), side(gate, cost=9.0, alerts=0.9))
-    assert (says(found)["cost"], says(found)["alerts"]) == ("worse", "worse")
-    found = compare(side(gate, cost=5.0, alerts=0.9), side(gate, cost=1.0, alerts=0.1))
-    assert (says(found)["cost"], says(found)["alerts"]) == ("better", "better")
+@pytest.mark.parametrize("name", ["cost", "roc_auc"])
+@pytest.mark.parametrize(("better", "word"), [("lower", "worse"), ("higher", "better")])
+def test_the_metric_alone_states_whether_a_rise_is_better(name, better, word):
+    gate = {"metric": name, "floors": {name: 1.0}, "ceilings": {name: 9.0}}
+    directions = {name: better}
+    before = side(gate, directions=directions, **{name: 5.0})
+    after = side(gate, directions=directions, **{name: 9.0})
+    assert says(compare(before, after))[name] == word
+
+
+def test_the_later_side_states_the_direction_where_the_sides_differ():
+    before = side(directions={"recall": "higher"}, recall=0.1)
+    after = side(directions={"recall": "lower"}, recall=0.9)
+    assert says(compare(before, after))["recall"] == "worse"
+
+
+def test_a_side_composed_before_directions_were_written_takes_those_of_the_other():
+    found = compare(side(directions={}), side(calibration_error=0.15))
+    assert says(found)["calibration_error"] == "worse"
+
+
+def test_a_move_beyond_noise_in_an_unknown_direction_can_not_be_told():
+    found = compare(side(directions={}), side(directions={}, roc_auc=0.7))
+    assert says(found)["roc_auc"] == "can't be told"
+    assert found.has_regressed is None
 
 
 def test_the_same_rows_in_the_same_draws_are_paired():

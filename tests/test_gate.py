@@ -7,11 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cll.config import build, load_yaml
+from cll.direction import directions_of
 from cll.errors import ConfigError
 from cll.gate import Candidate, Settings, as_json, decide, exit_code
+from cll.metric import standard
 from cll.rivals import Slices
 
 CANDIDATE = Candidate("c1", calibrated=True, importance={"cpu": 0.5, "memory": 0.5})
+DIRECTIONS = directions_of(
+    {name: getattr(standard, name) for name in ("average_precision", "roc_auc", "brier", "f1")}
+)
 ORDER = ["reject", "not enough evidence", "promote"]
 
 
@@ -64,7 +69,7 @@ def having(value, *path):
 
 
 def verdict(metrics, candidate=CANDIDATE, champion="none", **settings):
-    return decide(metrics, Settings(**settings), candidate, champion)
+    return decide(metrics, DIRECTIONS, Settings(**settings), candidate, champion)
 
 
 def rule(found, name):
@@ -346,7 +351,7 @@ def test_slices_are_not_asked_about_where_that_is_lifted_or_none_was_compared():
 
 def test_a_slices_metric_where_lower_is_better_is_turned_around():
     metrics = {**good(), "slice_difference": {"kind=leak": {"brier": span(0.2)}}}
-    slices = Slices("brier", "lower", 0.1)
+    slices = Slices("brier", 0.1)
     assert verdict(metrics, champion="c0", slices=slices).answer == "reject"
 
 
@@ -376,7 +381,9 @@ def test_a_metric_where_lower_is_better_is_turned_around():
     metrics = good()
     for tree in (metrics["difference"], *metrics["over"].values()):
         tree["brier"] = span(-0.05)
-    assert verdict(metrics, champion="c0", metric="brier", better="lower").answer == "promote"
+    assert verdict(metrics, champion="c0", metric="brier").answer == "promote"
+    for tree in (metrics["difference"], *metrics["over"].values()):
+        tree["brier"] = span(0.05)
     assert verdict(metrics, champion="c0", metric="brier").answer == "reject"
 
 

@@ -19,6 +19,9 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "project"
 
 
+BRIER = ("gate.metric=brier", "evaluate.paired=[brier]", "evaluate.baseline_metrics=[brier]")
+
+
 def job(number, figure, *overrides, holdout=0.7, holdout_id="same", says="", seed=0):
     """Leave what a job leaves, with these figures."""
     place = jobs.Path(SWEEP) / str(number)
@@ -51,6 +54,15 @@ def test_the_figure_out_of_fold_ranks_whatever_the_holdout_says(capsys):
     rows, said = shown(capsys)
     assert [row["job"] for row in rows] == ["1", "0"]
     assert "average_precision, ranked out of fold; " in said
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_lowest_figure_is_first_where_the_metric_says_that_lower_is_better(capsys):
+    job(0, 0.2, *BRIER)
+    job(1, 0.1, *BRIER)
+    rows, said = shown(capsys)
+    assert [row["job"] for row in rows] == ["1", "0"]
+    assert "brier, ranked out of fold; " in said
 
 
 @pytest.mark.usefixtures("folder")

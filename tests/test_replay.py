@@ -253,7 +253,12 @@ def test_replayed_figures_stand_beside_what_other_policies_would_have_got(histor
         came, answered(came, ["none"] * len(ticks), turned.model), metrics
     )
     assert own["roc_auc"] > nothing["roc_auc"]
-    lost = prequential.regret(nothing, {"policy": own, "no_change": nothing}, "roc_auc", "higher")
+    lost = prequential.regret(
+        nothing,
+        {"policy": own, "no_change": nothing},
+        "roc_auc",
+        {"roc_auc": "higher", "log_loss": "lower"},
+    )
     assert lost["roc_auc"]["best"] == "policy"
     assert np.isclose(lost["roc_auc"]["value"], own["roc_auc"] - nothing["roc_auc"], atol=1e-6)
 

@@ -122,6 +122,7 @@ MODEL = {
 CONTEXT = {
     "as_of": "2026-01-31T00:00:00Z",
     "choices": {"source": "synthetic", "features": "windows", "label": "incident", "estimator": "lightgbm"},
+    "directions": {"roc_auc": "higher", "brier": "lower", "log_loss": "lower"},
 }  # fmt: skip
 
 
@@ -437,3 +438,11 @@ def test_a_month_of_a_fleet_makes_a_page_under_a_megabyte_in_five_seconds_of_cpu
     found = report(METRICS, VERDICT, curves, MODEL, rejects(), CONTEXT)
     assert time.process_time() - start < 5
     assert len(found.html.encode()) < 1_000_000
+
+
+def test_the_page_marks_the_metrics_that_state_that_lower_is_better():
+    metrics = {**METRICS, "candidate": dict.fromkeys(("roc_auc", "brier", "log_loss"), 0.5)}
+    for better in ("higher", "lower"):
+        context = {**CONTEXT, "directions": dict.fromkeys(metrics["candidate"], better)}
+        page = report(metrics, VERDICT, {}, MODEL, rejects(), context).html
+        assert page.count("lower is better") == (3 if better == "lower" else 0)

@@ -9,8 +9,11 @@ import subprocess
 import sys
 import time
 
+import optuna
 import pytest
+from omegaconf import OmegaConf
 
+from hydra_plugins.cll_sweeps.optuna import Optuna
 from tests import small
 
 CLASSIC = ["source=classic", "features=kpi", "label=outcome"]
@@ -208,3 +211,14 @@ def test_optuna_says_what_it_can_not_span(tmp_path):
         "cll: estimator.num_leaves=glob(*): Optuna can't span that; write choices, a range or an "
         "interval.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction"), [("brier", "MINIMIZE"), ("average_precision", "MAXIMIZE")]
+)
+def test_optuna_looks_the_way_that_the_gates_metric_states(metric, direction):
+    sweeper = Optuna(trials=1, seed=0, startup=1, beside=1)
+    target = f"cll.metric.standard.{metric}"
+    cfg = {"gate": {"metric": metric}, "metric": {metric: {"_target_": target}}}
+    sweeper._cfg = OmegaConf.create(cfg)
+    assert sweeper._study(optuna).direction.name == direction

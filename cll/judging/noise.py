@@ -1,15 +1,14 @@
 """Whether one model's figure differs from another's by more than noise."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from cll.direction import Better
 from cll.judging.bootstrap import interval
-
-HIGHER_IS_WORSE = frozenset({"brier", "log_loss", "calibration_error"})
 
 
 @dataclass(frozen=True)
@@ -26,9 +25,9 @@ class Difference:
         """Say whether no difference at all would look like this, too."""
         return self.low <= 0 <= self.high
 
-    def is_worse(self, metric: str, higher_is_worse: Collection[str] = HIGHER_IS_WORSE) -> bool:
-        """Say whether it moved the wrong way, by more than noise."""
-        return self.low > 0 if metric in higher_is_worse else self.high < 0
+    def is_worse(self, better: Better) -> bool:
+        """Return whether it moved the wrong way, by more than noise."""
+        return self.low > 0 if better == "lower" else self.high < 0
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from cll import config as components
+from cll.direction import direction_of
 from cll.errors import ConfigError
 from cll.shares import cores
 
@@ -71,7 +73,10 @@ class Optuna(Sweeper):
 
     @property
     def _wants_more(self) -> bool:
-        return bool(OmegaConf.select(self._cfg, "gate.better", default="higher") == "higher")
+        """Return whether a higher value of the gate's metric is better."""
+        name = self._cfg.gate.metric
+        node: Any = OmegaConf.to_container(self._cfg.metric[name], resolve=True)
+        return direction_of(name, components.build("metric", {name: node})[name]) == "higher"
 
     def _launch(self, optuna: Any, study: Any, trials: Sequence[Any], asked: Any) -> None:
         first, ended = trials[0].number, set[int]()

@@ -52,16 +52,14 @@ def test_without_the_same_draws_both_intervals_count(new_id, old):
     assert found.is_noise
 
 
-@pytest.mark.parametrize(("metric", "sign"), [("roc_auc", -1), ("brier", 1)])
-def test_worse_is_what_moved_the_wrong_way_by_more_than_noise(metric, sign):
-    old = judged(0.5, 0.01, metric=metric)
-    assert difference(metric, judged(0.5 + sign * 0.1, 0.01, metric=metric), old).is_worse(metric)
-    assert not difference(metric, judged(0.5 - sign * 0.1, 0.01, metric=metric), old).is_worse(
-        metric
-    )
-    assert not difference(metric, judged(0.5 + sign * 0.01, 0.01, metric=metric), old).is_worse(
-        metric
-    )
+@pytest.mark.parametrize(("better", "sign"), [("higher", -1), ("lower", 1)])
+def test_worse_is_what_moved_the_wrong_way_by_more_than_noise(better, sign):
+    def moved(by):
+        return difference("roc_auc", judged(0.5 + by, 0.01), judged(0.5, 0.01))
+
+    assert moved(sign * 0.1).is_worse(better)
+    assert not moved(-sign * 0.1).is_worse(better)
+    assert not moved(sign * 0.01).is_worse(better)
 
 
 def test_a_figure_that_one_of_them_lacks_has_no_difference():

@@ -1,7 +1,6 @@
 """Records that were mended: put beside the source's files, and read again."""
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -124,12 +123,9 @@ def _mended(ws: Workspace, source: Any, folder: Path, path: Path) -> _Mended | N
 
 def _fits(source: Any, target: PurePath) -> str | None:
     """Tell whose patterns a name below the source's folder fits."""
-    with tempfile.TemporaryDirectory(prefix="cll-mended-") as scratch:
-        path = Path(scratch, target)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        for table in ("incidents", "signals"):  # a file that fits both holds incidents
-            settings = getattr(source, table)
-            if settings is not None and folders.listed(scratch, settings.files).files:
-                return table
+    file = PurePath(source.path, target).as_posix()
+    for table in ("incidents", "signals"):  # a file that fits both holds incidents
+        settings = getattr(source, table)
+        if settings is not None and folders.fits(source.path, settings.files, file):
+            return table
     return None

@@ -8,6 +8,8 @@ import pytest
 
 from cll import arrivals
 from cll.errors import Busy, ConfigError, DataRefused
+from cll.reading.mapping import Signals
+from cll.source.files import Files
 from cll.workspace import Workspace
 from tests.conftest import ROOT
 from tests.history import commit, git, repository
@@ -90,6 +92,20 @@ def test_a_file_that_vanished_is_refused_by_name(place):
         DataRefused, match=r"a.jsonl: has vanished: .* cll ingest --accept .*a.jsonl"
     ):
         see(place, DAY2)
+
+
+@pytest.mark.parametrize("folder", ["b[x]", "ä [!q]?", "**"])
+@pytest.mark.parametrize("pattern", ["**", "day*/*"])
+def test_a_file_that_vanished_is_refused_whatever_letters_its_folder_has(place, folder, pattern):
+    path = place[0].root / folder / ("day" if "/" in pattern else "") / "a.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text(LINE)
+    (path.parent / "b.jsonl").write_text(LINE * 2)
+    source = Files(path=str(place[0].root / folder), signals=Signals(files=(pattern,)))
+    assert len(see((place[0], source), DAY1).files) == 2
+    path.unlink()
+    with pytest.raises(DataRefused, match=r"a.jsonl: has vanished"):
+        see((place[0], source), DAY2)
 
 
 def test_what_a_file_grew_by_arrived_later(place):

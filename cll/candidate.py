@@ -44,7 +44,7 @@ def fit(
     update = config.build("update", tree["update"])
     means = Means(
         rows=rows,
-        asked={group: tree[group] for group in ("label", "features")},
+        asked={group: config.without_paths(tree[group]) for group in ("label", "features")},
         estimator=config.build("estimator", tree["estimator"]),
         settings=config.build("train", tree["train"]),
         metrics=config.build("metric", tree["metric"]),
@@ -109,7 +109,7 @@ def _lineage(learnt: Learnt, rows: Dataset, tree: Tree, notes: Mapping[str, Any]
         first = min(first, parse_instant(before["train_from"]))
         last = max(last, parse_instant(before["train_until"]))
     return Lineage(
-        config={group: tree[group] for group in LEARNT_FROM},
+        config={group: config.without_paths(tree[group]) for group in LEARNT_FROM},
         data_sha256=told.hexdigest(),
         train_from=format_instant(first),
         train_until=format_instant(last),

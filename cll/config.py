@@ -49,6 +49,7 @@ _STATED = (
     " (in resolved.yaml: run `dvc repro`)."
 )
 _REMOVED = {"gate.better": _STATED, "gate.slices.better": _STATED}  # keys, and the way out
+_MODULE = r"[a-z][a-z0-9_]*"
 _RESOLVER = re.compile(r"\$\{\s*([\w.]+)\s*:")
 
 
@@ -121,7 +122,7 @@ def _refuse_target(key: str, target: str, group: str | None) -> None:
     group = group or key.split(".", 1)[0]
     if SETTINGS.get(group) == target:
         return
-    match = re.fullmatch(rf"cll\.{re.escape(group)}\.([a-z][a-z0-9_]*)\.([A-Za-z]\w*)", target)
+    match = re.fullmatch(rf"cll\.{re.escape(group)}\.({_MODULE})\.([A-Za-z]\w*)", target)
     if group in COMPONENTS and match and match[2] in _defined(group, match[1]):
         return
     listed = ", ".join(targets(group)) or "none"
@@ -159,9 +160,40 @@ def targets(group: str) -> list[str]:
 
 def component_module(group: str, name: str) -> ModuleType:
     """Import the module of a component by its name, if its file is there."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or not (PACKAGE / group / f"{name}.py").is_file():
+    if not re.fullmatch(_MODULE, name) or not (PACKAGE / group / f"{name}.py").is_file():
         raise SecurityRefusal(f"{group}={name}: no such component in cll/{group}/.")
     return importlib.import_module(f"cll.{group}.{name}")
+
+
+def without_paths(tree: Any) -> Any:
+    """Return settings with each component's name (`is: lightgbm`) in place of its Python path.
+
+    A model's lineage is written so: its model_id stays the same wherever the code is moved.
+    """
+    if isinstance(tree, list):
+        return [without_paths(item) for item in tree]
+    if not isinstance(tree, Mapping):
+        return tree
+    named = {key: without_paths(value) for key, value in tree.items() if key != "_target_"}
+    if "_target_" not in tree or tree["_target_"] in SETTINGS.values():
+        return named
+    return {"is": tree["_target_"].split(".")[-2], **named}
+
+
+def with_path(group: str, node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings that a lineage quotes with the component's path again, so they can be built.
+
+    Raises SecurityRefusal where no component of the group has that name.
+    """
+    name = str(node.get("is"))
+    classes = _defined(group, name) if re.fullmatch(_MODULE, name) else ()
+    if len(classes) != 1:
+        raise SecurityRefusal(
+            f"{group}.is={name}: no component of {group} has this name; use the version of cll"
+            " that made the model."
+        )
+    settings = {key: value for key, value in node.items() if key != "is"}
+    return {"_target_": f"cll.{group}.{name}.{classes[0]}", **settings}
 
 
 def build(group: str, node: Mapping[str, Any], where: str | None = None) -> Any:

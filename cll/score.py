@@ -45,7 +45,8 @@ def score(ws: Workspace, data: Path, out: Path, model: str) -> Counts:
     if not data.exists():
         raise Unavailable(f"{data}: no such file or folder.")
     predictor = _load(ws, model)
-    trained_with = predictor.meta["lineage"]["config"]
+    quoted = predictor.meta["lineage"]["config"]
+    trained_with = {name: config.with_path(name, quoted[name]) for name in ("source", "features")}
     feature_set = config.build("features", trained_with["features"])
     source = config.build("source", _reading(trained_with["source"], feature_set, data))
     if source.missing is not None:

@@ -161,3 +161,32 @@ def test_what_is_no_component_is_not_on_the_list():
         "cll.estimator.lightgbm.LightGBM",
         "cll.estimator.logistic.Logistic",
     ]
+
+
+@pytest.mark.parametrize("name", ["gone", "../estimator/logistic", "Logistic", "", None])
+def test_a_lineage_that_names_no_component_is_refused(name):
+    with pytest.raises(SecurityRefusal, match=r"estimator\.is=.*: no component of estimator has"):
+        config.with_path("estimator", {"is": name})
+
+
+@pytest.mark.parametrize("group", config.SETTINGS)
+def test_the_settings_of_a_step_are_quoted_without_a_path(group):
+    assert config.without_paths({"_target_": config.SETTINGS[group], "a": 1}) == {"a": 1}
+
+
+def test_a_component_that_is_quoted_by_name_can_be_built_again():
+    node = {"_target_": "cll.estimator.logistic.Logistic", "C": 0.5}
+    quoted = config.without_paths(node)
+    assert quoted == {"is": "logistic", "C": 0.5}
+    assert config.with_path("estimator", quoted) == node
+
+
+def test_components_within_settings_are_quoted_by_name_too():
+    race = {"contenders": [{"_target_": "cll.update.full.Full"}]}
+    assert config.without_paths(race) == {"contenders": [{"is": "full"}]}
+
+
+@pytest.mark.parametrize("group", sorted(set(config.COMPONENTS) - config.NAMED))
+def test_each_file_of_a_group_defines_one_component_so_its_name_is_enough(group):
+    names = [target.split(".")[2] for target in config.targets(group)]
+    assert len(names) == len(set(names))

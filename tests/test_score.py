@@ -225,3 +225,13 @@ def test_a_model_becomes_onnx(fleet, tmp_path):
     score.export_onnx(fleet, tmp_path / "out.onnx", "candidate")
     names = json.loads((fleet.candidate / "model.json").read_text())["features"]
     assert names[0]["name"].encode() in (tmp_path / "out.onnx").read_bytes()
+
+
+def test_a_model_made_before_its_code_was_moved_is_served(tmp_path, out):
+    """The model in tests/models was trained when its estimator lay in another folder."""
+    models = small.ROOT / "tests" / "models"
+    assert "cll." not in (models / "logistic" / "model.json").read_text()
+    ws = small.project(tmp_path / "project")
+    score.score(ws, models / "rows.csv", out, str(models / "logistic"))
+    expected = [1.8875032554877813e-6, 0.0634137099838, 0.0657671221312, 0.9621656270482, 0.22703]
+    assert pl.read_parquet(out)["probability"].to_list() == pytest.approx(expected, rel=1e-4)

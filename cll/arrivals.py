@@ -1,11 +1,10 @@
 """What of a source's files is new, grown, gone or rewritten, by content, against the log in git.
 
-The log says at which `as_of` a file's first bytes were first seen. It is only ever appended to, so
-every machine that rebuilds agrees on what was known when.
+The log says at which `as_of` a file's first bytes were first seen, and which bytes behind them were
+pending then. It is only ever appended to, so every machine that rebuilds agrees on what was known
+when.
 """
 
-import hashlib
-import itertools
 import json
 import os
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -20,16 +19,15 @@ import polars as pl
 from cll import progress, store
 from cll.errors import Busy, ConfigError, DataRefused, Unavailable
 from cll.memo import Memo, stamp
+from cll.reading import growth
 from cll.reading.limits import Limits
 from cll.reading.survey import Cut, Survey, survey
 from cll.roles import Source
-from cll.values import Arrival, Arrived, Part, format_instant, parse_instant
+from cll.values import Arrival, Arrived, Tail, format_instant, parse_instant
 from cll.workspace import Workspace, memo
 
 LOG = Path("registry") / "arrivals.jsonl"
 _FORM = {"form": "arrivals", "version": 1}
-_READ = 2**20  # bytes at once
-_GONE = ""  # the digest of a file that was let go
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Seen:
             size = max((part.stop for part in file.parts), default=0)
             if stamp(Path(file.file)) == self.stamps[file.file]:
                 continue
-            if _digest(Path(file.file), size) != file.sha256:
+            if growth.digest(Path(file.file), size) != file.sha256:
                 raise Busy(f"{file.file}: changed while it was read; run again.")
 
 
@@ -56,76 +54,70 @@ def see(ws: Workspace, source: Source, as_of: datetime) -> Seen:
     Raises DataRefused for a file that was seen before, and now is another, shorter, or not there.
     """
     log, remembered = read(ws.root / LOG), memo(ws)
-    chains = _chains(log)
+    chains = growth.chains(log)
     reads = source.reads
     stamps = {path.as_posix(): stamp(path) for path in reads}
 
     def look(path: Path) -> Survey:
-        return _survey(path, chains.get(path.as_posix(), ()), remembered, source)
+        return _survey(path, chains.get(path.as_posix(), ()), remembered, source, as_of)
 
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
         looked_at = progress.track(pool.map(look, reads), "look", total=len(reads))
-        there = dict(zip((path.as_posix() for path in reads), looked_at, strict=True))
-    for old, new in _moved(there, chains).items():
-        chains[new] = [replace(one, file=new) for one in chains.pop(old)]
-        log += [Arrival(old, _GONE, as_of, 0), *chains[new]]
-        there[new] = _survey(Path(new), chains[new], remembered, source)
-    _refuse_vanished(source, {*there}, chains, as_of)
-    found = []
-    for file, looked in there.items():
-        before = chains.get(file, [])
-        now = Arrival(file, looked.sha256, as_of, looked.size)
-        chain = _continued(before, now, looked)
-        log += chain[len(before) :]
-        found.append(_arrived(file, looked, chain))
+        surveys = dict(zip((path.as_posix() for path in reads), looked_at, strict=True))
+    for old, new in _moved(surveys, chains).items():
+        chains[new] = [replace(entry, file=new) for entry in chains.pop(old)]
+        log += [Arrival(old, growth.GONE, as_of, 0), *chains[new]]
+        surveys[new] = look(Path(new))
+    _refuse_vanished(source, {*surveys}, chains, as_of)
+    files = []
+    for file, looked in surveys.items():
+        chain = chains.get(file, [])
+        news = growth.news(chain, _arrival(file, looked, as_of), looked)
+        log += news
+        files.append(growth.arrived(file, looked, growth.ordered([*chain, *news])))
     remembered.save()
-    return Seen(found, log, stamps)
+    return Seen(files, log, stamps)
 
 
-def _survey(path: Path, chain: Sequence[Arrival], remembered: Memo, source: Source) -> Survey:
-    limits, ends = getattr(source, "limits", Limits()), [one.size for one in chain]
-    # A file that did not grow needs no new look because it was seen: it is cut at its end anyhow.
-    at_end = bool(ends) and path.is_file() and path.stat().st_size == ends[-1]
-    ends = ends[:-1] if at_end else ends
+def _survey(
+    path: Path, chain: Sequence[Arrival], remembered: Memo, source: Source, as_of: datetime
+) -> Survey:
+    limits = getattr(source, "limits", Limits())
+    known = growth.known(path, chain, as_of)
+    settled = known.settled or _reads_last_lines(source)
 
     def look() -> dict[str, Any]:
-        return asdict(survey(path, ends, limits))
+        return asdict(survey(path, known.ends, limits, settled=settled))
 
     try:
-        told = remembered.of(path, "survey", look, given=[ends, asdict(limits)])
+        given = [known.ends, asdict(limits), settled]
+        facts = remembered.of(path, "survey", look, given=json.loads(json.dumps(given)))
     except OSError as why:
         raise Unavailable(f"{path}: {why.strerror}; see to it.") from None
-    cuts = tuple(Cut(**cut) for cut in told["cuts"])
-    prefixes = [*told["prefixes"], *([None if told["torn"] else told["sha256"]] * at_end)]
-    return Survey(told["size"], told["sha256"], tuple(prefixes), cuts, told["torn"])
+    tail = Tail(**facts["tail"]) if facts["tail"] else None
+    digests = dict(zip(known.ends, facts["prefixes"], strict=True))
+    digests |= {facts["size"]: facts["sha256"]}
+    prefixes = tuple(digests.get(entry.size) for entry in chain)
+    cuts = tuple(Cut(**cut) for cut in facts["cuts"])
+    return Survey(facts["size"], facts["sha256"], prefixes, cuts, facts["content"], tail)
 
 
-def _continued(chain: list[Arrival], now: Arrival, looked: Survey) -> list[Arrival]:
-    """Return what was seen of a file, with what is new of it."""
-    if not chain:
-        return [now]
-    last = chain[-1]
-    if (now.size, now.sha256) == (last.size, last.sha256):
-        return chain
-    if now.size > last.size and looked.prefixes[len(chain) - 1] == last.sha256:
-        return [*chain, now]
-    for earlier, later in itertools.pairwise(chain):
-        if (now.size, now.sha256) == (earlier.size, earlier.sha256) and now.as_of < later.as_of:
-            return chain[: chain.index(earlier) + 1]
-    how = "is shorter than" if now.size < last.size else "is not what"
-    raise DataRefused(
-        f"{now.file}: was rewritten: it {how} {'' if how.startswith('is not') else 'what '}was read "
-        f"at {format_instant(last.as_of)}. Restore it, or take it as it is: "
-        f"cll ingest --accept {now.file}."
-    )
+def _reads_last_lines(source: Source) -> bool:
+    """Tell whether the source takes a last line as whole that has no newline."""
+    return getattr(source, "last_line", "wait") == "read"
 
 
-def _moved(there: Mapping[str, Survey], chains: Mapping[str, list[Arrival]]) -> dict[str, str]:
+def _arrival(file: str, looked: Survey, as_of: datetime) -> Arrival:
+    return Arrival(file, looked.sha256, as_of, looked.size, looked.tail)
+
+
+def _moved(surveys: Mapping[str, Survey], chains: Mapping[str, list[Arrival]]) -> dict[str, str]:
     """Find files that have gone and whose content lies under a new name: they arrived before."""
     moved: dict[str, str] = {}
-    for new, looked in there.items():
-        for old, chain in chains.items() if looked.size and new not in chains else ():
-            same = (chain[-1].size, chain[-1].sha256) == (looked.size, looked.sha256)
+    for new, looked in surveys.items():
+        is_new = (looked.size or looked.tail) and new not in chains
+        for old, chain in chains.items() if is_new else ():
+            same = growth.is_as_read(looked, chain)
             if same and old not in moved and not Path(old).exists():
                 moved[old] = new
                 break
@@ -137,7 +129,8 @@ def _refuse_vanished(
 ) -> None:
     fits = getattr(source, "fits", None)
     for file, chain in chains.items():
-        if fits is None or file in reads or chain[0].as_of > as_of or not fits(file):
+        first = min(entry.as_of for entry in chain)
+        if fits is None or file in reads or first > as_of or not fits(file):
             continue
         raise DataRefused(
             f"{file}: has vanished: it was read at {format_instant(chain[-1].as_of)}. Restore it, "
@@ -145,73 +138,39 @@ def _refuse_vanished(
         )
 
 
-def _arrived(file: str, looked: Survey, chain: Sequence[Arrival]) -> Arrived:
-    def since(cut: Cut) -> datetime:
-        return next(one.as_of for one in chain if one.size >= cut.stop)
-
-    parts = (Part(c.start, c.stop, c.row, c.sha256, since(c)) for c in looked.cuts)
-    return Arrived(file, looked.sha256, tuple(parts), looked.torn)
-
-
-def _digest(path: Path, size: int) -> str | None:
-    """Return the digest of a file's first `size` bytes; None where it has fewer."""
-    digest, left = hashlib.sha256(), size
-    with path.open("rb") as file:
-        while left and (data := file.read(min(left, _READ))):
-            digest.update(data)
-            left -= len(data)
-    return None if left else digest.hexdigest()
-
-
-def as_new(paths: Iterable[Path], as_of: datetime, limits: Limits) -> list[Arrived]:
-    """Take files as if they had just arrived, for those who keep no log."""
-    found = []
-    for path in paths:
-        looked = survey(path, (), limits)
-        now = Arrival(path.as_posix(), looked.sha256, as_of, looked.size)
-        found.append(_arrived(now.file, looked, [now]))
-    return found
+def as_new(source: Source, as_of: datetime) -> list[Arrived]:
+    """Take the source's files as if they had just arrived, for those who keep no log."""
+    files, limits = [], getattr(source, "limits", Limits())
+    for path in source.reads:
+        looked = survey(path, (), limits, settled=_reads_last_lines(source))
+        now = _arrival(path.as_posix(), looked, as_of)
+        files.append(growth.arrived(now.file, looked, [now]))
+    return files
 
 
 def accept(ws: Workspace, source: Source, files: Sequence[str], as_of: datetime) -> list[str]:
-    """Take files as they are now, rewritten or gone; return what was said of each."""
-    log, told = read(ws.root / LOG), []
-    chains = _chains(log)
+    """Take files as they are now, rewritten or gone; return a line about each."""
+    log, said = read(ws.root / LOG), []
+    chains = growth.chains(log)
     reads = {path.as_posix() for path in source.reads}
+    limits, settled = getattr(source, "limits", Limits()), _reads_last_lines(source)
     for given in files:
         file = given if given in chains else os.path.relpath(given)
         if file not in chains:
             raise ConfigError(
                 f"{file}: not a file that was read before; there is nothing to accept."
             )
+        log.append(Arrival(file, growth.GONE, as_of, 0))
         if file in reads:
-            looked = survey(Path(file), (), getattr(source, "limits", Limits()))
-            if (looked.size, looked.sha256) == (chains[file][-1].size, chains[file][-1].sha256):
+            looked = survey(Path(file), (), limits, settled=settled)
+            if growth.is_as_read(looked, chains[file]):
                 raise ConfigError(f"{file}: is as it was read; there is nothing to accept.")
-            log += [
-                Arrival(file, _GONE, as_of, 0),
-                Arrival(file, looked.sha256, as_of, looked.size),
-            ]
-            told.append(f"{file}: taken as it is now, known from {format_instant(as_of)} on.")
+            log.append(_arrival(file, looked, as_of))
+            said.append(f"{file}: taken as it is now, known from {format_instant(as_of)} on.")
         else:
-            log.append(Arrival(file, _GONE, as_of, 0))
-            told.append(f"{file}: let go; its records will be missing.")
+            said.append(f"{file}: let go; its records will be missing.")
     write(ws.root / LOG, log)
-    return told
-
-
-def _chains(log: Iterable[Arrival]) -> dict[str, list[Arrival]]:
-    """Return what was seen of each file since it was last let go, the shortest first.
-
-    That is the order in which it was seen, save where git put the logs of two branches together.
-    """
-    chains: dict[str, list[Arrival]] = {}
-    for one in log:
-        if one.sha256 == _GONE:
-            chains.pop(one.file, None)
-        else:
-            chains.setdefault(one.file, []).append(one)
-    return {file: sorted(chain, key=lambda one: one.size) for file, chain in chains.items()}
+    return said
 
 
 def is_kept(ws: Workspace) -> bool:
@@ -239,18 +198,28 @@ def read(path: Path) -> list[Arrival]:
 def _entry(told: dict[str, Any]) -> Arrival:
     if told.pop("check") != _check(told):
         raise ValueError("its checksum is another")
-    return Arrival(told["file"], told["sha256"], parse_instant(told["as_of"]), told["bytes"])
+    tail = Tail(told["pending"]["bytes"], told["pending"]["sha256"]) if "pending" in told else None
+    as_of = parse_instant(told["as_of"])
+    return Arrival(told["file"], told["sha256"], as_of, told["bytes"], tail)
 
 
 def write(path: Path, entries: Iterable[Arrival]) -> None:
     """Write the log."""
-    told = [
-        {"as_of": format_instant(e.as_of), "bytes": e.size, "file": e.file, "sha256": e.sha256}
-        for e in entries
-    ]
-    checked = [{**entry, "check": _check(entry)} for entry in told]
+    checked = [{**entry, "check": _check(entry)} for entry in map(_line, entries)]
     lines = [json.dumps(entry, ensure_ascii=False) for entry in (_FORM, *checked)]
     store.write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _line(entry: Arrival) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "as_of": format_instant(entry.as_of),
+        "bytes": entry.size,
+        "file": entry.file,
+        "sha256": entry.sha256,
+    }
+    if entry.tail is not None:
+        line["pending"] = {"bytes": entry.tail.size, "sha256": entry.tail.sha256}
+    return line
 
 
 def _check(entry: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ def mended(name: str, data: bytes, excerpt: bytes) -> bytes:
     after, before = list(_records(data)), list(_records(excerpt))
     header = after[:1] if kind == ".csv" else []
     if header and header != before[:1]:
-        return data
+        return _ended(data)  # a last line without a newline would be pending
     known = set(before)
     return b"".join([*header, *(one for one in after[len(header) :] if one not in known)])
 

@@ -38,6 +38,7 @@ def ingest(ws: Workspace, tree: Tree, world: config.World) -> None:
     if seen.files and (ws.signals / store.MANIFEST).is_file() and not arrivals.is_kept(ws):
         progress.note(f"ingest: {arrivals.LOG}: not there, so all files count as seen just now.")
     _say_how_it_reads(source)
+    _say_what_waits(seen.files)
     settings: Enforcement = config.build("ingest", tree["ingest"])
     made_of = key(ws, tree, world, seen.files)
     common = {name: made_of[name] for name in SHARED}
@@ -92,13 +93,14 @@ def key(ws: Workspace, tree: Tree, world: config.World, files: Sequence[Arrived]
         "libraries": libraries(),
         "inputs": {
             "as_of": format_instant(world.as_of),
-            "files": {one.file: [one.sha256, _arrivals(one)] for one in files},
+            "files": {one.file: _made_of(one) for one in files},
         },
     }
 
 
-def _arrivals(file: Arrived) -> list[str]:
-    return sorted({format_instant(part.as_of) for part in file.parts})
+def _made_of(file: Arrived) -> list[Any]:
+    arrivals_of = sorted({format_instant(part.as_of) for part in file.parts})
+    return [file.sha256, arrivals_of, *(["pending"] if file.torn else [])]
 
 
 def source_of(tree: Tree) -> Source:
@@ -117,6 +119,18 @@ def _say_how_it_reads(source: Source) -> None:
     mapped = getattr(source, "maps_known_at", False)
     if getattr(source, "backfill", None) == "on_time" and not mapped:
         progress.note("ingest: rows without known_at count as known in time (backfill: on_time).")
+
+
+def _say_what_waits(files: Sequence[Arrived]) -> None:
+    """Name a file whose last line has no newline, since a person may wonder where it is."""
+    waiting = [one.file for one in files if one.torn]
+    if not waiting:
+        return
+    others = f" (and of {len(waiting) - 1:,} more files)" if len(waiting) > 1 else ""
+    progress.note(
+        f"ingest: {waiting[0]}: its last line{others} has no newline: pending until it has, or until "
+        "a later as_of sees the same line; source.last_line=read takes it at once."
+    )
 
 
 def _days(read: Mapping[str, Facts]) -> dict[str, dict[str, Facts]]:

@@ -56,7 +56,7 @@ def score(ws: Workspace, data: Path, out: Path, model: str) -> Counts:
     if _compares_with_peers(trained_with["features"]):
         progress.note("predict: rows are compared with the entities in these files only.")
     intake = Intake(source.columns, _ALL_IS_KNOWN)
-    files = arrivals.as_new(source.reads, load_world(ws).as_of, source.limits)
+    files = arrivals.as_new(source, load_world(ws).as_of)
     for piece in source(_ALL_IS_KNOWN, files):
         intake.take(piece.read())
     scored = list(_scores(predictor, feature_set, intake, source.columns))

@@ -7,6 +7,7 @@ from typing import Any
 
 from cll import arrivals, chain, guard, intake, ledger, loop, store, thought, tick
 from cll.errors import CllError
+from cll.reading import growth
 from cll.roles import Source
 from cll.values import format_instant
 from cll.workspace import Workspace, load_tree, load_world
@@ -54,12 +55,8 @@ def _version(entries: tuple[chain.Entry, ...], model_id: str) -> str:
 
 def waiting(root: Path, source: Source) -> dict[str, int]:
     """Count the source's files that are not as they were read, by their sizes alone."""
-    read: dict[str, int] = {}
-    for one in arrivals.read(root / arrivals.LOG):
-        if one.sha256:
-            read[one.file] = max(one.size, read.get(one.file, 0))
-        else:  # let go
-            read.pop(one.file, None)
+    chains = growth.chains(arrivals.read(root / arrivals.LOG))
+    read = {file: growth.length(chain) for file, chain in chains.items()}
     now = {path.as_posix(): path.stat().st_size for path in source.reads}
     ours = getattr(source, "fits", lambda _: False)
     return {

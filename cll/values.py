@@ -177,6 +177,14 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Tail:
+    """Bytes at the end of a file that are no whole record yet."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Arrival:
     """When a file's first `size` bytes were first seen; `as_of` is the world's, never the clock's."""
 
@@ -184,6 +192,12 @@ class Arrival:
     sha256: str  # of these bytes
     as_of: datetime
     size: int
+    tail: Tail | None = None  # the file's rest, where that was pending
+
+    @property
+    def total(self) -> int:
+        """The bytes of the whole file."""
+        return self.size + (self.tail.size if self.tail else 0)
 
 
 @dataclass(frozen=True)

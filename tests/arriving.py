@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-FIELDS = ("entity", "time", "known_at", "cpu_usage", "failed")
+FIELDS = ("entity", "time", "known_at", "failed", "cpu_usage")
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 TEXT = (".jsonl", ".csv")
 
@@ -32,8 +32,8 @@ class Record:
             "entity": "" if self.bad == "nameless" else self.entity,
             "time": "soon" if self.bad == "soon" else stamp(self.time),
             "known_at": stamp(self.time + self.delay),
-            "cpu_usage": self.cpu,
             "failed": self.failed,
+            "cpu_usage": self.cpu,
         }
 
 
@@ -55,7 +55,8 @@ class File:
     lines: list[Line] = field(default_factory=list)
     torn: Record | None = None
     torn_text: str = ""  # what of the last line is written
-    half: bool = False  # the last line reads as a record, and is none yet
+    tail: Line | None = None  # the record that this reads as; none where it reads as none
+    tail_seen: datetime | None = None  # the as_of at which it was first seen as it is
 
     def __repr__(self):
         return self.name
@@ -69,10 +70,9 @@ class File:
         text = ""
         if self.torn is not None:
             text = line(self.form, self.torn)[len(self.torn_text) :]
-            if not (self.half and text == "\n"):  # else it was whole already
-                del self.lines[len(self.lines) - self.half :]
-                self.lines.append(Line(self.torn))
-            self.torn, self.half = None, False
+            was_taken = text == "\n" and self.tail is not None and self.tail.arrived
+            self.lines.append(self.tail if was_taken else Line(self.torn))
+            self.torn = self.tail = None
         if not self.path.exists() and self.form == ".csv":
             text = ",".join(FIELDS) + "\n"
         self.lines += [Line(one) for one in records]
@@ -85,22 +85,47 @@ class File:
         """Begin a line and leave it: of CSV one that has all its fields reads as a record."""
         if self.torn is not None:
             self.append([])
-        text = line(self.form, record).rstrip("\n")
-        self.torn, self.torn_text = record, text[: max(1, int(len(text) * share))]
+        self.torn, self.torn_text = record, ""
+        self.go_on(share)
+
+    def go_on(self, share):
+        """Write more of the last line, and leave it again."""
+        text = line(self.form, self.torn).rstrip("\n")
+        more = text[len(self.torn_text) : max(1, int(len(text) * share))]
+        if not more:
+            return
+        self.torn_text += more
+        self.tail, self.tail_seen = self._read(text), None
+        self._write(more)
+
+    def _read(self, text):
         whole = self.torn_text == text
-        self.half = whole or (self.form == ".csv" and text.count(",") == self.torn_text.count(","))
-        if self.half:
-            self.lines.append(Line(record if whole else replace(record, failed=None)))
-        self._write(self.torn_text)
+        if self.form == ".jsonl":
+            return Line(self.torn) if whole else None
+        if self.torn_text.count(",") < text.count(","):
+            return None
+        value = self.torn_text.rpartition(",")[2]
+        cpu = None if value in {"", "-"} else float(value)
+        return Line(replace(self.torn, cpu=cpu, bad="odd" if value == "-" else ""))
+
+    def is_whole(self, as_of):
+        """Whether the last line counts as a record, though it has no newline."""
+        if self.tail is None:
+            return False
+        return self.form == ".jsonl" or (self.tail_seen is not None and self.tail_seen < as_of)
 
     def arrive(self, as_of):
         self.first = self.first or as_of
         self.lines = [one if one.arrived else replace(one, arrived=as_of) for one in self.lines]
+        self.tail_seen = self.tail_seen or as_of
+        if self.is_whole(as_of) and not self.tail.arrived:
+            self.tail = replace(self.tail, arrived=as_of)
 
-    def places(self):
+    def places(self, as_of):
         """Yield each record with its row, as the quarantine would name it."""
         first = 2 if self.form == ".csv" else 1
-        for row, one in enumerate(self.lines, first):
+        lines = [*self.lines, self.tail] if self.is_whole(as_of) else self.lines
+        for row, one in enumerate(lines, first):
             if one.record.bad != "blank":
                 yield row, one
 
@@ -154,9 +179,9 @@ def account(files, as_of, known):
     groups, days, waiting = defaultdict(list), defaultdict(set), set()
     quarantined, pending, records = set(), 0, 0
     for file in files:
-        torn = file.torn is not None and not file.half
+        torn = file.torn is not None and not file.is_whole(as_of)
         records, pending = records + torn, pending + torn
-        for row, one in file.places():
+        for row, one in file.places(as_of):
             records += 1
             record, place = one.record, (file.name, row)
             if record.bad:

@@ -1,6 +1,7 @@
+import hashlib
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import pytest
 
 from cll import arrivals
 from cll.errors import Busy, ConfigError, DataRefused
+from cll.reading import growth
 from cll.reading.mapping import Signals
 from cll.source.files import Files
+from cll.values import Arrival
 from cll.workspace import Workspace
 from tests.conftest import ROOT
 from tests.history import commit, git, repository
@@ -23,6 +26,7 @@ class Folder:
     """As much of a source as arrivals look at."""
 
     path: Path
+    last_line: str = "wait"
 
     @property
     def reads(self):
@@ -278,3 +282,154 @@ def test_a_file_that_grew_after_as_of_was_moved_back_keeps_what_was_known_of_it(
     see(place, DAY3)
     write(place, LINE + LINE)
     assert parts(place, DAY1) == [(0, 9, DAY3), (9, 18, DAY1)]
+
+
+HEADER, ROW = "e,x\n", "a,0.1\n"
+
+
+def sizes(place, as_of):
+    """Return how far the file is read, since when, and whether a record behind that is pending."""
+    (file,) = see(place, as_of).files
+    return [(part.stop, part.as_of) for part in file.parts], file.torn
+
+
+@pytest.fixture
+def cut(place):
+    """Write a file whose last value, 0.309, has lost its end; 10 bytes are whole lines."""
+    write(place, HEADER + ROW + "b,0.30", "a.csv")
+    return place
+
+
+def test_a_last_record_without_a_newline_is_pending_until_a_later_as_of_sees_the_same(cut):
+    assert sizes(cut, DAY1) == ([(10, DAY1)], True)
+    assert sizes(cut, DAY1) == ([(10, DAY1)], True)
+    assert sizes(cut, DAY2) == ([(10, DAY1), (16, DAY2)], False)
+    assert sizes(cut, DAY3) == ([(10, DAY1), (16, DAY2)], False)
+
+
+def test_as_of_moved_back_leaves_a_last_record_pending_as_it_was(cut):
+    for as_of in (DAY1, DAY2, DAY1):
+        found = sizes(cut, as_of)
+    assert found == ([(10, DAY1)], True)
+    assert sizes(cut, DAY2) == ([(10, DAY1), (16, DAY2)], False)
+
+
+def test_a_log_elsewhere_gives_the_same_at_each_as_of(cut):
+    ws, _ = cut
+    then = [sizes(cut, as_of) for as_of in (DAY1, DAY2, DAY3)]
+    log = (ws.root / arrivals.LOG).read_bytes()
+    shutil.rmtree(ws.cache)
+    assert [sizes(cut, as_of) for as_of in (DAY3, DAY1, DAY2)] == [then[2], then[0], then[1]]
+    assert (ws.root / arrivals.LOG).read_bytes() == log
+
+
+@pytest.mark.parametrize("later", ["b,0.309\n", "b,0.309\nc,1\n", "b,0.4\n"])
+def test_a_pending_record_may_become_another_and_is_no_rewritten_file(cut, later):
+    sizes(cut, DAY1)
+    write(cut, HEADER + ROW + later, "a.csv")
+    size = 10 + len(later)
+    assert sizes(cut, DAY2) == ([(10, DAY1), (size, DAY2)], False)
+
+
+def test_a_last_record_that_still_grows_is_seen_anew(cut):
+    sizes(cut, DAY1)
+    write(cut, HEADER + ROW + "b,0.309", "a.csv")
+    assert sizes(cut, DAY2) == ([(10, DAY1)], True)
+    assert sizes(cut, DAY3) == ([(10, DAY1), (17, DAY3)], False)
+
+
+@pytest.mark.parametrize(
+    ("later", "read", "pending"),
+    [
+        ("b,0.309\nc,1\n", [(10, DAY1), (22, DAY3)], False),
+        ("b,0.309", [(10, DAY1)], True),
+        ('b,0.30"', [(10, DAY1)], True),
+        ("b,0.30\nc,1\n", [(10, DAY1), (16, DAY2), (21, DAY3)], False),
+        ("b,0.30\nc,1", [(10, DAY1), (16, DAY2), (17, DAY3)], True),
+    ],
+)
+def test_a_record_that_was_taken_and_then_goes_on_in_its_line_is_replaced(
+    cut, later, read, pending
+):
+    for as_of in (DAY1, DAY2):
+        sizes(cut, as_of)
+    write(cut, HEADER + ROW + later, "a.csv")
+    for _ in range(2):
+        assert sizes(cut, DAY3) == (read, pending)
+
+
+def test_a_record_that_was_taken_and_is_now_another_is_refused(cut):
+    for as_of in (DAY1, DAY2):
+        sizes(cut, as_of)
+    write(cut, HEADER + ROW + "b,0.31", "a.csv")
+    with pytest.raises(DataRefused, match=r"a.csv: was rewritten: it is not what was read at"):
+        see(cut, DAY3)
+    write(cut, HEADER + ROW + "b,0.", "a.csv")
+    with pytest.raises(DataRefused, match=r"a.csv: was rewritten: it is shorter than what was"):
+        see(cut, DAY3)
+
+
+def test_files_that_end_without_a_newline_for_good_can_be_read_at_once(cut):
+    ws, source = cut
+    place = ws, replace(source, last_line="read")
+    assert sizes(place, DAY1) == ([(16, DAY1)], False)
+
+
+@pytest.mark.parametrize("days", [(DAY1,), (DAY1, DAY2)])
+def test_a_renamed_file_keeps_its_pending_record_and_one_that_was_taken(cut, days):
+    for as_of in days:
+        before = sizes(cut, as_of)
+    path = cut[1].path / "a.csv"
+    path.rename(path.with_name("b.csv"))
+    assert sizes(cut, days[-1]) == before
+    assert sizes(cut, DAY3)[1] is False
+
+
+def test_a_header_alone_without_a_newline_is_not_believed_yet(place):
+    write(place, "e,x", "a.csv")
+    assert sizes(place, DAY1) == ([], True)
+    write(place, "e,xyz\na,1\n", "a.csv")
+    assert sizes(place, DAY2) == ([(10, DAY2)], False)
+
+
+@pytest.mark.parametrize("later", ["b,4\n", "b,0.309", "b,0.309\n", "b,0.30\nc"])
+@pytest.mark.parametrize("days", [(DAY1,), (DAY1, DAY2)])
+def test_the_log_tells_how_long_a_file_was_when_it_was_last_seen(cut, days, later):
+    path = cut[1].path / "a.csv"
+    for as_of in days:
+        log = see(cut, as_of).log
+        assert growth.length(growth.chains(log)[path.as_posix()]) == path.stat().st_size
+    if later == "b,4\n" and DAY2 in days:
+        return  # it would be a rewritten file
+    write(cut, HEADER + ROW + later, "a.csv")
+    log = see(cut, DAY3).log
+    assert growth.length(growth.chains(log)[path.as_posix()]) == path.stat().st_size
+
+
+def test_a_log_from_before_pending_records_were_told_is_read_as_it_was(cut):
+    ws, _ = cut
+    text = (HEADER + ROW + "b,0.30").encode()
+    old = [Arrival(str(cut[1].path / "a.csv"), hashlib.sha256(text).hexdigest(), DAY2, len(text))]
+    arrivals.write(ws.root / arrivals.LOG, old)
+    for as_of in (DAY2, DAY3, DAY1):
+        assert sizes(cut, as_of) == ([(16, DAY2)], False)
+    assert arrivals.read(ws.root / arrivals.LOG) == old
+    write(cut, text.decode() + "9", "a.csv")
+    assert sizes(cut, DAY3) == ([(10, DAY2)], True)
+
+
+def test_a_file_with_a_pending_record_is_not_accepted_as_if_it_were_new(cut):
+    path = (cut[1].path / "a.csv").as_posix()
+    for as_of in (DAY1, DAY2):
+        sizes(cut, as_of)
+        with pytest.raises(ConfigError, match=r"a.csv: is as it was read; there is nothing to"):
+            arrivals.accept(*cut, [path], as_of)
+
+
+def test_the_earliest_of_two_branches_that_saw_a_last_record_counts(cut):
+    ws, _ = cut
+    see(cut, DAY1)
+    first = arrivals.read(ws.root / arrivals.LOG)
+    later = [replace(entry, as_of=DAY2) for entry in first]
+    arrivals.write(ws.root / arrivals.LOG, [*later, *first])
+    assert sizes(cut, DAY2) == ([(10, DAY1), (16, DAY2)], False)

@@ -92,6 +92,10 @@ def test_of_a_mended_excerpt_only_what_changed_is_left():
     before = b'a,b\n1,x\n2,"y\ny"\n3,z\n'
     after = b'a,b\n1,x\n2,"y\nz"\n3,z'
     assert excerpts.mended("a.csv", after, before) == b'a,b\n2,"y\nz"\n'
-    assert excerpts.mended("a.csv", after.replace(b"a,b", b"a,c"), before).count(b"\n") == 4
+    assert excerpts.mended("a.csv", after.replace(b"a,b", b"a,c"), before).count(b"\n") == 5
     assert excerpts.mended("a.jsonl", b"{}\n[1]\n", b"{\n[1]\n") == b"{}\n"
     assert excerpts.mended("a.json", b"[1]", b"[2]") == b"[1]"
+
+
+def test_a_mended_file_with_another_header_ends_in_a_newline():
+    assert excerpts.mended("a.csv", b"e,x\na,1", b"e,y\na,1\n") == b"e,x\na,1\n"

@@ -178,6 +178,49 @@ def test_a_line_that_is_still_being_written_is_taken_once_when_it_is_whole(run):
     }
 
 
+def counted(run):
+    return store.read_json(run.ws.reports / "ingest.json")
+
+
+def test_a_value_that_lost_its_end_is_never_kept(run, tmp_path):
+    path = run.ws.root / "data" / "raw" / "4.csv"
+    text = "e,t,k,x\na,2026-01-04T00:00:00Z,2026-01-04T00:00:00Z,0.309\n"
+    path.write_text(text[:-2])
+    world(run.ws, 5)
+    run.capsys.readouterr()
+    small.reproduce(run.ws, WORDS, last="featurize")
+    said = run.capsys.readouterr().err
+    assert "data/raw/4.csv: its last line has no newline: pending until it has, or until" in said
+    assert (counted(run)["in"], counted(run)["kept"], counted(run)["pending"]) == (145, 144, 1)
+    assert run.rebuilt(tmp_path / "again")
+    path.write_text(text)
+    run.tick()
+    assert (counted(run)["kept"], counted(run)["pending"]) == (145, 0)
+    assert (
+        dataset.read(run.ws.signals).filter(pl.col("time").dt.day() == 4)["cpu_usage"][0] == 0.309
+    )
+
+
+def test_a_last_line_without_a_newline_counts_from_the_as_of_that_sees_it_again(run, tmp_path):
+    path = run.ws.root / "data" / "raw" / "4.csv"
+    path.write_text("e,t,k,x\na,2026-01-04T00:00:00Z,2026-01-04T00:00:00Z,0.30")
+    found = []
+    for day in (5, 6, 5, 6):
+        world(run.ws, day)
+        run.tick()
+        assert run.rebuilt(tmp_path / f"again-{len(found)}")
+        found.append((counted(run)["kept"], counted(run)["pending"]))
+    assert found == [(144, 1), (145, 0)] * 2
+
+
+def test_files_that_end_without_a_newline_for_good_are_read_at_once_where_one_says_so(run):
+    path = run.ws.root / "data" / "raw" / "4.csv"
+    path.write_text("e,t,k,x\na,2026-01-04T00:00:00Z,2026-01-04T00:00:00Z,0.30")
+    world(run.ws, 5)
+    run.tick("source.last_line=read")
+    assert (counted(run)["kept"], counted(run)["pending"]) == (145, 0)
+
+
 def test_a_file_that_was_rewritten_is_refused_and_what_was_good_stays(run):
     good = {str(p): p.read_bytes() for p in run.ws.signals.rglob("*") if p.is_file()}
     write(run.ws, "2.jsonl", rows(2, value=0.7))

@@ -7,11 +7,8 @@ ended when it was seen before. In CSV quotes are counted, so that no cut falls i
 field; behind a quote that is lost there may be no cut for long.
 """
 
-import codecs
-import csv
 import hashlib
 import io
-import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -20,14 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
-from cll.reading import delimited, turns
+from cll.reading import turns
 from cll.reading.formats import format_of, is_utf16
 from cll.reading.limits import Limits, count
+from cll.reading.tails import LINES, Last, unfinished
+from cll.values import Tail
 
 BLOCK = 30 * 2**20  # what is larger than 32 MiB glibc maps anew, and clearing it outlasts reading
 _LEAST = 8  # of a block, as a share, is worth a cut
 _READ = 2**20  # bytes at once: they stay in the processor's cache while they are looked at
-_LINES = frozenset({".jsonl", ".ndjson", ".csv"})
 
 
 @dataclass(frozen=True)
@@ -42,65 +40,63 @@ class Cut:
 
 @dataclass(frozen=True)
 class Survey:
-    """What one pass tells of a file."""
+    """The facts of a file that one pass finds."""
 
     size: int  # bytes that hold whole records
     sha256: str  # of these
     prefixes: tuple[str | None, ...]  # by end: of the first so many bytes; None: there are fewer
     cuts: tuple[Cut, ...]  # covering [0, size); an empty file has one that is empty
-    torn: bool  # behind `size` stands a record that is still being written
+    content: str  # digest of all bytes
+    tail: Tail | None = None  # behind `size`: a record that may still be growing
+
+    @property
+    def torn(self) -> bool:
+        """Whether the last record is pending."""
+        return self.tail is not None
 
 
-def survey(path: Path, ends: Sequence[int], limits: Limits) -> Survey:
+def survey(path: Path, ends: Sequence[int], limits: Limits, *, settled: bool = False) -> Survey:
     """Hash and cut a file; `ends` are the sizes that it was seen at before.
 
     A cut falls on each end; on one that is inside of a record, before the record, since the rest of
     it came later. A file that is read as a whole (packed, JSON, Parquet, UTF-16, or over the limit)
-    is one cut.
+    is one cut. A last line without its newline is left out, unless it is a JSON object, or reads as
+    a record and is `settled`.
     """
-    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as aside:
+    with path.open("rb", buffering=0) as file:
         total = os.fstat(file.fileno()).st_size
-        whole = total > limits.file_size or is_utf16(os.pread(file.fileno(), 4, 0))
-        kind = None if whole or path.suffix.lower() not in _LINES else format_of(path.name)
-        scan = _Scan(
-            file, kind, tuple(sorted({end for end in ends if 0 < end <= total})), total, aside
-        )
+        kind = _kind(path, file, total, limits)
+        scan = _scanned(file, kind, ends, total)
+        last = Last(scan.mark, scan.at, scan.inside, limits.line_length)
+        line = None if kind is None else unfinished(path, kind, last)
+        prefixes = {0: hashlib.sha256().hexdigest(), **scan.prefixes}
+        at_ends, content = tuple(prefixes.get(end) for end in ends), scan.whole.hexdigest()
+        if line is None or (settled and line.readable):
+            return Survey(scan.at, content, at_ends, scan.all_cuts(torn=False), content)
+        tail = Tail(len(line.text), hashlib.sha256(line.text).hexdigest())
+        at_mark = line.start == scan.mark
+        if not at_mark:  # but at the top, or at a line behind a lost quote
+            scan = _scanned(file, kind, ends, line.start)
+    known = scan.whole_at_mark if at_mark else scan.whole
+    cuts = scan.all_cuts(torn=at_mark) if line.start else ()
+    return Survey(line.start, known.hexdigest(), at_ends, cuts, content, tail)
+
+
+def _kind(path: Path, file: io.FileIO, total: int, limits: Limits) -> str | None:
+    """Return a file's format if its records are told apart by lines."""
+    whole = total > limits.file_size or is_utf16(os.pread(file.fileno(), 4, 0))
+    return None if whole or path.suffix.lower() not in LINES else format_of(path.name)
+
+
+def _scanned(file: io.FileIO, kind: str | None, ends: Sequence[int], total: int) -> "_Scan":
+    file.seek(0)
+    inner = tuple(sorted({end for end in ends if 0 < end <= total}))
+    with ThreadPoolExecutor(1) as aside:
+        scan = _Scan(file, kind, inner, total, aside)
         buffer = bytearray(_READ)  # one for all: memory that is fresh has to be cleared first
         while scan.at < total and (size := file.readinto(buffer)):
             scan.feed(buffer, min(size, total - scan.at))
-    torn = kind is not None and _is_torn(scan, path, limits)
-    size, known = (scan.mark, scan.whole_at_mark) if torn else (scan.at, scan.whole)
-    prefixes = {0: hashlib.sha256().hexdigest(), **scan.prefixes}
-    told = tuple(prefixes.get(end) for end in ends)
-    return Survey(size, known.hexdigest(), told, scan.all_cuts(torn=torn), torn)
-
-
-def _is_torn(scan: "_Scan", path: Path, limits: Limits) -> bool:
-    """Tell whether the last line has no newline and makes no sense yet."""
-    size = scan.at - scan.mark
-    if size == 0 or size > limits.line_length or scan.row > scan.mark_row:
-        return False
-    with path.open("rb") as file:
-        file.seek(scan.mark)
-        line = file.read(size)
-    if scan.kind == ".csv":
-        top = delimited.top(path, limits.line_length)
-        return scan.inside or (scan.mark > 0 and _fields(line) < _fields(top))
-    try:
-        json.loads(line.removeprefix(codecs.BOM_UTF8) if scan.mark == 0 else line)
-    except ValueError:
-        return not line.isspace()
-    except RecursionError:
-        return False
-    return False
-
-
-def _fields(line: bytes) -> int:
-    text = io.StringIO(line.decode(errors="replace"), newline="")
-    try:
-        return len(next(csv.reader(text), ()))
-    except csv.Error:
-        return line.count(b",") + 1
+    return scan
 
 
 @dataclass

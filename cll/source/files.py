@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from cll.errors import DataRefused, Unavailable
-from cll.reading import casting, extents, folders
+from cll.reading import casting, extents, folders, formats
 from cll.reading.extents import Extent
 from cll.reading.fields import Field
 from cll.reading.limits import Limits
@@ -51,6 +51,7 @@ class Files:
     labels: tuple[str, ...] = ()
     backfill: Literal["on_time", "arrival"] = "on_time"
     fallback: Literal["none", "synthetic"] = "none"
+    last_line: Literal["wait", "read"] = "wait"  # where it has no newline
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -134,7 +135,7 @@ class Files:
             yield Piece(table, file.file, key, read)
             if "before" in key and len(file.parts) > 1:
                 before += read().records
-        if file.torn:
+        if file.torn and not _waits_for_header(file):
             waiting = Chunk(table, *self._empty(table), 1, 1)
             yield Piece(table, file.file, {"file": file.file, "torn": True}, lambda: waiting)
 
@@ -215,6 +216,11 @@ class Files:
                 told = pl.when(pl.col(OUTCOME).is_not_null()).then(told)
             rows = rows.with_columns(told.alias(OUTCOME_KNOWN_AT))
         return rows
+
+
+def _waits_for_header(file: Arrived) -> bool:
+    """Tell whether the line that is still being written is a header, and so no record."""
+    return not file.parts and formats.format_of(file.file) == ".csv"
 
 
 def _wanted(fields: Sequence[Field], limits: Limits) -> Wanted:

@@ -89,6 +89,65 @@ def test_a_file_reads_the_same_however_it_is_cut(folder, text, ends, block):
         assert all(reason.startswith("lacks ") for reason in lacking["reason"])
 
 
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(
+        st.tuples(_NAMES, st.sampled_from([10.25, 0.309, -12.0, 1e21, None])),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from([".csv", ".jsonl"]),
+    st.sampled_from(["\n", "\r\n"]),
+    st.data(),
+)
+def test_a_file_cut_anywhere_gives_no_record_that_the_whole_file_has_not(
+    folder, records, form, ending, data
+):
+    if form == ".csv":
+        cells = ["" if cpu is None else str(cpu) for _, cpu in records]
+        cells[-1] = cells[-1] and f'"{cells[-1]}"'
+        lines = [
+            line(name, cpu)[:-1].decode() for (name, _), cpu in zip(records, cells, strict=True)
+        ]
+        lines = [HEADER.decode()[:-1], *lines]
+    else:
+        fields = [{"entity": n, "time": "2026-01-01T00:00:00Z", "cpu": cpu} for n, cpu in records]
+        lines = [json.dumps(one) for one in fields]
+    text = "".join(one + ending for one in lines).encode()
+    path = folder / f"cut{form}"
+    path.write_bytes(text)
+    whole, _ = drained(source(path), [arrived(path, settled=False)])
+    path.write_bytes(text[: data.draw(st.integers(0, len(text)))])
+    files = [arrived(path, settled=False)]
+    if files[0].parts:
+        rows, _ = drained(source(path), files)
+        assert rows.equals(whole[: rows.height])
+
+
+def test_a_header_that_is_still_being_written_is_no_record(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(HEADER[:-1])
+    assert chunks(source(path), AS_OF, [arrived(path, settled=False)]) == []
+    rows, rejects = drained(source(path), [arrived(path)])
+    assert (rows.height, rejects.height) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_last_record_without_its_newline_is_pending_and_later_known(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(HEADER + line("a") + line("b", "0.30")[:-1])
+    if name == "a.jsonl":
+        path.write_bytes(b'{"entity":"a","time":"2026-01-01T00:00:00Z","cpu":1}\n12')
+    (read, waiting) = chunks(source(path), AS_OF, [arrived(path, settled=False)])
+    assert (read.rows.height, waiting.records, waiting.pending) == (1, 1, 1)
+    size = read.rows.height and path.stat().st_size - len(path.read_bytes().split(b"\n")[-1])
+    later = arrived(path, (size, AS_OF), (None, NEXT))
+    found = chunks(source(path, backfill="arrival"), AS_OF, [later])
+    assert sum(chunk.records for chunk in found) == 2
+    rows = pl.concat([chunk.rows for chunk in found])
+    assert rows["known_at"].to_list() == ([AS_OF, NEXT] if name == "a.csv" else [AS_OF])
+
+
 def test_what_was_read_of_a_file_that_grew_is_known_again(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(HEADER + line("a"))

@@ -8,10 +8,13 @@ from cll.reading.survey import survey
 from cll.values import Arrived, Part
 
 
-def arrived(path, *seen, limits=None):
-    """Survey a file; `seen` are (size, as_of) of its earlier arrivals, and (None, as_of) of now."""
+def arrived(path, *seen, limits=None, settled=True):
+    """Survey a file; `seen` are (size, as_of) of its earlier arrivals, and (None, as_of) of now.
+
+    It is `settled` that a last line without its newline is whole.
+    """
     *earlier, (_, last) = seen or [(None, datetime(2026, 1, 31, tzinfo=UTC))]
-    found = survey(path, [size for size, _ in earlier], limits or Limits())
+    found = survey(path, [size for size, _ in earlier], limits or Limits(), settled=settled)
     parts = [
         Part(
             cut.start,

@@ -1,7 +1,6 @@
 """The ingest stage: from what a source reads to sealed partitions, and the log of arrivals."""
 
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -15,7 +14,7 @@ from cll.known import source_name as schema_name
 from cll.partitions import SHARED, Renewal
 from cll.roles import Source
 from cll.schema import Enforcement
-from cll.segments import Facts, Segments
+from cll.segments import Facts, Segments, read_all
 from cll.values import RECORDS, Arrived, Counts, format_instant
 from cll.workspace import Tree, Workspace, code, libraries, memo
 
@@ -46,11 +45,7 @@ def ingest(ws: Workspace, tree: Tree, world: config.World) -> None:
     segments = Segments(ws.cache / "segments", common, source.columns, folders)
     with Renewal(ws.signals, made_of, memo(ws), ws.seeds("signals")) as renewal:
         known = renewal.known("pieces")
-        pieces = list(source(world.as_of, seen.files))
-        # One more than there are processors, for what waits for the disk, or for another thread.
-        with ThreadPoolExecutor(pl.thread_pool_size() + 1) as pool:
-            found = pool.map(partial(segments.of, known=known), pieces)
-            read = dict(progress.track(found, "ingest", total=len(pieces)))
+        read = read_all(partial(source, world.as_of), seen.files, segments, known)
         making = day.Making(
             renewal,
             segments,

@@ -11,6 +11,7 @@ import polars as pl
 from cll import arrivals, excerpts, intake, quarantine, store
 from cll.errors import ConfigError
 from cll.reading import folders
+from cll.reading.headers import is_about_header
 from cll.values import RECORDS
 from cll.workspace import Workspace, load_tree
 
@@ -108,8 +109,11 @@ def _mended(ws: Workspace, source: Any, folder: Path, path: Path) -> _Mended | N
     data, before = path.read_bytes(), quarantine.content(ws.root / file, rows)[0]
     if data == before:
         return None
+    reasons = faults.filter(pl.col("file") == file)["reason"]
+    # What stands below a header of its own is not to be read without it.
     if rows is not None and before is not None:
-        data = excerpts.mended(path.name, data, before)
+        whole = any(map(is_about_header, reasons))
+        data = excerpts.mended(path.name, data, b"" if whole else before)
     table = faults.filter(pl.col("file") == file)["table"][0]
     name = inside.with_stem(f"{inside.stem}-{store.digest(data.hex())[:12]}")
     for target in (PurePath(FOLDER, name), PurePath(name)):

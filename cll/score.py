@@ -1,6 +1,6 @@
 """A model at work on files: read, featurised and scored by the functions that trained it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,8 @@ from cll.errors import ConfigError, DataRefused, Unavailable
 from cll.featurize import featurize
 from cll.ingest import Intake
 from cll.predict import predict
-from cll.roles import FeatureSet
+from cll.reading import headers
+from cll.roles import FeatureSet, Source
 from cll.values import (
     GROUP,
     INCIDENTS,
@@ -24,6 +25,8 @@ from cll.values import (
     OUTCOME_KNOWN_AT,
     RECORDS,
     SIGNAL_KEYS,
+    Arrived,
+    Chunk,
     Columns,
     Counts,
 )
@@ -56,14 +59,22 @@ def score(ws: Workspace, data: Path, out: Path, model: str) -> Counts:
     if _compares_with_peers(trained_with["features"]):
         progress.note("predict: rows are compared with the entities in these files only.")
     intake = Intake(source.columns, _ALL_IS_KNOWN)
-    files = arrivals.as_new(source, load_world(ws).as_of)
-    for piece in source(_ALL_IS_KNOWN, files):
-        intake.take(piece.read())
+    for chunk in _read(source, arrivals.as_new(source, load_world(ws).as_of)):
+        intake.take(chunk)
     scored = list(_scores(predictor, feature_set, intake, source.columns))
     if not scored:
         raise DataRefused(f"{data}: no row to score: {_first_reason(intake)}.")
     _write(out, pl.concat(scored).sort("entity", "time"))
     return intake.counts()
+
+
+def _read(source: Source, files: Sequence[Arrived]) -> list[Chunk]:
+    def read(files: Sequence[Arrived]) -> headers.Reading[list[Chunk]]:
+        pieces = list(source(_ALL_IS_KNOWN, files))
+        chunks = [piece.read() for piece in pieces]
+        return pieces, [chunk.header for chunk in chunks], chunks
+
+    return headers.read_in_force(files, read)
 
 
 def told(counts: Counts) -> str:

@@ -7,19 +7,23 @@ A piece that was read before is known by what the signals' manifest says of it. 
 import os
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from cll import ingest as step
-from cll import links, packing, settling, store
+from cll import links, packing, progress, settling, store
 from cll.errors import CllError
 from cll.memo import stamp
 from cll.partitions import sweep
 from cll.profile import profile
-from cll.values import Columns, Piece, format_instant, span
+from cll.reading import headers
+from cll.values import Arrived, Columns, Header, Piece, format_instant, span
 
 _FACTS, _PLACES, _REJECTS, _INCIDENTS = (
     "segment.json",
@@ -162,6 +166,8 @@ class Segments:
             "rows": admitted.rows.height,
             "table": piece.table,
         }
+        if chunk.header is not None:
+            told["facts"]["header"] = asdict(chunk.header)
         store.write_scratch_bytes(scratch / _FACTS, store.checked_bytes(told))
         folder = self._folder / name
         links.remove(folder, ignore_errors=True)
@@ -171,6 +177,38 @@ class Segments:
         except OSError:  # another process was faster: its bytes are the same
             links.remove(scratch, ignore_errors=True)
         return told
+
+
+def read_all(
+    source: Callable[[Sequence[Arrived]], Iterable[Piece]],
+    files: Sequence[Arrived],
+    segments: Segments,
+    known: Mapping[str, Facts],
+) -> dict[str, Facts]:
+    """Return the facts of all pieces by name; read those that are not known.
+
+    Each part of a file is read below the header that is in force there.
+    """
+    before: dict[str, list[Header]] = {}
+    for facts in known.values():
+        if header := _header(facts):
+            before.setdefault(facts["file"], []).append(header)
+
+    def read(files: Sequence[Arrived]) -> headers.Reading[dict[str, Facts]]:
+        pieces = list(source(files))
+        # One more than there are processors, for what waits for the disk, or for another thread.
+        with ThreadPoolExecutor(pl.thread_pool_size() + 1) as pool:
+            found = pool.map(partial(segments.of, known=known), pieces)
+            named = list(progress.track(found, "ingest", total=len(pieces)))
+        return pieces, [_header(facts) for _, facts in named], dict(named)
+
+    guessed = [headers.headed(file, before.get(file.file, ())) for file in files]
+    return headers.read_in_force(guessed, read)
+
+
+def _header(facts: Facts) -> Header | None:
+    header = facts.get("header")
+    return header and Header(header["row"], header["text"], tuple(header["names"]))
 
 
 def _write_days(

@@ -152,6 +152,15 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class Header:
+    """A header in the middle of a file."""
+
+    row: int  # its line
+    text: str
+    names: tuple[str, ...] = ()  # of all headers of the file so far, sorted
+
+
+@dataclass(frozen=True)
 class Chunk:
     """Records of one table: `records` = rows + rejects + pending, always."""
 
@@ -160,6 +169,7 @@ class Chunk:
     rejects: pl.DataFrame  # REJECTS, one row a record
     records: int
     pending: int = 0  # records that are still being written
+    header: Header | None = None  # the last one in it, where its file has more than one
 
 
 @dataclass(frozen=True)
@@ -209,6 +219,7 @@ class Part:
     row: int  # the number of the first line in it, from 1
     sha256: str  # of these bytes
     as_of: datetime  # when they were first seen
+    header: Header | None = None  # the last one before it; None: the one at the file's top
 
 
 @dataclass(frozen=True)

@@ -221,6 +221,27 @@ def test_files_that_end_without_a_newline_for_good_are_read_at_once_where_one_sa
     assert (counted(run)["kept"], counted(run)["pending"]) == (145, 0)
 
 
+def test_a_header_in_another_order_is_in_force_in_what_the_file_grows_by(run, tmp_path):
+    words = ["source.signals.columns.memory_usage=y", "ingest.max_quarantined=1.0"]
+    path = run.ws.root / "data" / "raw" / "4.csv"
+    for old in path.parent.glob("*.jsonl"):
+        old.rename(old.with_suffix(".txt"))
+    (run.ws.root / "registry" / "arrivals.jsonl").unlink()
+    path.write_text("e,t,k,x,y\na,2026-01-04T00:00:00Z,2026-01-04T00:00:00Z,1,100\n")
+    world(run.ws, 5)
+    run.tick(*words)
+    for hour, day in enumerate((6, 7), 1):
+        with path.open("a") as file:
+            file.write("y,x,e,t,k\n" if hour == 1 else "")
+            file.write(f"{hour}00,{hour},a,2026-01-04T0{hour}:00:00Z,2026-01-04T0{hour}:00:00Z\n")
+        world(run.ws, day)
+        run.tick(*words)
+        assert run.rebuilt(tmp_path / f"again-{day}")
+    rows = dataset.read(run.ws.signals).select("cpu_usage", "memory_usage")
+    assert rows.rows() == [(1, 100), (1, 100), (2, 200)]
+    assert (counted(run)["in"], counted(run)["quarantined"]) == (4, 1)
+
+
 def test_a_file_that_was_rewritten_is_refused_and_what_was_good_stays(run):
     good = {str(p): p.read_bytes() for p in run.ws.signals.rglob("*") if p.is_file()}
     write(run.ws, "2.jsonl", rows(2, value=0.7))

@@ -174,3 +174,19 @@ def test_mended_records_are_kept_and_the_same_again_are_duplicates(tmp_path, mon
     )
     assert said[1] == "84 in = 80 kept + 3 quarantined + 1 duplicate + 0 pending"
     assert said[2].startswith("Of what was mended, 3 kept, 1 duplicate, 0 quarantined again. ")
+
+
+def test_what_stands_below_a_header_of_its_own_is_not_read_without_it(ws):
+    header = "time,entity," + HEADER.split(",", 2)[2]
+    row = ",".join([SOUND.split(",")[1], SOUND.split(",")[0], SOUND.split(",", 2)[2]])
+    (ws.root / "data" / "raw" / "a.csv").write_text(HEADER + SOUND + header + row)
+    why = "a header in mid-file that lacks 'x'; the rows below are left out"
+    faults(ws, [("signals", "data/raw/a.csv", 3, None, header, why), (*FAULT[:2], 4, *FAULT[3:])])
+    shutil.rmtree(ws.root / "bad")
+    quarantine.export(ws.root, ws.root / "bad")
+    exported = (ws.root / "bad" / "a.csv").read_text()
+    assert exported == HEADER + header + row
+    (ws.root / "bad" / "a.csv").write_text(exported.replace("T00:00:00", "T00:05:00"))
+    take(ws)
+    (new,) = (ws.root / "data" / "raw" / "mended").iterdir()
+    assert new.read_text() == HEADER + header + row.replace("T00:00:00", "T00:05:00")

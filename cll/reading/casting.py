@@ -1,6 +1,7 @@
 """Published values as canonical types: names, instants, numbers and outcomes, in stated units."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -96,9 +97,9 @@ def cast(records: Records, fields: Sequence[Field]) -> Records:
         columns.append(values.alias(field.name))
     rows = pl.DataFrame(columns)
     if not bad.any():
-        return Records(rows, records.at, records.faults)
+        return replace(records, rows=rows)
     merged = pl.concat(faults).sort("row", maintain_order=True)
-    return Records(rows.filter(~bad), records.at[~bad], merged)
+    return replace(records, rows=rows.filter(~bad), at=records.at[~bad], faults=merged)
 
 
 def _faults(records: Records, published: pl.Series, mask: Flags, reason: str) -> pl.DataFrame:

@@ -1,7 +1,8 @@
 """What is read of a file at once, and what these records follow from.
 
 CSV and JSON Lines are read by parts of bytes, Parquet by row groups, any other file as a whole. A
-part of a CSV file behind its first is read with the header that stands at the file's top.
+part of a CSV file behind its first is read with the header that stands at the file's top, or with
+the last one that stands in the parts before it.
 """
 
 import codecs
@@ -15,6 +16,7 @@ from cll.errors import DataRefused
 from cll.reading import columnar, delimited, formats
 from cll.reading.limits import Limits, refuse_over
 from cll.reading.records import Records, Wanted
+from cll.reading.recordwise import Above
 from cll.values import Arrived
 
 
@@ -29,6 +31,8 @@ class Extent:
     sha256: str  # of its bytes
     as_of: datetime | None  # when they arrived
     header: bytes = b""
+    header_row: int = 0  # its line; 0: it is the one at the file's top
+    names: tuple[str, ...] = ()  # of all headers before it, where there is more than one
     rows: columnar.Stretch | None = None
 
     @property
@@ -37,6 +41,8 @@ class Extent:
         header = self.header.decode(errors="backslashreplace")
         key = {"file": self.file, "sha256": self.sha256, "row": self.row}
         key |= {"header": header} if header else {}
+        if self.header_row:
+            key |= {"header_row": self.header_row, "names": list(self.names)}
         return key | ({"rows": list(self.rows)} if self.rows else {})
 
 
@@ -54,6 +60,10 @@ def extents(found: Arrived, limits: Limits) -> Iterator[Extent]:
         extent = Extent(found.file, part.start, part.stop, part.row, part.sha256, part.as_of)
         if kind == ".parquet":
             yield from (replace(extent, rows=rows) for rows in _stretches(path))
+        elif part.header is not None:
+            text = f"{part.header.text}\n".encode()
+            row, names = part.header.row, part.header.names
+            yield replace(extent, header=text, header_row=row, names=names)
         elif part.start == 0 and part.stop >= len(header):
             yield extent
         elif part.stop >= len(header):
@@ -84,8 +94,9 @@ def read(extent: Extent, wanted: Wanted) -> Records:
     # What ended without a newline when it was first seen leaves it to the next part.
     body = data.lstrip(b"\r\n")
     before = extent.row - 1 + data.count(b"\n", 0, len(data) - len(body))
-    records = formats.read(extent.file, body, wanted, before, extent.header)
     shift = before - extent.header.count(b"\n")
+    above = Above(extent.header, extent.header_row, shift, extent.names)
+    records = formats.read(extent.file, body, wanted, before, above)
     faults = records.faults.with_columns(records.faults["row"] + shift)
     return replace(records, at=records.at + shift, faults=faults)
 

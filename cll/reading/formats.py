@@ -6,12 +6,14 @@ CSV and JSON give strings: a JSON number keeps its text, `true` and `false` beco
 
 import codecs
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import PurePath
 
 from cll.errors import DataRefused
 from cll.reading import columnar, delimited, objects, packed
 from cll.reading.limits import refuse_over
 from cll.reading.records import EMPTY, Records, Wanted
+from cll.reading.recordwise import TOP, Above
 
 
 def format_of(name: str) -> str | None:
@@ -32,7 +34,7 @@ def is_utf16(head: bytes) -> bool:
 
 
 def read(
-    name: str, data: bytes, wanted: Wanted, before: int | None = None, header: bytes = b""
+    name: str, data: bytes, wanted: Wanted, before: int | None = None, header: Above = TOP
 ) -> Records:
     """Read the columns `wanted`; a file that can't be read as a whole raises DataRefused.
 
@@ -49,10 +51,11 @@ def read(
         refuse_over("decompressed_size", len(text), wanted.limits.decompressed_size)
     elif (before or 0) + len(text) > wanted.limits.rows:  # else there can't be so many
         lines = (before or 0) + text.count(b"\n") + (not text.endswith(b"\n"))
-        lines += header.count(b"\n") - (kind == ".csv")
+        lines += header.text.count(b"\n") - (kind == ".csv")
         refuse_over("rows", lines, wanted.limits.rows)
-    if header:
-        return delimited.parse(text, wanted, _plain(header, begins=False))
+    if header.text:
+        above = replace(header, text=_plain(header.text, begins=False))
+        return delimited.parse(text, wanted, above)
     return _READERS[kind](text, wanted)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cll.errors import DataRefused
 from cll.reading.limits import Limits
-from cll.values import VALUE_WIDTH
+from cll.values import VALUE_WIDTH, Header
 
 Numbers = NDArray[np.int64]
 Fault = tuple[
@@ -33,6 +33,7 @@ class Wanted:
     # Of these each must stand in some JSON record; a number only where a key like it does.
     needed: tuple[str, ...] = ()
     numbers: frozenset[str] = frozenset()  # and these are nothing but numbers
+    values: frozenset[str] = frozenset()  # these hold numbers or times, and no names
     limits: Limits = field(default_factory=Limits)
 
 
@@ -43,6 +44,7 @@ class Records:
     rows: pl.DataFrame  # the wanted columns, by their published names
     at: Numbers  # where each row stands, from 1: its line in CSV and JSONL, else its number
     faults: pl.DataFrame  # FAULTS
+    header: Header | None = None  # the last one in it, but for that at the file's top
 
 
 def faults_frame(faults: Sequence[Fault]) -> pl.DataFrame:

@@ -182,18 +182,18 @@ class Files:
             wanted = _wanted(fields, self.limits)
             records = casting.cast(extents.read(extent, wanted), fields)
         except (DataRefused, OSError) as why:
-            faults = faults_frame([(None, None, None, _reason(why))])
+            faults, header = faults_frame([(None, None, None, _reason(why))]), None
         else:
             told = self._dated(table, records, extent.as_of, before)
             # The file's name comes last, since selecting it would write it out row by row.
             rows = told[[name for name in rows.columns if name not in _PLACE]].with_columns(
                 pl.lit(extent.file).alias("file"), pl.Series("row", records.at, pl.Int64)
             )
-            faults = records.faults
+            faults, header = records.faults, records.header
         if faults.height:
             placed = [pl.lit(table).alias("table"), pl.lit(extent.file).alias("file")]
             rejects = faults.with_columns(placed).select(rejects.columns)
-        return Chunk(table, rows, rejects, rows.height + rejects.height)
+        return Chunk(table, rows, rejects, rows.height + rejects.height, header=header)
 
     def _dated(
         self, table: Table, records: Records, arrived: datetime | None, before: int
@@ -226,8 +226,10 @@ def _waits_for_header(file: Arrived) -> bool:
 def _wanted(fields: Sequence[Field], limits: Limits) -> Wanted:
     columns = dict.fromkeys(one.column for one in fields)
     others = {one.column for one in fields if one.kind != "number"}
+    names = {one.column for one in fields if one.kind in {"name", "outcome"}}
     needed = dict.fromkeys(one.column for one in fields if one.needed)
-    return Wanted(tuple(columns), tuple(needed), frozenset(columns.keys() - others), limits)
+    numbers, values = frozenset(columns.keys() - others), frozenset(columns.keys() - names)
+    return Wanted(tuple(columns), tuple(needed), numbers, values, limits)
 
 
 def _ticks(records: Records, clock: Clock, before: int) -> pl.Expr:

@@ -89,7 +89,7 @@ def test_a_file_reads_the_same_however_it_is_cut(folder, text, ends, block):
         assert all(reason.startswith("lacks ") for reason in lacking["reason"])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.tuples(_NAMES, st.sampled_from([10.25, 0.309, -12.0, 1e21, None])),
@@ -121,7 +121,7 @@ def test_a_file_cut_anywhere_gives_no_record_that_the_whole_file_has_not(
     files = [arrived(path, settled=False)]
     if files[0].parts:
         rows, _ = drained(source(path), files)
-        assert rows.equals(whole[: rows.height])
+        assert {*rows.rows()} <= {*whole.rows()}
 
 
 def test_a_header_that_is_still_being_written_is_no_record(tmp_path):

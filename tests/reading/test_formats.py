@@ -11,6 +11,7 @@ from cll.errors import DataRefused
 from cll.reading import delimited, formats, objects
 from cll.reading.limits import Limits
 from cll.reading.records import Wanted
+from cll.reading.recordwise import Above, by_record
 from cll.values import VALUE_WIDTH
 
 COMMAS = "write decimal points, and quote a text that has commas"
@@ -249,7 +250,7 @@ def test_csv_reads_alike_at_once_and_record_by_record():
             text = b"x,u,entity\n" + b"\n".join(b",".join(line) for line in lines)
         columns = dice.choice([("entity", "x"), ("x", "u"), ("u",), ("x", "u", "entity")])
         wanted = Wanted(columns)
-        one, other = delimited._regular(text, wanted), delimited._any(text, wanted)
+        one, other = delimited._regular(text, wanted), by_record(text, wanted)
         if one is not None:
             at_once += 1
             assert one.rows.equals(other.rows)
@@ -273,7 +274,8 @@ def test_a_header_above_a_text_is_as_if_it_stood_in_it(above):
         cells = [b"1", b"", b"a", "é".encode(), b'"q"', b"a,b", b"\xff"]
         lines = [[dice.choice(cells) for _ in range(3)] for _ in range(dice.randrange(4))]
         text = b"\n".join(b",".join(line) for line in lines)
-        one, other = delimited.parse(text, wanted, above), delimited.parse(above + text, wanted)
+        one = delimited.parse(text, wanted, Above(above))
+        other = delimited.parse(above + text, wanted)
         assert one.rows.equals(other.rows)
         assert one.at.tolist() == other.at.tolist()
         assert one.faults.equals(other.faults)

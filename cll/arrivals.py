@@ -182,8 +182,10 @@ def read(path: Path) -> list[Arrival]:
     """Read the log: a first line that names its form, then one JSON object an arrival."""
     if not path.is_file():
         return []
-    entries = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+    entries, lines = [], path.read_bytes().splitlines()
+    if not lines:  # else each file would be taken for one that has just arrived
+        raise DataRefused(f"{path}: empty; restore the file from git: `git checkout -- {LOG}`.")
+    for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
             if entry != _FORM:

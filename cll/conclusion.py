@@ -5,14 +5,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from cll import chain, guard, history, ledger, news, progress, releasing, sharing, store
+from cll import chain, guard, history, ledger, news, progress, releasing, repair, sharing, store
 from cll.errors import CllError, ConfigError
 from cll.news import Turned
 from cll.programs import dvc
 from cll.release import Settings
 
 BRANCH = "tick"
-_LEFT = Path(".cll") / "before-tick"  # names the tree to go back to, while a tick is on its way
 
 
 @contextmanager
@@ -35,7 +34,7 @@ def place(root: Path, settings: Settings) -> Iterator[None]:
     if history.on(root) == BRANCH:
         raise ConfigError(f"HEAD is on {BRANCH}, which ticks write anew; `git switch` to another.")
     told = f"{history.head(root)} {history.tree(root)}"
-    store.write_bytes(root / _LEFT, told.encode())
+    store.write_bytes(root / repair.BEFORE, told.encode())
     try:
         yield
     finally:
@@ -44,7 +43,7 @@ def place(root: Path, settings: Settings) -> Iterator[None]:
 
 def _put_back(root: Path) -> None:
     """Make the tree what it was before a tick on a branch of its own, if one was on its way."""
-    left = root / _LEFT
+    left = root / repair.BEFORE
     if not left.is_file():
         return
     head, tree = left.read_text(encoding="utf-8").split()

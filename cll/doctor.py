@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cll import chain, history, ledger, overdue, remote, stages
+from cll import chain, history, ledger, overdue, remote, repair, stages
 from cll.errors import CllError, ConfigError, Unavailable, of_the_system
 from cll.programs import git
 from cll.workspace import Workspace, load_world
@@ -34,6 +34,14 @@ def _dvc(root: Path) -> str:
     if not (root / ".dvc" / "config").is_file():
         raise ConfigError("not set up here; `dvc init`, and commit.")
     return "set up."
+
+
+def _files(root: Path) -> str:
+    if damages := repair.damages(root):
+        more = f" (and {len(damages) - 1} more)" if len(damages) > 1 else ""
+        way = "`cll doctor --repair`, or the next `cll tick`, repairs it."
+        raise Unavailable(f"{damages[0].finding}{more}; {way}")
+    return "none that can be made again is empty, cut off or stale."
 
 
 def _lock(root: Path) -> str:
@@ -81,6 +89,7 @@ def _remote(root: Path) -> str:
 _CHECKS: dict[str, Callable[[Path], str]] = {
     "git": _git,
     "dvc": _dvc,
+    "files": _files,
     "lock file": _lock,
     "config": _composed,
     "results": _made,

@@ -77,12 +77,22 @@ def doctor(
     remote: Annotated[
         str | None, typer.Option(help="Make this URL or path DVC's default remote, if it works.")
     ] = None,
+    mend: Annotated[
+        bool, typer.Option("--repair", help="First repair files that can be made again.")
+    ] = False,
 ) -> None:
-    """Look at what the project needs before others can rely on it; say what to do."""
+    """Look at what the project needs before others can rely on it; say what to do.
+
+    --repair does what each `cll tick` does first: it removes, or takes from git, what a kill or a
+    disk left empty, cut off or stale, so that DVC goes on. Each file is named.
+    """
     from cll import doctor as examining  # noqa: PLC0415  each command imports what it uses
-    from cll import guard  # noqa: PLC0415  each command imports what it uses
+    from cll import guard, repair  # noqa: PLC0415  each command imports what it uses
     from cll import remote as storing  # noqa: PLC0415  each command imports what it uses
 
+    if mend:
+        with repair.only_one(ROOT):
+            pass
     if remote is not None:
         with guard.only_one(ROOT):
             where = storing.set_up(ROOT, remote)

@@ -8,6 +8,10 @@ import yaml
 
 from cll.errors import ConfigError, SecurityRefusal
 
+_EDITED = {"params.yaml", "world.yaml"}  # by a person; each says something even if all is default
+_RESTORE = "`git checkout -- {}`"
+_BLANK = "\0 \t\r\n"
+
 
 def load_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML file of the project; aliases and tags are refused before they are expanded."""
@@ -17,6 +21,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such file; is this the project's folder?") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8.") from None
+    if path.name in _EDITED and not text.strip(_BLANK):
+        raise ConfigError(f"{path}: empty; restore it: {_RESTORE.format(path.name)}.")
     return parse(path, text)
 
 
@@ -50,7 +56,8 @@ def _not_yaml(path: Path, error: yaml.YAMLError) -> ConfigError:
     mark = getattr(error, "problem_mark", None)
     line = mark.line + 1 if mark else 1
     problem = getattr(error, "problem", None) or str(error).split("\n", 1)[0]
-    return ConfigError(f"{path}:{line}: not YAML: {problem}.")
+    way = f"; mend it, or restore it: {_RESTORE.format(path.name)}" if path.name in _EDITED else ""
+    return ConfigError(f"{path}:{line}: not YAML: {problem}{way}.")
 
 
 class _Loader(yaml.CSafeLoader):

@@ -1,6 +1,8 @@
 """git and DVC, run as programs of their own; what they refuse becomes one line."""
 
+import itertools
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,6 +12,9 @@ from cll.errors import Unavailable
 
 # Wide, so that no line is cut; in English; and without a question that nobody would hear.
 _PLAIN = {"COLUMNS": "1000", "LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"}
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_ERROR = re.compile(r"(ERROR|fatal|error): ")
+_OF_YAML = re.compile(r"'.*' (validation failed|is invalid).*")
 
 
 def for_child() -> dict[str, str]:
@@ -52,12 +57,31 @@ def _checked(
 ) -> bytes:
     done = _run(root, [*program, *words[1:]], given, more)
     if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no word"]
-        found = [one for one in lines if one.startswith(("ERROR: ", "fatal: ", "error: "))]
-        told = (found or lines[-1:])[0].partition(": ")[2] if found else lines[-1]
+        reason = cause(done.stderr.decode(errors="replace"))
         shown = " ".join(words[:4])
-        raise Unavailable(f"`{shown}` failed: {told.rstrip('.')}; run it to see more.")
+        raise Unavailable(f"`{shown}` failed: {reason or 'no word'}; run it to see more.")
     return done.stdout
+
+
+def cause(stderr: str) -> str:
+    r"""Return the error that git or DVC wrote to stderr, in one line without a period at its end.
+
+    DVC puts no "ERROR: " before what it says of a YAML file, and blockers on lines of their own.
+
+    >>> cause("ERROR: 'out' is busy, it is being blocked by:\n  (PID 7): dvc repro\n\nIf")
+    "'out' is busy, it is being blocked by: (PID 7): dvc repro"
+    >>> cause("'./dvc.lock' validation failed.\n\nrequired key not provided, in schema")
+    "'./dvc.lock' validation failed: required key not provided, in schema"
+    """
+    lines = [line.strip() for line in _ANSI.sub("", stderr).replace("\r", "\n").splitlines()]
+    for number, line in enumerate(lines):
+        if match := _ERROR.match(line):
+            listed = itertools.takewhile(str, lines[number + 1 :]) if line.endswith(":") else ()
+            return " ".join([line[match.end() :], *listed]).rstrip(".")
+        if _OF_YAML.fullmatch(line):
+            detail = next(filter(None, lines[number + 1 :]), "")
+            return f"{line.rstrip('.')}: {detail}".rstrip(".:, ")
+    return next(filter(None, reversed(lines)), "").rstrip(".")
 
 
 def _run(

@@ -21,6 +21,7 @@ from cll import (
     query,
     registered,
     release,
+    repair,
     stages,
     store,
 )
@@ -34,7 +35,7 @@ _FINISHED = "committed now; it had been broken off."
 
 def new(root: Path, *, why: str | None, bump: Bump, bootstrap: bool) -> tuple[Entry, str]:
     """Release the candidate; return its entry, and a sentence on what was done."""
-    with guard.only_one(root):
+    with repair.only_one(root):
         history.ready(root)
         entries = ledger.begun(root, bootstrap=bootstrap and not ledger.pending(root))
         if finished := _finish(root, entries):
@@ -60,7 +61,7 @@ def by_the_gate(root: Path, why: str, branch: str | None = None) -> tuple[Entry,
 
 def back(root: Path, version: str | None, *, why: str) -> tuple[Entry, str]:
     """Put an earlier version in force again; return the entry, and a sentence on it."""
-    with guard.only_one(root):
+    with repair.only_one(root):
         history.ready(root)
         entries = ledger.begun(root, bootstrap=False)
         if (finished := _finish(root, entries)) and finished.kind == "rollback":

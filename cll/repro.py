@@ -1,36 +1,76 @@
-"""`dvc repro` as a child, and the exit code of the stage that failed: DVC flattens all to 255."""
+"""`dvc repro` as a child: the exit code of the stage that failed, and DVC's reason where none did.
 
-import json
+DVC flattens every failure to 255.
+"""
+
 import subprocess
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-from cll import progress
-from cll.programs import for_child, python
+from cll import progress, repair, store
+from cll.errors import Busy, CllError
+from cll.programs import cause, for_child, python
 
 _STDERR = 2
+_BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
 
 
-def run(root: Path, *words: str, silent: bool = False) -> int:
-    """Let DVC bring the project, or a stage, up to date; return 0, or the failing stage's code.
+@dataclass(frozen=True)
+class Failure:
+    """The reason of a `dvc repro` that failed, and the exit code that goes with it."""
 
-    DVC's own lines go to stderr, so that stdout is ours.
+    exit_code: int
+    reason: str
+
+
+def run(root: Path, *words: str, silent: bool = False) -> Failure | None:
+    """Let DVC bring the project, or a stage, up to date; return why it failed, where it did.
+
+    DVC's own lines go to stderr, so that stdout is ours. Databases of DVC that are damaged are
+    replaced, and DVC is run again.
     """
-    quiet = ["-q"] if silent or progress.quiet() else []
+    failure = _run(root, *words, silent=silent)
+    if failure is not None and (note := repair.databases(root, failure.reason)):
+        progress.note(note)
+        failure = _run(root, *words, silent=silent)
+    return failure
+
+
+def _run(root: Path, *words: str, silent: bool) -> Failure | None:
+    quiet = silent or progress.quiet()
     refusal = root / "reports" / "refusal.json"
     refusal.unlink(missing_ok=True)  # of an earlier run
-    done = subprocess.run(  # noqa: S603  our own arguments
-        python("cll.guard", "dvc", "repro", *quiet, *words),
-        cwd=root,
-        stdout=_STDERR,
-        env=for_child(),
-        check=False,
-    )
+    with tempfile.TemporaryFile() as copy:
+        echo = ["cll.echo", "--only" if quiet else "--copy", str(copy.fileno())]
+        done = subprocess.run(  # noqa: S603  our own arguments
+            python("cll.guard", *echo, "dvc", "repro", *words),
+            cwd=root,
+            stdout=_STDERR,
+            env=for_child(),
+            pass_fds=[copy.fileno()],
+            check=False,
+        )
+        copy.seek(0)
+        stderr = copy.read().decode(errors="replace")
     if done.returncode == 0:
-        return 0
-    if not refusal.is_file():  # no stage said why, and a quiet DVC does not either
+        return None
+    if refused := _refused(refusal):
+        return refused  # the stage has said so itself
+    reason = cause(stderr) or f"it ended with {done.returncode}"
+    code = Busy.exit_code if any(says in reason for says in _BUSY) else CllError.exit_code
+    if quiet:  # else DVC has said so itself
         asked = " ".join(["dvc repro", *(word for word in words if not word.startswith("-"))])
-        progress.say(f"cll: `{asked}` failed; run it to see why.")
+        progress.say(f"cll: `{asked}` failed: {reason}.")
+    return Failure(code, reason)
+
+
+def _refused(refusal: Path) -> Failure | None:
+    """Return the refusal that a stage wrote, where one did."""
+    if not refusal.is_file():
+        return None
     try:
-        return int(json.loads(refusal.read_text(encoding="utf-8"))["exit_code"])
-    except (OSError, ValueError, KeyError):
-        return 1
+        written = store.read_json(refusal)
+        return Failure(int(written["exit_code"]), str(written["says"]))
+    except (CllError, KeyError, TypeError, ValueError):
+        return None

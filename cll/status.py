@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from cll import arrivals, chain, guard, intake, ledger, loop, store, thought, tick
-from cll.errors import CllError
+from cll.errors import CllError, DataRefused
 from cll.reading import growth
 from cll.roles import Source
 from cll.values import format_instant
 from cll.workspace import Workspace, load_tree, load_world
 
 _FORM = {"form": "status", "version": 1}
+_TICK = frozenset({"as_of", "code", "says", "ended"})
+_LOOP = frozenset({"every", "mode"})
+_LOOP_RESTS = frozenset({"failures", "next"})
 
 
 def of(root: Path) -> dict[str, Any]:
@@ -22,7 +25,7 @@ def of(root: Path) -> dict[str, Any]:
         "as_of": lambda: format_instant(load_world(ws).as_of),
         "champion": lambda: _champion(ws),
         "release": lambda: vars(tick.settings(ws)),
-        "last_tick": lambda: _kept(root / tick.LAST),
+        "last_tick": lambda: _kept(root / tick.LAST, _TICK),
         "waits": lambda: waiting(root, intake.source_of(load_tree(ws))),
         "trigger": lambda: thought.as_json(thought.of(ws)),
         "loop": lambda: _loop(root),
@@ -68,13 +71,22 @@ def waiting(root: Path, source: Source) -> dict[str, int]:
     }
 
 
-def _kept(path: Path) -> Any:
-    return store.read_json(path) if path.is_file() else None
+def _kept(path: Path, keys: frozenset[str]) -> Any:
+    """Read what a tick, or the loop, left for this; None where none did."""
+    try:
+        kept = store.read_json(path) if path.is_file() else None
+    except DataRefused:
+        kept = ()
+    if kept is not None and not (isinstance(kept, Mapping) and keys <= set(kept)):
+        raise DataRefused(f".cll/{path.name}: damaged; it is written anew by the next tick.")
+    return kept
 
 
 def _loop(root: Path) -> dict[str, Any]:
     """Say whether a loop runs, and what it does or waits for; else why the last one stopped."""
-    state = _kept(root / loop.STATE) or {}
+    state = _kept(root / loop.STATE, _LOOP) or {}
+    if state and "ticking" not in state:
+        state = _kept(root / loop.STATE, _LOOP_RESTS)
     return {"runs": guard.is_held(root / loop.LOCK), **state}
 
 

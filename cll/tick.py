@@ -12,6 +12,7 @@ from cll import (
     news,
     overdue,
     progress,
+    repair,
     repro,
     review,
     sides,
@@ -19,7 +20,7 @@ from cll import (
     thought,
     world,
 )
-from cll.errors import CllError, ConfigError
+from cll.errors import CllError, ConfigError, of_the_system
 from cll.news import Turned
 from cll.release import Mode, Settings
 from cll.situation import Answer
@@ -39,24 +40,37 @@ class Told:
     lines: tuple[str, ...]
 
 
-def tick(root: Path, as_of: datetime | None = None, mode: Mode | None = None) -> Told:
+class Failed(CllError):  # noqa: N818  the stage did
+    """A stage failed; `reason` is what it, or DVC, said."""
+
+    def __init__(self, before: str, failure: repro.Failure) -> None:
+        super().__init__(f"world.yaml: as_of is {before} again; `dvc repro` undoes the rest.")
+        self.exit_code, self.reason = failure.exit_code, failure.reason
+
+
+def tick(
+    root: Path,
+    as_of: datetime | None = None,
+    mode: Mode | None = None,
+) -> Told:
     """Move the world to `as_of`, or else to the last whole hour; return what that changed.
 
     The champion is from now on what the ledger says. Only a moment that is named moves the world
     back. Where a stage fails, or the tick is ended, world.yaml is as it was.
     """
-    with guard.only_one(root), guard.ending(ENDED):
-        now = config.load_world(root / _WORLD).as_of
-        then = as_of or datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-        if as_of is None and then < now:
-            raise ConfigError(
-                f"world.yaml: as_of={format_instant(now)} is later than now, "
-                f"{format_instant(then)}; name the instant to move it back: cll tick --as-of."
-            )
+    then = as_of or datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    with repair.only_one(root), guard.ending(ENDED):
         try:
-            found = _turn(Workspace(root), format_instant(now), format_instant(then), mode)
-        except CllError as error:
-            _note(root, then, error.exit_code, _refused(root) or str(error))
+            before = config.load_world(root / _WORLD).as_of
+            if as_of is None and then < before:
+                raise ConfigError(
+                    f"world.yaml: as_of={format_instant(before)} is later than now, "
+                    f"{format_instant(then)}; name the instant to move it back: cll tick --as-of."
+                )
+            found = _turn(Workspace(root), format_instant(before), format_instant(then), mode)
+        except (CllError, OSError) as error:
+            refused = error if isinstance(error, CllError) else of_the_system(error)
+            _note(root, then, refused.exit_code, getattr(refused, "reason", str(refused)))
             raise
         _note(root, then, 0, " ".join(found.lines))
         return found
@@ -108,21 +122,10 @@ def _made(ws: Workspace, now: str) -> tuple[Answer, bool]:
     return answer, True
 
 
-def _reproduce(root: Path, now: str, *stages: str) -> None:
-    """Run `dvc repro`; where a stage fails, raise with that stage's code."""
-    if code := repro.run(root, *stages):
-        error = CllError(f"world.yaml: as_of is {now} again; `dvc repro` undoes the rest.")
-        error.exit_code = code
-        raise error
-
-
-def _refused(root: Path) -> str:
-    """Return what the stage said that failed, where one did."""
-    refusal = root / "reports" / "refusal.json"
-    try:
-        return str(store.read_json(refusal)["says"]) if refusal.is_file() else ""
-    except (CllError, KeyError, TypeError):
-        return ""
+def _reproduce(root: Path, before: str, *stages: str) -> None:
+    """Run `dvc repro`; raise where a stage fails."""
+    if failure := repro.run(root, *stages):
+        raise Failed(before, failure)
 
 
 def _note(root: Path, then: datetime, code: int, says: str) -> None:

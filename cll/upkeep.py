@@ -37,9 +37,9 @@ def ingest(
 
     Also where files of the source changed outside of data/raw, which `dvc repro` does not notice.
     """
-    from cll import guard, kept, table, workspace  # noqa: PLC0415  each command imports what it uses
+    from cll import kept, repair, table, workspace  # noqa: PLC0415  each command imports what it uses
 
-    with guard.only_one(ROOT):
+    with repair.only_one(ROOT):
         for line in kept.accept(workspace.Workspace(ROOT), accept or []):
             typer.echo(line, err=True)
         _bring_up_to_date(silent=as_json)
@@ -68,7 +68,7 @@ def quarantine(
     as_json: Json = False,
 ) -> None:
     """List what was put into quarantine by reason and file; export it; read it again, mended."""
-    from cll import mending  # noqa: PLC0415  each command imports what it uses
+    from cll import mending, repair  # noqa: PLC0415  each command imports what it uses
     from cll import quarantine as bad  # noqa: PLC0415  each command imports what it uses
 
     if sum(bool(asked) for asked in (export, mended, reason or file or as_json)) > 1:
@@ -76,8 +76,9 @@ def quarantine(
     if export is not None:
         typer.echo("\n".join(bad.export(ROOT, export)))
     elif mended is not None:
-        for line in mending.take(ROOT, mended, lambda: _bring_up_to_date(silent=True)):
-            typer.echo(line)
+        with repair.only_one(ROOT):
+            for line in mending.take(ROOT, mended, lambda: _bring_up_to_date(silent=True)):
+                typer.echo(line)
     else:
         bad.show(ROOT, reason, file, as_json=as_json)
 
@@ -199,5 +200,5 @@ def _repro(*words: str, silent: bool) -> None:
     """Let DVC bring one stage up to date, or end as that stage did."""
     from cll import repro  # noqa: PLC0415  each command imports what it uses
 
-    if code := repro.run(ROOT, *words, silent=silent):
-        raise typer.Exit(code)
+    if failure := repro.run(ROOT, *words, silent=silent):
+        raise typer.Exit(failure.exit_code)

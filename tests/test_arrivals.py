@@ -225,6 +225,11 @@ def test_a_file_of_another_source_is_not_missed(place):
 def test_a_log_that_is_not_one_is_named_with_its_line(place):
     ws, _ = place
     (ws.root / "registry").mkdir()
+    (ws.root / arrivals.LOG).write_text("")
+    with pytest.raises(
+        DataRefused, match=r"arrivals.jsonl: empty; restore the file from git: `git "
+    ):
+        arrivals.read(ws.root / arrivals.LOG)
     (ws.root / arrivals.LOG).write_text('{"form": "arrivals", "version": 1}\n{"file": "a"}\n')
     with pytest.raises(DataRefused, match=r"arrivals.jsonl:2: not an arrival .* restore the file"):
         see(place, DAY1)

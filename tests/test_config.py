@@ -190,3 +190,26 @@ def test_components_within_settings_are_quoted_by_name_too():
 def test_each_file_of_a_group_defines_one_component_so_its_name_is_enough(group):
     names = [target.split(".")[2] for target in config.targets(group)]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "world.yaml"])
+@pytest.mark.parametrize("text", ["", "\n", "\0\0"])
+def test_a_file_that_a_person_edits_is_never_empty(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(
+        ConfigError, match=rf"{name}: empty; restore it: `git checkout -- {name}`.$"
+    ):
+        config.load_yaml(tmp_path / name)
+
+
+def test_one_that_was_cut_off_is_named_with_the_way_out(tmp_path):
+    (tmp_path / "world.yaml").write_text('as_of: "2026-01-3')
+    with pytest.raises(
+        ConfigError, match=r"not YAML: .*; mend it, or restore it: `git checkout -- w"
+    ):
+        config.load_world(tmp_path / "world.yaml")
+
+
+def test_comments_alone_choose_what_is_default(tmp_path):
+    (tmp_path / "params.yaml").write_text("# all as it is by default\n")
+    assert config.load_yaml(tmp_path / "params.yaml") == {}

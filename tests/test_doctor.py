@@ -25,6 +25,7 @@ def test_each_check_says_what_is_well_or_what_to_do(ws):
     assert code == 2
     assert found["git"] == "ok  git: branch main, nothing lacks that a commit needs."
     assert found["dvc"] == "ok  dvc: set up."
+    assert found["files"] == "ok  files: none that can be made again is empty, cut off or stale."
     assert found["lock file"] == "ok  lock file: uv.lock is in git."
     assert found["config"].startswith("do  config: resolved.yaml: stale; run")
     assert found["results"].startswith("ok  results: nothing changed since the verdict (promote, ")
@@ -46,6 +47,20 @@ def test_what_is_wrong_stands_beside_what_is_well(ws, monkeypatch):
     assert found["lock file"].startswith("do  lock file: uv.lock: not there; `uv lock`")
     assert found["results"].startswith("do  results: reports/verdict.json: not there yet")
     assert "its last line is cut off" in found["ledger"]
+
+
+def test_damaged_files_are_named_and_repaired_where_that_is_asked_for(ws):
+    (ws.root / "dvc.lock").write_text("")
+    (ws.root / ".dvc" / "tmp").mkdir(exist_ok=True)
+    (ws.root / ".dvc" / "tmp" / "rwlock").write_text("")
+    found, _ = lines(ws)
+    assert found["files"] == (
+        "do  files: .dvc/tmp/rwlock: empty, cut off or damaged (and 1 more); `cll doctor --repair`,"
+        " or the next `cll tick`, repairs it."
+    )
+    said = released.cll(ws.root, "doctor", "--repair")
+    assert said.err.count("repair: ") == 2
+    assert "ok  files: none that " in said.out
 
 
 def test_an_entry_that_was_left_behind_is_told(ws):

@@ -12,9 +12,9 @@ _FIRST = Reason("first", fires=True, value=None, bound=None, says="Nothing was t
 def ask(triggers: Mapping[str, Trigger], situation: Situation) -> Answer:
     """Fire if any rule does; a rule is called by its trigger's name and its own: `data.rows`.
 
-    Where nothing was trained yet that is reason enough, and no trigger is asked.
+    Where nothing was trained by `as_of` that is reason enough, and no trigger is asked.
     """
-    if situation.trained is None:
+    if situation.trained is None or situation.trained > situation.as_of:
         return Answer(fires=True, reasons=(_FIRST,))
     reasons = tuple(
         replace(reason, name=_called(name, reason.name))

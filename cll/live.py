@@ -43,6 +43,9 @@ def tick(
         str | None,
         typer.Option(help="The instant up to which the world is known; else the last whole hour."),
     ] = None,
+    future: Annotated[
+        bool, typer.Option("--future", help="Allow an --as-of later than now, for simulated data.")
+    ] = False,
     mode: ModeOption = None,
 ) -> None:
     """Move as_of forward, take in what is new, train if a trigger says so, and say what changed.
@@ -55,7 +58,7 @@ def tick(
     from cll import tick as ticking  # noqa: PLC0415  each command imports what it uses
 
     instant = None if as_of is None else _parsed("--as-of", "parse_instant", as_of)
-    told = ticking.tick(ROOT, instant, mode.value if mode else None)
+    told = ticking.tick(ROOT, instant, mode.value if mode else None, future=future)
     rendered.show(told.review)
     for line in told.lines:
         typer.echo(line)

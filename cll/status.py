@@ -9,7 +9,7 @@ from cll import arrivals, chain, guard, intake, ledger, loop, store, thought, ti
 from cll.errors import CllError, DataRefused
 from cll.reading import growth
 from cll.roles import Source
-from cll.values import format_instant
+from cll.values import format_instant, parse_instant
 from cll.workspace import Workspace, load_tree, load_world
 
 _FORM = {"form": "status", "version": 1}
@@ -93,7 +93,7 @@ def _loop(root: Path) -> dict[str, Any]:
 def lines(told: Mapping[str, Any]) -> list[str]:
     """Say it in lines, for a person."""
     says: dict[str, Callable[[Any], str]] = {
-        "as_of": str,
+        "as_of": _say_as_of,
         "champion": _say_champion,
         "release": lambda one: f"{one['mode']}{', pushed by git' if one['push'] else ''}",
         "last_tick": _say_tick,
@@ -108,6 +108,12 @@ def lines(told: Mapping[str, Any]) -> list[str]:
         text = f"can't be told: {part['unknown']}" if unknown else say(part)
         found.append(f"{name.replace('_', ' '):<10} {text}")
     return found
+
+
+def _say_as_of(as_of: str) -> str:
+    if parse_instant(as_of) <= datetime.now(UTC):
+        return as_of
+    return f"{as_of}, later than now; unless the data are simulated, move it back: cll tick --as-of"
 
 
 def _say_champion(part: Mapping[str, str]) -> str:

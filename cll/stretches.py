@@ -60,7 +60,10 @@ def waiting(situation: Situation, rest: timedelta) -> str | None:
     """Say why the model in force is not to be asked about; None where it is."""
     if situation.champion == "none" or situation.learnt_until is None:
         return NO_MODEL
-    if situation.trained is None or situation.as_of - situation.trained >= rest:
-        return None
-    trained, again = format_instant(situation.trained), format_instant(situation.trained + rest)
-    return f"The last training was at {trained}; this rule rests until {again}."
+    if situation.trained is not None and situation.as_of - situation.trained < rest:
+        trained, again = format_instant(situation.trained), format_instant(situation.trained + rest)
+        return f"The last training was at {trained}; this rule rests until {again}."
+    if situation.learnt_until > situation.as_of:
+        learnt, as_of = format_instant(situation.learnt_until), format_instant(situation.as_of)
+        return f"The model in force learnt from rows up to {learnt}, and as_of is {as_of}."
+    return None

@@ -21,7 +21,7 @@ def of(ws: Workspace) -> Answer:
     if "trigger" not in tree:
         raise ConfigError("resolved.yaml: names no trigger; run `cll compose`.")
     situation = Situation(world.as_of, pl.DataFrame, ())
-    if watch.trained(ws) is not None:
+    if watch.trained(ws, world) is not None:
         situation = watch.now(ws, tree, world)
     return asking.ask(config.build("trigger", tree["trigger"]), situation)
 

@@ -52,21 +52,22 @@ def tick(
     root: Path,
     as_of: datetime | None = None,
     mode: Mode | None = None,
+    *,
+    future: bool = False,
+    clock: datetime | None = None,
 ) -> Told:
     """Move the world to `as_of`, or else to the last whole hour; return what that changed.
 
     The champion is from now on what the ledger says. Only a moment that is named moves the world
-    back. Where a stage fails, or the tick is ended, world.yaml is as it was.
+    back, and only with `future` beyond the clock. Where a stage fails, or the tick is ended,
+    world.yaml is as it was.
     """
-    then = as_of or datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    now = clock or datetime.now(UTC)
+    then = as_of or now.replace(minute=0, second=0, microsecond=0)
     with repair.only_one(root), guard.ending(ENDED):
         try:
             before = config.load_world(root / _WORLD).as_of
-            if as_of is None and then < before:
-                raise ConfigError(
-                    f"world.yaml: as_of={format_instant(before)} is later than now, "
-                    f"{format_instant(then)}; name the instant to move it back: cll tick --as-of."
-                )
+            _refuse_instant(before, then, now, named=as_of is not None, future=future)
             found = _turn(Workspace(root), format_instant(before), format_instant(then), mode)
         except (CllError, OSError) as error:
             refused = error if isinstance(error, CllError) else of_the_system(error)
@@ -74,6 +75,29 @@ def tick(
             raise
         _note(root, then, 0, " ".join(found.lines))
         return found
+
+
+def _refuse_instant(
+    before: datetime, then: datetime, now: datetime, *, named: bool, future: bool
+) -> None:
+    """Refuse to move the world back unasked, or beyond the clock; one that is there may stay."""
+    clock = format_instant(now.replace(microsecond=0))
+    if not named and then < before:
+        raise ConfigError(
+            f"world.yaml: as_of={format_instant(before)} is later than now, "
+            f"{format_instant(then)}; name the instant to move it back: cll tick --as-of."
+        )
+    if then <= now or future:
+        return
+    if then != before:
+        raise ConfigError(
+            f"--as-of={format_instant(then)}: later than now, {clock}; name an earlier instant, or "
+            "add --future where the data are simulated."
+        )
+    progress.say(
+        f"tick: world.yaml: as_of={format_instant(then)} is later than now, {clock}; unless the data"
+        " are simulated, move it back: cll tick --as-of."
+    )
 
 
 def settings(ws: Workspace, mode: Mode | None = None) -> Settings:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -76,10 +77,21 @@ def now(ws: Workspace, tree: Tree, world: config.World) -> Situation:
     champion = None
     if world.champion != "none":
         champion = admission.in_force(ws, world.champion)
-    return situation(dataset.known(ws), tree, world.as_of, champion, trained(ws))
+    return situation(dataset.known(ws), tree, world.as_of, champion, trained(ws, world))
 
 
-def trained(ws: Workspace) -> datetime | None:
-    """Return the `as_of` of the last training; None where no candidate is there."""
-    form = ws.candidate / artifact.MODEL
+def trained(ws: Workspace, world: config.World) -> datetime | None:
+    """Return the `as_of` of the last training; None where no candidate is there.
+
+    A training later than the world's `as_of`, which was moved back since, does not count: then it is
+    the champion's, unless that is later, too.
+    """
+    last = _created(ws.candidate)
+    if last is not None and last > world.as_of and world.champion != "none":
+        last = _created(ws.released(world.champion))
+    return None if last is None or last > world.as_of else last
+
+
+def _created(model: Path) -> datetime | None:
+    form = model / artifact.MODEL
     return parse_instant(store.read_json(form)["created"]) if form.is_file() else None

@@ -13,6 +13,12 @@ def test_where_nothing_was_trained_yet_it_fires_whatever_the_triggers_say():
     assert [reason.says for reason in answer.reasons] == ["Nothing was trained yet."]
 
 
+def test_a_training_later_than_as_of_is_as_if_it_had_not_been():
+    answer = ask({"weekly": Schedule("0 3 * * MON")}, at(FRAME, 20, trained=20.5))
+    assert answer.fires
+    assert [reason.name for reason in answer.reasons] == ["first"]
+
+
 def test_one_rule_that_fires_is_enough_and_the_others_are_told_too():
     triggers = {
         "never": Never(),

@@ -338,7 +338,7 @@ def test_a_stage_that_crashed_is_told_with_what_it_ended_with(root):
 
 @pytest.mark.slow
 def test_an_earlier_refusal_is_not_taken_for_the_reason_of_a_later_failure(root):
-    small.cll(root, "tick", "--as-of", "2030-01-01T00:00:00Z")
+    small.cll(root, "tick", "--as-of", "2030-01-01T00:00:00Z", "--future")
     assert json.loads((root / tick.LAST).read_text())["says"] == "a day is missing."
     (root / "world.yaml").write_text("as_of: soon\n")
     small.cll(root, *NEXT)

@@ -109,3 +109,12 @@ def test_the_last_tick_says_how_it_ended(tmp_path):
     store.write_json(ws.root / tick.LAST, ended)
     assert lines(ws)["last tick"] == "to 2026-01-06T00:00:00Z, ended then with 3: no day."
     assert status.of(ws.root)["form"] == "status"
+
+
+def test_a_world_later_than_now_is_named(tmp_path):
+    ws = small.project(tmp_path / "project", as_of="2999-01-01T00:00:00Z")
+    assert lines(ws)["as of"] == (
+        "2999-01-01T00:00:00Z, later than now; unless the data are simulated, move it back:"
+        " cll tick --as-of"
+    )
+    assert told(ws)["as_of"] == "2999-01-01T00:00:00Z"

@@ -68,3 +68,10 @@ def test_what_was_said_is_written_with_the_instant_and_no_clock(ws):
     told = json.loads(first)
     assert told["as_of"] == "2026-01-05T00:00:00Z"
     assert told["champion"] != "none"
+
+
+@pytest.mark.slow
+def test_after_as_of_was_moved_back_a_later_training_keeps_nothing_silent(ws):
+    world = ws.root / "world.yaml"
+    world.write_text(world.read_text().replace("2026-01-05", "2026-01-04"))
+    assert thought.in_short(thought.of(ws)) == "train: first"

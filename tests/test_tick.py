@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cll import conclusion, guard, ledger, tick
+from cll.errors import ConfigError
 from tests import released, small, turning
 
 pytestmark = pytest.mark.slow
@@ -75,6 +76,43 @@ def test_a_world_later_than_now_is_not_moved_back_unasked(root):
     assert "2999" in world(root)
 
 
+NOW = datetime(2026, 1, 2, 12, 30, tzinfo=UTC)
+LATER = datetime(2026, 1, 2, 12, 30, 1, tzinfo=UTC)
+
+
+def test_an_instant_later_than_now_is_refused_unless_asked_for(root):
+    with pytest.raises(
+        ConfigError, match=r"^--as-of=2026-01-02T12:30:01Z: later than now, 2026-01-"
+    ):
+        tick.tick(root, LATER, clock=NOW)
+    assert world(root) == WORLD
+    tick.tick(root, LATER, future=True, clock=NOW)
+    assert "2026-01-02T12:30:01Z" in world(root)
+
+
+def test_now_itself_is_not_later_than_now(root):
+    tick.tick(root, NOW, clock=NOW)
+    assert "2026-01-02T12:30:00Z" in world(root)
+
+
+def test_a_world_that_a_person_moved_beyond_now_stays_and_is_named(root, capsys):
+    (root / "world.yaml").write_text(WORLD.replace("00:00:00Z", "12:30:01Z"))
+    tick.tick(root, LATER, clock=NOW)
+    said = capsys.readouterr().err
+    assert (
+        "tick: world.yaml: as_of=2026-01-02T12:30:01Z is later than now, 2026-01-02T12:30:00Z; "
+        in said
+    )
+    assert "2026-01-02T12:30:01Z" in world(root)
+
+
+def test_the_command_line_refuses_the_future_as_a_usage_error(root):
+    said = small.cll(root, "tick", "--as-of", "2999-01-01T00:00:00Z")
+    assert said.code == 2
+    assert said.err.startswith("cll: --as-of=2999-01-01T00:00:00Z: later than now, ")
+    assert said.err.endswith("or add --future where the data are simulated.\n")
+
+
 def test_a_world_written_otherwise_is_left_alone(root):
     (root / "world.yaml").write_text('{as_of: "2026-01-02T00:00:00Z"}\n')
     said = small.cll(root, "--quiet", "tick")
@@ -89,7 +127,7 @@ def test_a_second_change_at_once_is_busy(root):
 
 
 def test_where_a_stage_fails_the_world_is_as_it_was_and_the_code_is_the_stages(root, capfd):
-    said = small.cll(root, "--quiet", "tick", "--as-of", "2030-01-01T00:00:00Z")
+    said = small.cll(root, "--quiet", "tick", "--as-of", "2030-01-01T00:00:00Z", "--future")
     assert said.code == 3
     assert "cll: a day is missing." in capfd.readouterr().err
     assert said.err == (
@@ -99,7 +137,7 @@ def test_where_a_stage_fails_the_world_is_as_it_was_and_the_code_is_the_stages(r
 
 
 def test_how_it_ended_is_kept_for_the_status(root):
-    small.cll(root, "--quiet", "tick", "--as-of", "2030-01-01T00:00:00Z")
+    small.cll(root, "--quiet", "tick", "--as-of", "2030-01-01T00:00:00Z", "--future")
     told = json.loads((root / tick.LAST).read_text())
     assert (told["as_of"], told["code"], told["says"]) == (
         "2030-01-01T00:00:00Z",
@@ -110,7 +148,7 @@ def test_how_it_ended_is_kept_for_the_status(root):
 
 def test_a_training_that_failed_begins_again(root):
     (root / "models" / "candidate").mkdir(parents=True)
-    small.cll(root, "--quiet", "tick", "--as-of", "2030-01-01T00:00:00Z")
+    small.cll(root, "--quiet", "tick", "--as-of", "2030-01-01T00:00:00Z", "--future")
     assert not conclusion.training(root).exists()  # it failed before any was to begin
     conclusion.training(root).touch()
     assert small.cll(root, "tick", "--as-of", "2026-01-03T00:00:00Z").code == 0

@@ -122,4 +122,28 @@ def test_a_project_tells_its_champion_and_when_it_trained_last(tmp_path_factory,
 
 def test_a_project_that_never_trained_says_so(tmp_path):
     ws = small.project(tmp_path / "project")
-    assert watch.trained(ws) is None
+    assert watch.trained(ws, world(ws)) is None
+
+
+CHAMPION = "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("candidate", "champion", "trained"),
+    [
+        ("2026-01-03", "2026-01-01", "2026-01-03"),
+        ("2026-01-05", "2026-01-01", "2026-01-05"),  # at as_of itself
+        ("2026-01-06", "2026-01-01", "2026-01-01"),
+        ("2026-01-06", "2026-01-06", None),
+        ("2026-01-06", None, None),
+        (None, "2026-01-01", None),
+    ],
+)
+def test_a_training_later_than_as_of_does_not_count(tmp_path, candidate, champion, trained):
+    ws = small.project(tmp_path / "project", as_of="2026-01-05T00:00:00Z")
+    for folder, day in ((ws.candidate, candidate), (ws.released(CHAMPION), champion)):
+        if day is not None:
+            store.write_json(folder / "model.json", {"created": f"{day}T00:00:00Z"})
+    told = replace(world(ws), champion=CHAMPION if champion else "none")
+    found = watch.trained(ws, told)
+    assert (found and format_instant(found)) == (trained and f"{trained}T00:00:00Z")

@@ -8,8 +8,8 @@ import yaml
 
 from cll.errors import ConfigError, SecurityRefusal
 
-_EDITED = {"params.yaml", "world.yaml"}  # by a person; each says something even if all is default
-_RESTORE = "`git checkout -- {}`"
+# Files that nothing can make again: an empty one would be taken for defaults, or for a new schema.
+_WRITTEN = {n.rpartition("/")[2]: n for n in ("params.yaml", "world.yaml", "registry/schema.yaml")}
 _BLANK = "\0 \t\r\n"
 
 
@@ -21,8 +21,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such file; is this the project's folder?") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8.") from None
-    if path.name in _EDITED and not text.strip(_BLANK):
-        raise ConfigError(f"{path}: empty; restore it: {_RESTORE.format(path.name)}.")
+    if path.name in _WRITTEN and not text.strip(_BLANK):
+        raise ConfigError(f"{path}: empty; {_restored(path)}.")
     return parse(path, text)
 
 
@@ -56,8 +56,12 @@ def _not_yaml(path: Path, error: yaml.YAMLError) -> ConfigError:
     mark = getattr(error, "problem_mark", None)
     line = mark.line + 1 if mark else 1
     problem = getattr(error, "problem", None) or str(error).split("\n", 1)[0]
-    way = f"; mend it, or restore it: {_RESTORE.format(path.name)}" if path.name in _EDITED else ""
+    way = f"; mend it, or {_restored(path)}" if path.name in _WRITTEN else ""
     return ConfigError(f"{path}:{line}: not YAML: {problem}{way}.")
+
+
+def _restored(path: Path) -> str:
+    return f"restore it: `git checkout -- {_WRITTEN[path.name]}`"
 
 
 class _Loader(yaml.CSafeLoader):

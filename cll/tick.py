@@ -29,7 +29,7 @@ from cll.workspace import Workspace, load_tree
 
 ENDED = 128 + 15  # the exit code of a tick that SIGTERM ended
 LAST = Path(".cll") / "tick.json"
-_WORLD = "world.yaml"
+_WORLD, _PARAMS = "world.yaml", "params.yaml"
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ def tick(
     with repair.only_one(root), guard.ending(ENDED):
         try:
             before = config.load_world(root / _WORLD).as_of
+            if (root / _PARAMS).is_file():  # else DVC refuses a damaged one, without the way out
+                config.load_yaml(root / _PARAMS)
             _refuse_instant(before, then, now, named=as_of is not None, future=future)
             found = _turn(Workspace(root), format_instant(before), format_instant(then), mode)
         except (CllError, OSError) as error:

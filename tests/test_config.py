@@ -192,9 +192,10 @@ def test_each_file_of_a_group_defines_one_component_so_its_name_is_enough(group)
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("name", ["params.yaml", "world.yaml"])
+@pytest.mark.parametrize("name", ["params.yaml", "world.yaml", "registry/schema.yaml"])
 @pytest.mark.parametrize("text", ["", "\n", "\0\0"])
-def test_a_file_that_a_person_edits_is_never_empty(tmp_path, name, text):
+def test_a_file_that_nothing_can_make_again_is_never_empty(tmp_path, name, text):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(text)
     with pytest.raises(
         ConfigError, match=rf"{name}: empty; restore it: `git checkout -- {name}`.$"

@@ -90,6 +90,16 @@ def test_an_instant_later_than_now_is_refused_unless_asked_for(root):
     assert "2026-01-02T12:30:01Z" in world(root)
 
 
+@pytest.mark.parametrize("text", ["", "set: {a:"])
+def test_a_damaged_params_file_is_refused_with_the_way_out_before_anything_moves(root, text):
+    (root / "params.yaml").write_text(text)
+    said = small.cll(root, "tick", "--as-of", "2026-01-03T00:00:00Z")
+    assert said.code == 2
+    assert said.err.endswith("restore it: `git checkout -- params.yaml`.\n")
+    assert said.err.count("\n") == 1
+    assert world(root) == WORLD
+
+
 def test_now_itself_is_not_later_than_now(root):
     tick.tick(root, NOW, clock=NOW)
     assert "2026-01-02T12:30:00Z" in world(root)

@@ -1,11 +1,14 @@
 """Parquet, in stretches of whole row groups, so that memory is bounded by a stretch.
 
-Arrow reads it: Polars is faster, but a damaged page can make it end the whole process.
+Arrow reads it: Polars is faster, but a damaged page can make it end the whole process. Arrow's view
+of a footer can do the same, so cll.reading.footers reads that.
 """
 
 import io
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,11 @@ import polars as pl
 import pyarrow as pa
 
 from cll.errors import DataRefused
+from cll.reading import footers
+from cll.reading.arrow import series
+from cll.reading.footers import Group
 from cll.reading.limits import refuse_over
-from cll.reading.records import TRUNCATED, Records, Wanted, faults_frame, refuse_lacking
+from cll.reading.records import Records, Wanted, faults_frame, refuse_lacking
 
 ROWS = 1_000_000  # of a stretch, about
 # What damage can make the libraries raise; a panic of Polars is no Exception.
@@ -28,100 +34,87 @@ _DAMAGE = (
     OverflowError,
     OSError,
 )
-_MAGIC = b"PAR1"
 
 Stretch = tuple[int, int]  # its first row, from 0, and how many
 
 
 def stretches(path: Path) -> list[Stretch]:
     """Divide a file by its footer."""
-    found: list[Stretch] = [(0, 0)]
-    with _damage(path), _opened(path) as file:
-        for rows in _sizes(file):
-            first, count = found[-1]
-            if count and count + rows > ROWS:
-                found.append((first + count, 0))
-                first, count = found[-1]
-            found[-1] = (first, count + rows)
-    return found
+    stretches: list[Stretch] = [(0, 0)]
+    for rows in _sizes(_groups(path, ())):
+        first, count = stretches[-1]
+        if count and count + rows > ROWS:
+            stretches.append((first + count, 0))
+            first, count = stretches[-1]
+        stretches[-1] = (first, count + rows)
+    return stretches
 
 
 def parse(source: Path | bytes, wanted: Wanted, stretch: Stretch | None = None) -> Records:
     """Read the wanted columns in their own types, by row from 1; all of it without `stretch`."""
-    with _damage(source), _opened(source) as file:
-        total = file.metadata.num_rows
-        refuse_over("rows", total, wanted.limits.rows)
+    groups = _groups(source, wanted.columns)
+    sizes = _sizes(groups)
+    first, count = stretch or (0, sum(sizes))
+    refuse_over("rows", sum(sizes), wanted.limits.rows)
+    starts = np.cumsum([0, *sizes])[:-1]
+    chosen = np.flatnonzero((starts >= first) & (starts < first + count)).tolist()
+    with _damage(), _opened(source, _numbered([groups[i] for i in chosen])) as file:
         refuse_lacking(file.schema_arrow.names, wanted.columns)
-        first, count = stretch or (0, total)
-        starts = np.cumsum([0, *_sizes(file)])[:-1]
-        groups = np.flatnonzero((starts >= first) & (starts < first + count)).tolist()
-        table = file.read_row_groups(groups, columns=list(wanted.columns))
-        table.validate(full=True)  # UTF-8 above all: Polars takes it for granted
-        rows = pl.DataFrame([_series(name, table[name]) for name in wanted.columns])
+        table = file.read_row_groups(chosen, columns=list(wanted.columns))
+        rows = pl.DataFrame([series(name, table[name]) for name in wanted.columns])
     if rows.height != count:
         raise DataRefused(f"can't be read as Parquet: not the {count} rows that its footer tells.")
     return Records(rows, np.arange(first + 1, first + count + 1), faults_frame([]))
 
 
-def _opened(source: Path | bytes) -> Any:
+def _opened(source: Path | bytes, numbered: list[str]) -> Any:
     from pyarrow import parquet  # noqa: PLC0415  30 ms that only Parquet needs
 
-    def opened(repeated: list[str] | None) -> Any:
-        place = source if isinstance(source, Path) else io.BytesIO(source)
-        return parquet.ParquetFile(place, read_dictionary=repeated)
-
-    with opened(None) as file:
-        repeated = _repeated(file)
-    return opened(repeated)
+    place = source if isinstance(source, Path) else io.BytesIO(source)
+    # INT96 would be read as nanoseconds, which wrap around outside of 1677 to 2262.
+    return parquet.ParquetFile(place, read_dictionary=numbered, coerce_int96_timestamp_unit="us")
 
 
-def _repeated(file: Any) -> list[str]:
+def _groups(source: Path | bytes, wanted: Sequence[str]) -> Sequence[Group]:
+    if isinstance(source, bytes):
+        return tuple(footers.read(lambda at, n: source[at : at + n], len(source), wanted))
+    stat = source.stat()
+    return _groups_of(source, (stat.st_size, stat.st_mtime_ns, stat.st_ino), tuple(wanted))
+
+
+@lru_cache(maxsize=4)  # the stretches of a file are read one after another
+def _groups_of(
+    path: Path, stamp: tuple[int, int, int], wanted: tuple[str, ...]
+) -> tuple[Group, ...]:
+    with path.open("rb", buffering=0) as file:
+        handle = file.fileno()
+        return tuple(footers.read(lambda at, n: os.pread(handle, n, at), stamp[0], wanted))
+
+
+def _numbered(groups: Sequence[Group]) -> list[str]:
     """Return the columns of text that are stored as numbers of their values: kept so, for speed."""
-    if file.num_row_groups == 0:
-        return []
-    columns = [file.metadata.row_group(0).column(i) for i in range(file.metadata.num_columns)]
-    return [
-        one.path_in_schema
-        for one in columns
-        if one.has_dictionary_page and one.physical_type == "BYTE_ARRAY"
-    ]
+    return sorted(
+        {
+            name
+            for group in groups
+            for name, (column, *others) in group.columns.items()
+            if not others and column.is_numbered and column.kind == footers.BYTE_ARRAY
+        }
+    )
 
 
-def _series(name: str, column: Any) -> pl.Series:
-    if not pa.types.is_dictionary(column.type):
-        return pl.Series(name, column)
-    parts = [
-        pl.Series(name, part.dictionary).gather(pl.Series(part.indices)) for part in column.chunks
-    ]
-    return pl.concat(parts) if parts else pl.Series(name, [], pl.String)
-
-
-def _sizes(file: Any) -> list[int]:
-    return [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+def _sizes(groups: Sequence[Group]) -> list[int]:
+    return [group.rows for group in groups]
 
 
 @contextmanager
-def _damage(source: Path | bytes) -> Iterator[None]:
+def _damage() -> Iterator[None]:
     try:
         yield
+    except DataRefused:
+        raise
     except _DAMAGE as why:
         if isinstance(why, OSError) and why.errno is not None:
             raise
-        raise DataRefused(f"{_told(source, str(why))}.") from None
-
-
-def _told(source: Path | bytes, why: str) -> str:
-    begins, ends = _ends(source)
-    if begins == _MAGIC != ends:
-        return TRUNCATED
-    return f"can't be read as Parquet: {why.splitlines()[0].rstrip('.')}"
-
-
-def _ends(source: Path | bytes) -> tuple[bytes, bytes]:
-    if isinstance(source, bytes):
-        return source[:4], source[-4:]
-    with source.open("rb") as file:
-        begins = file.read(4)
-        file.seek(0, io.SEEK_END)
-        file.seek(max(0, file.tell() - 4))
-        return begins, file.read(4)
+        reason = (str(why) or type(why).__name__).splitlines()[0].rstrip(".")
+        raise DataRefused(f"can't be read as Parquet: {reason}.") from None

@@ -27,6 +27,14 @@ class Field:
         return self.kind == "number" or self.name in {"entity", "time", "start"}
 
 
+# About 7,900 years before and behind 1970, in each unit of dates and times.
+_FARTHEST = {
+    "days": 2_900_000,
+    "ms": 250_000_000_000_000,
+    "us": 250_000_000_000_000_000,
+    "ns": 2**63 - 1,
+}
+
 Wrong = list[tuple[pl.Series, str]]  # a mask and the reason for it
 
 
@@ -52,10 +60,35 @@ def as_text(published: pl.Series) -> pl.Series:
     if published.dtype.is_nested() or published.dtype == pl.Object:
         told = [None if value is None else str(value) for value in published.to_list()]
         return pl.Series(published.name, told, dtype=pl.String)
+    if published.dtype == pl.Duration:
+        return with_unit(published.to_physical(), _unit(published))
+    if published.dtype in (pl.Date, pl.Datetime) and (far := is_far(published)).any():
+        near = published.set(far, None).cast(pl.String)
+        return near.zip_with(~far, with_unit(published.to_physical(), _unit(published)))
     try:
         return published.cast(pl.String)
     except pl.exceptions.ComputeError:  # bytes that are not UTF-8
         return pl.Series(published.name, [_decoded(v) for v in published], dtype=pl.String)
+
+
+def is_far(times: pl.Series) -> pl.Series:
+    """Return which dates or times lie so far away that Polars can't convert or write them."""
+    since, farthest = times.to_physical(), _FARTHEST[_unit(times)]
+    return ((since < -farthest) | (since > farthest)).fill_null(value=False)
+
+
+def with_unit(counts: pl.Series, unit: str) -> pl.Series:
+    """Return counts of a unit of time as text, which is then no number.
+
+    >>> with_unit(pl.Series("x", [5]), "ms").item()
+    '5 ms'
+    """
+    text = pl.format("{} {}", pl.col(counts.name), pl.lit(unit))
+    return counts.to_frame().select(text.alias(counts.name)).to_series()
+
+
+def _unit(times: pl.Series) -> str:
+    return str(getattr(times.dtype, "time_unit", "days"))
 
 
 def _decoded(value: bytes | None) -> str | None:

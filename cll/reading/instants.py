@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from cll.reading.fields import Field, Wrong, as_text, text_of
+from cll.reading.fields import Field, Wrong, as_text, is_far, text_of
 from cll.values import INSTANT, config_error
 
 EPOCHS = {"s": 10**6, "ms": 10**3, "us": 1, "ns": 1}  # microseconds in one; ns are divided
@@ -39,8 +39,11 @@ def check_times(key: str, time_format: str, zone: str | None) -> None:
 
 def instant(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
     if published.dtype in (pl.Datetime, pl.Date):
-        naive = published.cast(pl.Datetime("us", getattr(published.dtype, "time_zone", None)))
+        far = is_far(published)
+        near = published.set(far, None) if far.any() else published
+        naive = near.cast(pl.Datetime("us", getattr(published.dtype, "time_zone", None)))
         values, wrong = _in_utc(naive, field)
+        wrong = [*wrong, (far, _OUTSIDE)]
     elif field.time_format in EPOCHS:
         numeric = published.dtype.is_numeric()
         values, wrong = _from_epoch(published if numeric else as_text(published), field.time_format)

@@ -180,7 +180,7 @@ class Files:
         fields = fields or self.signals.fields
         try:
             wanted = _wanted(fields, self.limits)
-            records = casting.cast(extents.read(extent, wanted), fields)
+            records = _cast(extents.read(extent, wanted), fields)
         except (DataRefused, OSError) as why:
             faults, header = faults_frame([(None, None, None, _reason(why))]), None
         else:
@@ -230,6 +230,16 @@ def _wanted(fields: Sequence[Field], limits: Limits) -> Wanted:
     needed = dict.fromkeys(one.column for one in fields if one.needed)
     numbers, values = frozenset(columns.keys() - others), frozenset(columns.keys() - names)
     return Wanted(tuple(columns), tuple(needed), numbers, values, limits)
+
+
+def _cast(records: Records, fields: Sequence[Field]) -> Records:
+    """Cast the records; refuse their file where that is more than Polars can do."""
+    try:
+        return casting.cast(records, fields)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as why:
+        types = ", ".join(f"{name}: {kind}" for name, kind in records.rows.schema.items())
+        reason = str(why).partition("\n")[0].rstrip(".")
+        raise DataRefused(f"can't be converted: {reason} (columns: {types[:200]}).") from None
 
 
 def _ticks(records: Records, clock: Clock, before: int) -> pl.Expr:

@@ -36,7 +36,7 @@ GOAL = 1.2  # of the plain script's CPU seconds, at most
 
 def write(folder: Path, rows: int) -> None:
     """Write a simulated month as it would be exported."""
-    from cll.source.synthetic import Synthetic  # noqa: PLC0415  the plain script doesn't pay for it
+    from cll.components.source.synthetic import Synthetic  # noqa: PLC0415  the plain script doesn't pay for it
 
     source = Synthetic(entities=max(round(rows / ((AS_OF - START).days * A_DAY)), 4))
     (folder / "signals").mkdir(parents=True)
@@ -64,7 +64,8 @@ def params(folder: Path) -> dict[str, Any]:
 
 def cll(_: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Run the stages in one process, as `cll run` does."""
-    from cll import stages, workspace  # noqa: PLC0415  the plain script doesn't pay for it
+    from cll.pipeline import stages  # noqa: PLC0415  the plain script doesn't pay for it
+    from cll.system import workspace  # noqa: PLC0415  the plain script doesn't pay for it
 
     ws = workspace.Workspace(Path())
     tree, world = workspace.load_tree(ws), workspace.load_world(ws)

@@ -41,17 +41,24 @@ GOALS = {"jsonl": 0.2, "csv": 0.3, "parquet": 0.33}  # of Polars' rows per secon
 ROLES = ("polars", "kept", "floor", "cll", "watched")
 LAYOUTS = ("daily", "whole")
 WHERE = {  # what a person calls it: functions of the ingest stage
-    "hash and cut files": ("cll.arrivals:survey",),
-    "read bytes": ("cll.reading.extents:read",),
-    "cast fields": ("cll.reading.casting:cast",),
-    "admit": ("cll.ingest:admit",),
-    "sort": ("cll.settling:sort",),
-    "cut into days": ("cll.segments:_write_days",),
-    "describe": ("cll.segments:profile", "cll.day:profile"),
-    "write and hash": ("cll.packing:write", "cll.store:write_scratch", "cll.store:write_frame"),
-    "hash again": ("cll.store:sha256",),
-    "settle": ("cll.settling:settle", "cll.segments:Segments.rows"),
-    "publish": ("cll.partitions:Renewal.publish",),
+    "hash and cut files": ("cll.pipeline.ingest.arrival_log:survey",),
+    "read bytes": ("cll.pipeline.ingest.readers.extents:read",),
+    "cast fields": ("cll.pipeline.ingest.readers.casting:cast",),
+    "admit": ("cll.pipeline.ingest.admit:admit",),
+    "sort": ("cll.pipeline.ingest.deduplicate:sort",),
+    "cut into days": ("cll.pipeline.ingest.segments:_write_days",),
+    "describe": ("cll.pipeline.ingest.segments:profile", "cll.pipeline.ingest.days:profile"),
+    "write and hash": (
+        "cll.pipeline.ingest.parquet:write",
+        "cll.system.disk:write_scratch",
+        "cll.system.disk:write_frame",
+    ),
+    "hash again": ("cll.system.disk:sha256",),
+    "settle": (
+        "cll.pipeline.ingest.deduplicate:settle",
+        "cll.pipeline.ingest.segments:Segments.rows",
+    ),
+    "publish": ("cll.system.partitions:Renewal.publish",),
 }
 
 
@@ -106,16 +113,17 @@ def kept(folder: Path) -> dict[str, Any]:
 
 def floor(folder: Path) -> dict[str, Any]:
     """Hash each file, read it, sort it, and write it; on a file as a whole, one thread works."""
-    from cll import packing, settling, store  # noqa: PLC0415  Polars doesn't pay for it
+    from cll.pipeline.ingest import deduplicate, parquet  # noqa: PLC0415  Polars doesn't pay for it
+    from cll.system import disk  # noqa: PLC0415  Polars doesn't pay for it
 
     def one(path: Path) -> int:
-        store.sha256(path)
+        disk.sha256(path)
         frame = READ[path.suffix](path)  # type: ignore[operator]
         if frame["time"].dtype == pl.String:
             frame = frame.with_columns(
                 pl.col("time").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us")
             )
-        packing.write(Path("kept") / path.name, settling.sort(frame))
+        parquet.write(Path("kept") / path.name, deduplicate.sort(frame))
         return int(frame.height)
 
     with _timed() as took, ThreadPoolExecutor(pl.thread_pool_size() + 1) as pool:
@@ -125,18 +133,15 @@ def floor(folder: Path) -> dict[str, Any]:
 
 def watched(folder: Path) -> dict[str, Any]:
     """Run the stage with timers in it."""
-    from cll import intake  # noqa: PLC0415  so that what is timed is there
-
-    del intake
     spent = Timers()
     return ingest(folder) | {"where": spent.seconds}
 
 
 def ingest(folder: Path) -> dict[str, Any]:
     """Run the stage on a fresh project."""
-    from cll import intake, stages, workspace  # noqa: PLC0415  Polars doesn't pay for it
+    from cll.pipeline import stages  # noqa: PLC0415  Polars doesn't pay for it
+    from cll.system import workspace  # noqa: PLC0415  Polars doesn't pay for it
 
-    del intake  # imported by its stage
     ws = workspace.Workspace(Path())
     columns = {"outcome": None, **{name: name for name in KPIS}}
     files = {"path": str(folder), "signals": {"columns": columns}}

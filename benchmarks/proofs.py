@@ -33,15 +33,17 @@ from river import drift as river
 from river.drift.binary import DDM
 from scipy import stats
 
-from cll import config, progress, stretches
-from cll.estimator.logistic import Logistic
-from cll.label.incident import Incident
-from cll.roles import Trigger
-from cll.situation import Situation
-from cll.source.synthetic import Synthetic
-from cll.stretches import Stretch
-from cll.threshold import Threshold, choose
-from cll.values import Floats, Matrix
+from cll.components.estimator.logistic import Logistic
+from cll.components.label.incident import Incident
+from cll.components.source.synthetic import Synthetic
+from cll.components.trigger import _time_windows as time_windows
+from cll.components.trigger._time_windows import Stretch
+from cll.config import components
+from cll.pipeline.train.threshold import Threshold, choose
+from cll.system import progress
+from cll.types.components import Trigger
+from cll.types.tables import Floats, Matrix
+from cll.types.triggers import Situation
 
 START, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
 ENTITIES, STEP = 20, timedelta(minutes=15)
@@ -62,7 +64,7 @@ class Stream:
         """Say what is known at the end of a day."""
         as_of = START + day * DAY
         known = pl.col("known_at") <= as_of
-        rows = stretches.cut(self.rows, [Stretch(START - DAY, as_of)])[0].with_columns(
+        rows = time_windows.cut(self.rows, [Stretch(START - DAY, as_of)])[0].with_columns(
             status=pl.when(known).then("status").otherwise(pl.lit("immature")),
             label=pl.when(known).then("label"),
         )
@@ -98,7 +100,7 @@ def rules() -> dict[str, Trigger]:
     """Return what conf/trigger sets up, and variants of it."""
     folder = table.ROOT / "conf" / "trigger"
     drift, decay, cost = (
-        config.build("trigger", config.load_yaml(folder / f"{name}.yaml"))[name]
+        components.build("trigger", components.load_yaml(folder / f"{name}.yaml"))[name]
         for name in ("drift", "decay", "cost")
     )
     return {

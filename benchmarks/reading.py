@@ -20,9 +20,9 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from cll.reading.survey import survey
-from cll.source.files import Files, Signals
-from cll.values import Arrived, Part
+from cll.components.source.files import Files, Signals
+from cll.pipeline.ingest.readers.splitter import survey
+from cll.types.tables import Arrived, Part
 
 AS_OF = datetime(2027, 1, 31, tzinfo=UTC)
 RESULTS = Path(__file__).parent / "results" / "reading.json"

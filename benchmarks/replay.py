@@ -88,8 +88,8 @@ def policies(home: Path, days: int, entities: int) -> dict[str, Any]:
 
 def bare(home: Path) -> dict[str, Any]:
     """Sum up what the fits and scores of all jobs take, each in a process with its share."""
-    from cll.shares import cores  # noqa: PLC0415  imports nothing that computes
-    from cll.workers import Workers  # noqa: PLC0415  imports nothing that computes
+    from cll.experiment.workers import Workers  # noqa: PLC0415  imports nothing that computes
+    from cll.system.cpu import cores  # noqa: PLC0415  imports nothing that computes
 
     jobs = sorted(path.parent for path in (home / "multirun" / "sweep").glob("*/ticks.jsonl"))
     done = dict(Workers(_bare, cores()).map(jobs))
@@ -102,41 +102,47 @@ def bare(home: Path) -> dict[str, Any]:
 
 def _bare(folder: Path, _: Any) -> list[float]:
     """Fit what a job trained, and score what it scored; matrices are made untimed."""
-    from cll import config, dataset, diary, kept, past, prequential, workspace  # noqa: PLC0415
-    from cll.values import parse_instant  # noqa: PLC0415
+    from cll.config import components  # noqa: PLC0415
+    from cll.pipeline import stage_cache  # noqa: PLC0415
+    from cll.pipeline.dataset import labelled, point_in_time  # noqa: PLC0415
+    from cll.replay import log as replay_log  # noqa: PLC0415
+    from cll.replay import prequential  # noqa: PLC0415  for this command alone
+    from cll.system import workspace  # noqa: PLC0415
+    from cll.types.tables import parse_instant  # noqa: PLC0415
 
-    tree = config.load_yaml(folder / "resolved.yaml")
+    tree = components.load_yaml(folder / "resolved.yaml")
     ws = workspace.Workspace(Path(), folder)
     world = workspace.load_world(ws)
-    ws = kept.data(ws, tree, world)
-    known, log = past.load(ws), diary.Diary(folder)
+    ws = stage_cache.data(ws, tree, world)
+    known, log = point_in_time.load(ws), replay_log.Diary(folder)
     ticks = [parse_instant(turn.as_of) for turn in log.turns]
     seconds, trained = 0.0, [turn for turn in log.turns if turn.trained]
     for turn in trained:
         at = parse_instant(turn.as_of)
-        base = None if turn.champion == diary.NONE else log.model(turn.champion)
-        seconds += _fit(dataset.labelled(past.at(known, at), tree, at), tree, base)
+        base = None if turn.champion == replay_log.NONE else log.model(turn.champion)
+        seconds += _fit(labelled.labelled(point_in_time.at(known, at), tree, at), tree, base)
     came = prequential.stream(known, tree, ticks)
     in_force = [turn.champion for turn in log.turns]
     began = time.perf_counter()
     given = prequential.answers(came, {"policy": in_force}, log.model)["policy"]
-    prequential.figures(came, given, config.build("metric", tree["metric"]))
+    prequential.figures(came, given, components.build("metric", tree["metric"]))
     return [seconds + time.perf_counter() - began, len(trained)]
 
 
 def _fit(rows: Any, tree: Any, base: Any) -> float:
     """Fit as the job did: on from the model in force, where its update does."""
-    from cll import config, lessons  # noqa: PLC0415
+    from cll.config import components  # noqa: PLC0415
+    from cll.pipeline.train import update as train_update  # noqa: PLC0415
 
     asked = {group: tree[group] for group in ("label", "features")}
-    built = {name: config.build(name, tree[name]) for name in ("estimator", "train", "metric")}
-    means = lessons.Means(
+    built = {name: components.build(name, tree[name]) for name in ("estimator", "train", "metric")}
+    means = train_update.Means(
         *(rows, asked, built["estimator"], built["train"], built["metric"], tree["seed"]),
         champion=base,
     )
-    update, held = config.build("update", tree["update"]), rows.matrix(rows.split.holdout)
+    update, held = components.build("update", tree["update"]), rows.matrix(rows.split.holdout)
     began = time.perf_counter()
-    lessons.learn(update, rows.split.train, means).predictor.probability(held.X)
+    train_update.learn(update, rows.split.train, means).predictor.probability(held.X)
     return time.perf_counter() - began
 
 

@@ -39,8 +39,8 @@ def cll(home: Path, seeds: int, entities: int) -> dict[str, Any]:
 
 def bare(seeds: int, entities: int) -> dict[str, Any]:
     """Sum up what fits and figures take, each in a process with its share of the processors."""
-    from cll.shares import cores  # noqa: PLC0415  imports nothing that computes
-    from cll.workers import Workers  # noqa: PLC0415  imports nothing that computes
+    from cll.experiment.workers import Workers  # noqa: PLC0415  imports nothing that computes
+    from cll.system.cpu import cores  # noqa: PLC0415  imports nothing that computes
 
     jobs = [(*kind, seed, entities) for kind in KINDS for seed in range(seeds)]
     done = dict(Workers(_bare, cores()).map(jobs))
@@ -51,22 +51,28 @@ def bare(seeds: int, entities: int) -> dict[str, Any]:
 
 def _bare(job: tuple[str, str, int, int], _: Any) -> float:
     """Fit and score one job; its matrices are made, or read, untimed."""
-    from cll import artifact, compose, config, dataset, kept, train, workspace  # noqa: PLC0415
-    from cll.judging import ranking  # noqa: PLC0415
+    from cll.config import components  # noqa: PLC0415
+    from cll.model import artifact  # noqa: PLC0415
+    from cll.pipeline import stage_cache  # noqa: PLC0415
+    from cll.pipeline.compose import compose  # noqa: PLC0415
+    from cll.pipeline.dataset import labelled  # noqa: PLC0415
+    from cll.pipeline.evaluate.statistics import ranking  # noqa: PLC0415
+    from cll.pipeline.train import fit  # noqa: PLC0415
+    from cll.system import workspace  # noqa: PLC0415
 
     estimator, features, seed, entities = job
     words = [f"source.entities={entities}", f"estimator={estimator}", f"features={features}"]
     tree = compose.resolve(Path("conf"), {}, words)
     ws = workspace.Workspace(Path(), Path("outputs"))
     world = workspace.load_world(ws)
-    ws = kept.data(ws, tree, world)
-    rows = dataset.load(ws, tree, world)
+    ws = stage_cache.data(ws, tree, world)
+    rows = labelled.load(ws, tree, world)
     learnt, held = rows.matrix(rows.split.train), rows.matrix(rows.split.holdout)
     taught = rows.rows.filter(rows.rows["part"] == "train")
-    settings, metrics = (config.build(name, tree[name]) for name in ("train", "metric"))
-    chosen = config.build("estimator", tree["estimator"])
+    settings, metrics = (components.build(name, tree[name]) for name in ("train", "metric"))
+    chosen = components.build("estimator", tree["estimator"])
     began = time.perf_counter()
-    made = train.train(learnt, taught, chosen, settings, rows.embargo, seed)
+    made = fit.train(learnt, taught, chosen, settings, rows.embargo, seed)
     model = artifact.Predictor(made.model, rows.names, made.slope, made.intercept, made.threshold)
     p = model.probability(held.X)
     ranked, _order = ranking.rank(held.y, p, model.alert(p), held.y)

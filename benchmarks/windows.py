@@ -1,4 +1,4 @@
-"""Windows of `cll.features.windows` against pandas and Polars, for the same columns.
+"""Windows of `cll.components.features.windows` against pandas and Polars, for the same columns.
 
     python benchmarks/windows.py                  10 million rows; needs about 20 GB for the others
     python benchmarks/windows.py --rows 20000     a few seconds
@@ -65,9 +65,9 @@ def cll(folder: Path, kind: str) -> Iterator[pl.DataFrame]:
     So does the featurize stage where a day has more rows than `ingest.bucket_rows` allows.
     """
     sys.path.insert(0, str(table.ROOT))
-    from cll.features.windows import Windows  # noqa: PLC0415  the others don't pay for it
-    from cll.featurize import featurize  # noqa: PLC0415
-    from cll.values import INCIDENTS, Columns  # noqa: PLC0415
+    from cll.components.features.windows import Windows  # noqa: PLC0415  the others don't pay for it
+    from cll.pipeline.featurize.compute import featurize  # noqa: PLC0415
+    from cll.types.tables import INCIDENTS, Columns  # noqa: PLC0415
 
     features = Windows(
         value=False,

@@ -4,7 +4,7 @@ import importlib
 import sys
 from typing import NoReturn
 
-from cll import imports
+from cll.system import imports
 
 
 def main() -> NoReturn:
@@ -22,12 +22,12 @@ def main() -> NoReturn:
 def run() -> NoReturn:
     """Run one stage, or the command line."""
     if sys.argv[1:2] == ["stage"]:
-        from cll import stages  # noqa: PLC0415  a stage starts without the command line
+        from cll.pipeline import stages  # noqa: PLC0415  a stage starts without the command line
 
         sys.exit(stages.command(sys.argv[2:]))
-    from cll import cli  # noqa: PLC0415  a stage starts without the command line
+    from cll.cli import main as cli_main  # noqa: PLC0415  a stage starts without the command line
 
-    cli.main()
+    cli_main.main()
 
 
 if __name__ == "__main__":

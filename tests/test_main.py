@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from cll import store
-from cll.errors import of_the_system
-from tests import small
+from cll.system import disk
+from cll.types.errors import of_the_system
+from tests.build import small
 from tests.conftest import ROOT
 
 HEAVY = ("sklearn", "lightgbm", "hydra", "dvc", "polars", "numpy", "omegaconf")
@@ -127,7 +127,7 @@ def test_the_gates_answer_is_an_exit_code(folder, answer, code):
     (folder / "dvc.yaml").unlink()  # nothing that could have changed
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=folder, check=True)
     verdict = {"answer": answer, "model_id": "0a", "champion": "none", "rules": []}
-    store.write_json(folder / "reports" / "verdict.json", verdict)
+    disk.write_json(folder / "reports" / "verdict.json", verdict)
     assert small.cll(folder, "gate").code == code
 
 
@@ -143,7 +143,7 @@ def test_the_result_of_a_project_is_shown(fleet):
 
 
 def test_predicting_counts_what_came_of_the_records(fleet, tmp_path):
-    part = (fleet.signals / store.part("2026-01-04")).relative_to(fleet.root)
+    part = (fleet.signals / disk.part("2026-01-04")).relative_to(fleet.root)
     out = tmp_path / "scores.csv"
     said = small.cll(fleet.root, "predict", str(part), "--out", str(out))
     assert said.code == 0
@@ -170,7 +170,7 @@ def test_a_flipped_byte_of_the_model_is_one_line(fleet, tmp_path):
 
 def test_ingest_tells_the_failing_stages_code(folder):
     # No DVC repository: DVC itself refuses, and an earlier refusal is not taken for this one's.
-    store.write_json(folder / "reports" / "refusal.json", {"exit_code": 4})
+    disk.write_json(folder / "reports" / "refusal.json", {"exit_code": 4})
     said = small.cll(folder, "ingest", "--json")
     assert said.code == 1
     assert said.out == ""

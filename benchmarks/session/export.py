@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from cll.source.synthetic import Synthetic
+from cll.components.source.synthetic import Synthetic
 
 FOLDER = Path("telemetry")
 FLEET = Synthetic(step=timedelta(minutes=15), drift_at=datetime(2026, 2, 2, tzinfo=UTC))

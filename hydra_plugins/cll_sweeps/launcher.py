@@ -13,8 +13,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from cll.beside import Beside, Job, Judge, logged
-from cll.hydra_errors import one_line
+from cll.experiment.launcher import Beside, Job, Judge, logged
+from cll.pipeline.compose.hydra_errors import one_line
 
 
 class Local(Launcher):

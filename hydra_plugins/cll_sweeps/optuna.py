@@ -22,10 +22,10 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from cll import config as components
-from cll.direction import direction_of
-from cll.errors import ConfigError
-from cll.shares import cores
+from cll.config import components
+from cll.system.cpu import cores
+from cll.types.directions import direction_of
+from cll.types.errors import ConfigError
 
 
 class Optuna(Sweeper):

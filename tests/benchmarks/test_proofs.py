@@ -3,9 +3,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from cll.trigger.drift import Drift
-from tests.benchmarks.running import run
+from cll.components.trigger.drift import Drift
 from tests.conftest import ROOT
+from tests.run.benchmarks import run
 
 
 @pytest.fixture

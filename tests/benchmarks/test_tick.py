@@ -1,6 +1,6 @@
 import pytest
 
-from tests.benchmarks.running import run
+from tests.run.benchmarks import run
 
 
 @pytest.mark.slow

@@ -1,0 +1,54 @@
+"""The row's own outcome: a run failed or did not."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from cll.types.tables import OUTCOME, OUTCOME_KNOWN_AT, TRUTH_PREFIX, Duration, config_error
+
+_CHANCE = f"{TRUTH_PREFIX}outcome"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An outcome is known `delay` after outcome_known_at, or after the row where that is absent."""
+
+    delay: Duration = timedelta(0)
+
+    @property
+    def horizon(self) -> timedelta:
+        return timedelta(0)
+
+    @property
+    def embargo(self) -> timedelta:
+        return self.delay
+
+    def __call__(
+        self, signals: pl.DataFrame, incidents: pl.DataFrame, as_of: datetime
+    ) -> pl.DataFrame:
+        del incidents
+        if OUTCOME not in signals.columns:
+            says = "the source has no outcome column; map one, or choose label=incident."
+            raise config_error("label", "outcome", says)
+        told = [name for name in (OUTCOME_KNOWN_AT, "time") if name in signals.columns]
+        known_at = pl.max_horizontal(pl.coalesce(told), "time") + self.delay
+        chance = pl.col(_CHANCE) if _CHANCE in signals.columns else pl.lit(None)
+        status = (
+            pl.when(pl.col(OUTCOME).is_null() | pl.col(OUTCOME).is_nan())
+            .then(pl.lit("untold"))
+            .when(known_at > as_of)
+            .then(pl.lit("immature"))
+            .otherwise(pl.lit("mature"))
+        )
+        mature = status == "mature"
+        return signals.select(
+            "entity",
+            "time",
+            label=pl.when(mature).then(pl.col(OUTCOME).cast(pl.Int8)),
+            status=status,
+            known_at=known_at,
+            incident=pl.lit(None, pl.Int32),
+            kind=pl.lit(None, pl.String),
+            chance=chance.cast(pl.Float64),
+        )

@@ -1,0 +1,16 @@
+"""No mirror: the ledger alone says what was released."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cll.types.tables import Released
+
+
+@dataclass(frozen=True)
+class NoMirror:
+    """Mirrors nothing."""
+
+    def __call__(self, root: Path, releases: Sequence[Released], in_force: str) -> list[str]:
+        del root, releases, in_force
+        return []

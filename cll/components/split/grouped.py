@@ -1,0 +1,37 @@
+"""Hold out whole entities, to see whether a model works on one that it has never met."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+
+import numpy as np
+import polars as pl
+from annotated_types import Interval
+
+from cll.pipeline.dataset import holdout
+from cll.types.tables import Instant, Split
+
+Share = Annotated[float, Interval(gt=0, lt=1)]
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Hold out a share of the entities; with `boundary`, only their rows from then on.
+
+    With a boundary the other entities teach until the embargo before it, so that neither the
+    entity nor the weather of its day is known.
+    """
+
+    holdout: Share = 0.25
+    boundary: Instant | None = None
+
+    def __call__(self, rows: pl.DataFrame, embargo: timedelta, seed: int) -> Split:
+        names = holdout.held_out(rows["entity"], self.holdout, seed)
+        held = rows["entity"].is_in(names).to_numpy()
+        early = late = np.ones(rows.height, np.bool_)
+        if self.boundary:
+            early = holdout.before(rows, self.boundary, embargo)
+            late = (rows["time"] >= self.boundary).to_numpy()
+        split = Split(~held & early, held & late, self.boundary)
+        key = f"split.holdout={self.holdout:g} of {rows['entity'].n_unique()} entities"
+        return holdout.check(split, rows, key, "change it, or another seed.")

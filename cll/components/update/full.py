@@ -1,0 +1,29 @@
+"""Train afresh on all rows that may teach, or on the newest of them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from cll.types.tables import Duration, config_error
+from cll.types.updates import Lesson
+
+
+@dataclass(frozen=True)
+class Full:
+    span: Duration | None = None
+
+    def __post_init__(self) -> None:
+        if self.span is not None and self.span <= timedelta(0):
+            raise config_error("update.span", "0", "it teaches no row; write 14d, or null for all.")
+
+    @property
+    def reads_champion(self) -> bool:
+        return False
+
+    def __call__(self, times: pl.Series, since: datetime | None) -> Lesson:
+        del since
+        if self.span is None:
+            return Lesson(np.ones(len(times), np.bool_))
+        return Lesson((times > times.max() - self.span).to_numpy())  # type: ignore[operator]

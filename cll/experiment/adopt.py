@@ -1,0 +1,243 @@
+"""Make what one job of `cll run` ran with the choice of params.yaml, so that `dvc repro` repeats it.
+
+It goes by the job's resolved.yaml, not by its overrides: params.yaml and conf/ may have changed
+since. Nothing is written before the new params.yaml was composed and gave the job's tree.
+"""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cll.config import components, trees, yaml_loader
+from cll.experiment import yaml_edit
+from cll.pipeline.compose import compose
+from cll.system import disk, links, processes, progress
+from cll.system.workspace import Tree, Workspace, load_world
+from cll.types.errors import CllError, ConfigError
+from cll.types.tables import format_instant, parse_instant
+
+_FIGURES = ("metrics.json", "replay.json")  # what an experiment, or a replay, leaves at its end
+_DERIVED = {"choices", "directions", "fallback", "schema"}  # what compose adds to a tree
+_NAMED = 2  # jobs of a sweep, in an error
+_NONE = "no such key"
+_SHOWN = 60  # characters of a value in an error
+
+
+def adopt(root: Path, job: Path) -> list[str]:
+    """Write the job's choices and values into params.yaml; return what changed, to be told."""
+    conf, path = root / "conf", root / "params.yaml"
+    world = load_world(Workspace(root))
+    with processes.only_one(root):
+        links.refuse_on_way(root, path)
+        ran = _ran(job)
+        params = components.load_yaml(path)
+        compose.refuse_unsafe(conf, params)
+        compose.baseline(conf, params)  # a params.yaml that is wrong is not ours to edit
+        wanted = _wanted(conf, params, ran, job)
+        text = path.read_bytes().decode()
+        plain_text = text.replace("\r\n", "\n")
+        new = yaml_edit.amended(plain_text, params, wanted)
+        _refuse_misread(path, new, wanted)
+        _prove(conf, yaml_loader.parse(path, new), ran)
+        if new != plain_text:
+            new = new if plain_text == text else new.replace("\n", "\r\n")
+            disk.write_bytes(path, new.encode())
+    _note_other_time(job, world)
+    return _told(path.name, params, wanted)
+
+
+def _ran(job: Path) -> Tree:
+    """Read a job's resolved.yaml, which anyone may have edited, as data that names no code."""
+    path = job / "resolved.yaml"
+    if not job.is_dir():
+        raise ConfigError(f"{job}: no such folder; name a job's, below outputs/ or multirun/.")
+    if not path.is_file():
+        raise _no_job(job)
+    if not any((job / name).is_file() for name in _FIGURES):
+        raise ConfigError(
+            f"{job}: {_FIGURES[0]} is not there, so the job failed; name one that ran through."
+        )
+    ran = components.load_yaml(path)
+    if not _is_whole(ran):
+        raise ConfigError(f"{path}: not what `cll run` writes there; run the job again.")
+    for key, node in ran.items():
+        components.refuse_unsafe(node, f"{path}: {key}", "source" if key == "fallback" else key)
+    return ran
+
+
+def _is_whole(ran: Mapping[str, Any]) -> bool:
+    choices = ran.get("choices")
+    return (
+        set(ran) == {*_DERIVED, *components.GROUPS, "seed"}
+        and all(isinstance(ran[group], dict) for group in components.GROUPS)
+        and isinstance(choices, dict)
+        and {*components.GROUPS} - components.NAMED
+        <= set(choices)
+        <= {*components.GROUPS, compose.EXPERIMENT}
+        and all(isinstance(choice, str) for choice in choices.values())
+    )
+
+
+def _no_job(folder: Path) -> ConfigError:
+    jobs = [one.parent for one in folder.glob("*/resolved.yaml")]
+    jobs.sort(key=lambda one: (len(one.name), one.name))
+    if jobs:
+        some = ", ".join([*map(str, jobs[:_NAMED]), *(["..."] if jobs[_NAMED:] else [])])
+        return ConfigError(f"{folder}: a whole sweep; name one of its jobs: {some}")
+    return ConfigError(
+        f"{folder}: holds no resolved.yaml, so no job ran here; name the folder of one that did."
+    )
+
+
+def _wanted(conf: Path, params: Mapping[str, Any], ran: Tree, job: Path) -> dict[str, Any]:
+    """Say what params.yaml has to hold: choices, and what is `set` beside what they give."""
+    chosen = _choices(conf, params, ran)
+    base, in_force = compose.composed(conf, compose.baseline(conf, chosen))
+    tree = {key: ran[key] for key in (*components.GROUPS, "seed")}
+    _refuse_lost(trees.of(base), trees.of(tree))
+    try:
+        compose.checked(conf, tree, ran["choices"])
+    except CllError as error:
+        raise type(error)(f"{job / 'resolved.yaml'}: {error}") from None
+    before = params.get("set")
+    values = _values(before or {}, base, tree, in_force)
+    if values or "set" in params:
+        chosen["set"] = values or (before and {})
+    return chosen
+
+
+def _choices(conf: Path, params: Mapping[str, Any], ran: Tree) -> dict[str, Any]:
+    """Name a choice where neither params.yaml nor the experiment nor conf/config.yaml gives it."""
+    chosen = {key: value for key, value in params.items() if key != "set"}
+    asked = dict(ran["choices"])
+    for group in components.NAMED - set(asked):  # where several are chosen, Hydra names no choice
+        asked[group] = _listed(conf, group, ran[group])
+    experiment = asked.get(compose.EXPERIMENT)
+    if chosen.get(compose.EXPERIMENT) != experiment:
+        chosen[compose.EXPERIMENT] = experiment
+    overrides = compose.baseline(conf, {compose.EXPERIMENT: experiment})
+    _, given = compose.composed(conf, overrides)
+    for group in components.GROUPS:
+        if chosen.get(group) != asked[group]:
+            if given.get(group) != asked[group]:
+                chosen[group] = asked[group]
+            elif group in chosen:
+                chosen[group] = None
+    return chosen
+
+
+def _listed(conf: Path, group: str, entries: Mapping[str, Any]) -> list[str]:
+    """Find the fewest choices of which a list gives these entries, in their order."""
+    there, order = trees.of(entries), list(entries)
+    files = {
+        choice: components.load_yaml(conf / group / f"{choice}.yaml")
+        for choice in compose.choices_of(conf)[group]
+    }
+    found, given = {}, set[str]()
+    for choice, file in sorted(files.items(), key=lambda one: -len(one[1])):
+        held = all(trees.has(there, *leaf) for leaf in trees.of(file).items())
+        if held and not given.issuperset(file):
+            given |= set(file)
+            found[choice] = order.index(next(iter(file)))
+    return sorted(found, key=lambda choice: found[choice])
+
+
+def _values(
+    before: Mapping[str, Any], base: Tree, tree: Tree, in_force: Mapping[str, str]
+) -> dict[str, Any]:
+    """Say what `set` has to hold: for choices in force what deviates, for others what it held."""
+    values = dict(before)
+    for group in (group for group in components.GROUPS if group in in_force):
+        held, choice = values.get(group) or {}, in_force[group]
+        there = trees.of(base[group])
+        deviates = {k: v for k, v in trees.of(tree[group]).items() if not trees.has(there, k, v)}
+        if deviates:
+            values[group] = {**held, choice: trees.nested(deviates)}
+        elif held.get(choice):
+            values[group] = {name: value for name, value in held.items() if name != choice}
+            if not values[group]:
+                del values[group]
+    values.pop("seed", None)
+    return values if tree["seed"] == base["seed"] else {**values, "seed": tree["seed"]}
+
+
+def _refuse_lost(ours: trees.Leaves, theirs: trees.Leaves) -> None:
+    """Refuse where the job lacks a key of ours: params.yaml takes none away."""
+    for keys in trees.gone(ours, theirs):
+        raise _differs(keys, _NONE, _short(ours[keys]))
+
+
+def _refuse_misread(path: Path, text: str, wanted: Mapping[str, Any]) -> None:
+    """Refuse a text that does not say what was wanted, before anybody reads it."""
+    try:
+        found = trees.of(yaml_loader.parse(path, text))
+    except CllError:
+        found = {}
+    meant = trees.of(wanted)
+    for keys in [*meant, *found]:
+        if keys not in meant or not trees.has(found, keys, meant[keys]):
+            raise ConfigError(
+                f"{path}: {trees.dotted(keys)} can't be edited as it is laid out; write it as "
+                f"{yaml_edit.inline(meant.get(keys))}, or a plain line for each key."
+            )
+
+
+def _prove(conf: Path, params: Mapping[str, Any], ran: Tree) -> None:
+    """Refuse params that do not give the job's tree, value for value; the order of keys says nothing."""
+    found = compose.resolve(conf, params)
+    ours, theirs = trees.of(found), trees.of(ran)
+    _refuse_lost(ours, theirs)
+    for keys, value in theirs.items():
+        if not trees.has(ours, keys, value):
+            raise _differs(keys, _short(value), _at(found, keys))
+
+
+def _differs(keys: trees.Keys, theirs: str, ours: str) -> ConfigError:
+    return ConfigError(
+        f"{trees.dotted(keys)}: the job has {theirs}, and params.yaml can only give {ours}: a key was "
+        "taken away with ~, or conf/ has changed since; run it again with conf/ as it is now."
+    )
+
+
+def _at(tree: Any, keys: trees.Keys) -> str:
+    for key in keys:
+        if not isinstance(tree, Mapping) or key not in tree:
+            return _NONE
+        tree = tree[key]
+    return _short(tree)
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def _note_other_time(job: Path, world: components.World) -> None:
+    """Say that the figures will be others, if the job's model tells another instant than the world."""
+    path = job / "models" / "candidate" / "model.json"
+    with contextlib.suppress(CllError, OSError, ValueError, TypeError, KeyError):
+        made = parse_instant(disk.read_json(path)["created"])
+        if made != world.as_of:
+            then, now = format_instant(made), format_instant(world.as_of)
+            progress.note(
+                f"{job}: made at as_of={then}, where world.yaml has {now}: its figures will differ."
+            )
+
+
+def _told(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Say what was written: on one line, if it fits."""
+    old, new = trees.of(before), trees.of({key: v for key, v in after.items() if v != {}})
+    changes = [
+        f"{trees.dotted(keys)}: {yaml_edit.inline(value)}"
+        for keys, value in new.items()
+        if not trees.has(old, keys, value)
+    ]
+    changes += [
+        f"{trees.dotted(keys)}: taken out" for keys in trees.gone(old, new) if old[keys] != {}
+    ]
+    if not changes:
+        return [f"{name}: says so already."]
+    line = f"{name}: {'; '.join(changes)}"
+    return [line] if len(line) <= yaml_edit.WIDTH else [f"{name}: {change}" for change in changes]

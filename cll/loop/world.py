@@ -1,0 +1,53 @@
+"""world.yaml, edited as a person would: one value, and not a comment is lost."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from cll.config import components
+from cll.system import disk, processes
+from cll.types.errors import ConfigError
+
+
+@contextmanager
+def moved(path: Path, values: Mapping[str, str], keep: Callable[[], object]) -> Iterator[None]:
+    """Set keys for what is done within; where that fails, the text is again what it was.
+
+    Unless someone else wrote it meanwhile, or `keep` says that something follows from it.
+    """
+    before = after = path.read_bytes()
+    done = False
+    try:
+        with processes.unbroken():
+            for key, value in values.items():
+                put(path, key, value)
+                after = path.read_bytes()
+        yield
+        done = True
+    finally:
+        if not done and path.read_bytes() == after != before and not keep():
+            disk.write_bytes(path, before)
+
+
+def put(path: Path, key: str, value: str) -> None:
+    """Set one key of world.yaml that is there already; the rest of the text stays as it is."""
+    components.load_world(path)
+    text = path.read_text(encoding="utf-8")
+    written, count = re.subn(
+        rf"(?m)^({re.escape(key)}:[ \t]*)(\"[^\"\n]*\"|'[^'\n]*'|[^\s#]+)",
+        lambda found: found[1] + _quoted(found[2], value),
+        text,
+    )
+    if count != 1:
+        raise ConfigError(f"{path}: {key}: no such line; write `{key}: ...` at its beginning.")
+    if written != text:
+        disk.write_bytes(path, written.encode())
+        components.load_world(path)
+
+
+def _quoted(before: str, value: str) -> str:
+    """Quote as before, and an id of digits alone in any case: YAML would take it for a number."""
+    if before[0] in "\"'":
+        return f"{before[0]}{value}{before[0]}"
+    return value if re.fullmatch(r"[a-z]+", value) else f'"{value}"'

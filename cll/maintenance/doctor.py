@@ -1,0 +1,102 @@
+"""What a project needs before others can rely on it, looked at line by line, with the way out."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cll.model import ledger_entries
+from cll.pipeline import stages
+from cll.release import ledger, remote
+from cll.system.workspace import Workspace, load_world
+from cll.types.errors import CllError, ConfigError, Unavailable, of_the_system
+from cll.vcs import git as vcs_git
+from cll.vcs import repair, staleness
+from cll.vcs.commands import git
+
+OK, DO = "ok", "do"
+
+
+def examine(root: Path) -> Iterator[tuple[str, int]]:
+    """Yield a line for each check, and the exit code that goes with it."""
+    for name, check in _CHECKS.items():
+        try:
+            yield f"{OK}  {name}: {check(root)}", 0
+        except (CllError, OSError) as error:
+            refused = error if isinstance(error, CllError) else of_the_system(error)
+            yield f"{DO}  {name}: {refused}", refused.exit_code
+
+
+def _git(root: Path) -> str:
+    if not vcs_git.there(root):
+        raise ConfigError("no repository with a commit is here; `git init`, and commit.")
+    vcs_git.refuse_shallow(root)
+    vcs_git.ready(root)
+    branch = git(root, "symbolic-ref", "--short", "HEAD")
+    return f"branch {branch}, nothing lacks that a commit needs."
+
+
+def _dvc(root: Path) -> str:
+    if not (root / ".dvc" / "config").is_file():
+        raise ConfigError("not set up here; `dvc init`, and commit.")
+    return "set up."
+
+
+def _files(root: Path) -> str:
+    if damages := repair.damages(root):
+        more = f" (and {len(damages) - 1} more)" if len(damages) > 1 else ""
+        way = "`cll doctor --repair`, or the next `cll tick`, repairs it."
+        raise Unavailable(f"{damages[0].finding}{more}; {way}")
+    return "none that can be made again is empty, cut off or stale."
+
+
+def _lock(root: Path) -> str:
+    if not (root / "uv.lock").is_file():
+        raise ConfigError("uv.lock: not there; `uv lock`, so that all install the same versions.")
+    if vcs_git.there(root) and not git(root, "ls-files", "--", "uv.lock"):
+        raise ConfigError("uv.lock: not in git; `git add uv.lock`, and commit.")
+    return "uv.lock is in git."
+
+
+def _composed(root: Path) -> str:
+    stages.compose(Workspace(root), check=True)
+    return "resolved.yaml is what conf/ and params.yaml say."
+
+
+def _made(root: Path) -> str:
+    ws = Workspace(root)
+    verdict = staleness.read_verdict(ws)
+    if why := staleness.stale(ws):
+        raise why
+    return f"nothing changed since the verdict ({verdict['answer']}, {verdict['model_id']})."
+
+
+def _ledger(root: Path) -> str:
+    entries = ledger.read(root)
+    if not entries:
+        return "no release yet; `cll release --bootstrap` makes the first."
+    if left := ledger.pending(root):
+        kind = left[-1].kind
+        raise ConfigError(f"{left[-1]} is not committed; `cll {kind}` goes on with it.")
+    now, world = ledger.champion(root), load_world(Workspace(root)).champion
+    told = str(ledger_entries.released(entries, now))
+    return told + (" is in force." if world == now else " is in force from the next tick on.")
+
+
+def _remote(root: Path) -> str:
+    if remote.default(root) is None:
+        raise ConfigError("none: only this machine has the models; `cll doctor --remote URL`.")
+    try:
+        return f"{remote.probe(root)}: a probe went there and back."
+    except Unavailable as error:
+        raise Unavailable(f"a probe did not go there and back: {error}") from None
+
+
+_CHECKS: dict[str, Callable[[Path], str]] = {
+    "git": _git,
+    "dvc": _dvc,
+    "files": _files,
+    "lock file": _lock,
+    "config": _composed,
+    "results": _made,
+    "ledger": _ledger,
+    "remote": _remote,
+}

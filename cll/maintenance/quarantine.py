@@ -1,0 +1,174 @@
+"""What was put into quarantine: listed by reason and file, and taken out to be mended."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cll.maintenance import excerpts
+from cll.pipeline.dataset import labelled
+from cll.pipeline.ingest import stage
+from cll.pipeline.report.terminal import WIDTH
+from cll.system import disk
+from cll.system.workspace import Workspace, load_tree
+from cll.types.errors import ConfigError, DataRefused
+
+INDEX = "index.csv"
+SMALL = 10_000_000  # bytes of a file that is exported as a whole, where all of it is at fault
+_WHOLE = "all of it"  # instead of a row
+_MAGIC = frozenset("*?[")
+
+
+def listed(root: Path, reason: str | None = None, file: str | None = None) -> list[dict[str, Any]]:
+    """Count by reason and file, the most first; a reason's own places and columns are left out.
+
+    `reason` is a part of it, `file` a part of its name or a pattern.
+    """
+    found = (
+        read(Workspace(root))
+        .with_columns(
+            pl.col("reason")
+            .str.replace(r"^conflicts with .*, known", "conflicts with another record, known")
+            .str.replace(r": line \d+ column \d+ \(char \d+\)", "")
+        )
+        .sort("table", "file", "row", nulls_last=False)
+        .group_by("reason", "file", maintain_order=True)
+        .agg(
+            pl.len().alias("count"),
+            pl.first("row", "field"),
+            pl.col("value").drop_nulls().first(),
+        )
+        .sort(pl.col("count"), "reason", "file", descending=[True, False, False])
+    )
+    if reason is not None:
+        lower = pl.col("reason").str.to_lowercase()
+        found = found.filter(lower.str.contains(reason.lower(), literal=True))
+    rows = found.to_dicts()
+    return [
+        row for row in rows if file is None or file in row["file"] or fnmatch(row["file"], file)
+    ]
+
+
+def show(
+    root: Path, reason: str | None = None, file: str | None = None, *, as_json: bool = False
+) -> None:
+    """Print the list as a table, or as JSON for programs."""
+    found = listed(root, reason, file)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    if as_json:
+        console.out(json.dumps(found))
+        return
+    if found:
+        drawn = Table(box=None, pad_edge=False, header_style="bold")
+        drawn.add_column("count", justify="right")
+        for name in ("reason", "first in", "field", "value"):
+            drawn.add_column(name, overflow="fold")
+        for one in found:
+            place = f"{one['file']}:{one['row'] or _WHOLE}"
+            cells = (one["reason"], place, one["field"] or "", one["value"] or "")
+            drawn.add_row(f"{one['count']:,}", *map(_plain, cells))
+        console.print(drawn)
+    console.out(f"{sum(one['count'] for one in found):,} records in quarantine.")
+
+
+def _plain(text: str) -> Text:
+    """Write what was published in one line that no terminal obeys, and no markup changes."""
+    return Text("".join(one if one.isprintable() else repr(one)[1:-1] for one in text))
+
+
+def export(root: Path, folder: Path) -> list[str]:
+    """Write each file's bad records as they were published, and an index of what is wrong.
+
+    Returns what there is to say, a line each.
+    """
+    ws = Workspace(root)
+    path = source_path(ws)
+    if path is None:
+        return ["The source is simulated: there is nothing to mend."]
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(f"{folder}: is not empty; name a folder that is not there yet.")
+    if folder.resolve().is_relative_to(base_of(path).resolve()):
+        raise ConfigError(f"{folder}: lies in source.path, where it would be read; name another.")
+    found, said = read(ws), []
+    for name, (file, rows) in exported(found, path).items():
+        data, why = content(root / file, rows)
+        if data is not None:
+            disk.write_bytes(folder / name, data)
+        said += [f"{file}: {why}"] if why else []
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = ["file", "row", "field", "value", "reason"]
+    writer.writerow(columns)
+    writer.writerows(found.select(columns).sort("file", "row").iter_rows())
+    disk.write_bytes(folder / INDEX, text.getvalue().encode())
+    return [*said, f"{folder}: {found.height:,} faults of {found['file'].n_unique():,} files."]
+
+
+def content(path: Path, rows: list[int] | None) -> tuple[bytes | None, str]:
+    """Return what is exported of a file, and what a person must know of that ("" for nothing)."""
+    try:
+        size = path.stat().st_size
+        if rows is not None:
+            return excerpts.excerpt(path, rows), ""
+        if size > SMALL:
+            return None, "all of it is at fault, and it is large: mend a copy of it."
+        return path.read_bytes(), ""
+    except (OSError, ValueError, EOFError, pl.exceptions.PolarsError) as error:
+        return None, f"can't be read as it was ({error}); see the index."
+
+
+def read(ws: Workspace) -> pl.DataFrame:
+    """Read what was put into quarantine."""
+    return labelled.quarantine(ws)
+
+
+def source_path(ws: Workspace) -> str | None:
+    """Return the source's path; none where it is simulated."""
+    path = getattr(stage.source_of(load_tree(ws)), "path", None)
+    return None if path is None else str(path)
+
+
+def base_of(path: str) -> Path:
+    """Return the folder that a path, a file or a glob starts from.
+
+    >>> base_of("runs/2026-*/*.csv").as_posix()
+    'runs'
+    """
+    parts = Path(path).parts
+    fixed = next((i for i, part in enumerate(parts) if _MAGIC & set(part)), len(parts))
+    base = Path(*parts[:fixed])
+    return base.parent if base.is_file() else base
+
+
+def exported(found: pl.DataFrame, path: str) -> Mapping[Path, tuple[str, list[int] | None]]:
+    """Name what is exported: each file with its rows at fault, or none where all of it is."""
+    names: dict[Path, tuple[str, list[int] | None]] = {}
+    for file, rows in _faults(found):
+        inside = _inside(Path(file), base_of(path))
+        name = inside if rows is None else excerpts.name_of(inside)
+        if name in names:  # a.csv beside a.csv.gz
+            name = name.with_stem(f"{name.stem}-{disk.digest(file)[:12]}")
+        names[name] = (file, rows)
+    return names
+
+
+def _faults(found: pl.DataFrame) -> Iterator[tuple[str, list[int] | None]]:
+    for (file,), of in found.sort("file", "row").group_by("file", maintain_order=True):
+        rows = of["row"].to_list()
+        yield str(file), None if None in rows else rows
+
+
+def _inside(file: Path, base: Path) -> Path:
+    inside = file.relative_to(base) if file.is_relative_to(base) else Path(file.name)
+    if ".." in inside.parts or inside.is_absolute():
+        raise DataRefused(f"{file}: not a file of the source; run `dvc repro` again.")
+    return inside

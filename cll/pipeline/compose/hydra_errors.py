@@ -1,0 +1,56 @@
+"""Errors of Hydra and OmegaConf, turned into ours: one line, with an exit code."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf.errors import (
+    InterpolationKeyError,
+    OmegaConfBaseException,
+    UnsupportedInterpolationType,
+)
+
+from cll.config import components
+from cll.types.errors import CllError, ConfigError, SecurityRefusal
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turn the errors of Hydra and OmegaConf into ours."""
+    try:
+        yield
+    except MissingConfigException as error:
+        name = error.missing_cfg_file
+        raise ConfigError(
+            f"conf/{name}.yaml: no such file, and it is chosen; restore it, or choose another."
+        ) from None
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _ours(error) from None
+
+
+def _ours(error: Exception) -> CllError:
+    """Return our error for one of Hydra's; a resolver that is out of force is a refusal."""
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(cause)
+    for cause in causes:
+        if isinstance(cause, UnsupportedInterpolationType):
+            name = str(cause).split("\n", 1)[0].rsplit(" ", 1)[-1]
+            return components.resolver_refusal(_key(cause), name)
+        if isinstance(cause, InterpolationKeyError) and "'hydra." in str(cause):
+            return SecurityRefusal(
+                f"{_key(cause)}: ${{hydra.*}} is refused; it tells the time and the machine's folders."
+            )
+    says = next((cause for cause in causes if str(cause).strip()), error)
+    return ConfigError(first_line(says))
+
+
+def _key(error: OmegaConfBaseException) -> str:
+    """Return the key that an error is about; in a list of defaults OmegaConf knows none."""
+    return "defaults" if error.full_key in {None, "", "_dummy_"} else str(error.full_key)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error, as a sentence."""
+    line = str(error).strip().split("\n", 1)[0].rstrip(".")
+    return f"{line}."

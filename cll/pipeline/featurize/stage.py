@@ -1,0 +1,141 @@
+"""The featurize stage: from sealed days of signals to sealed days of features."""
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cll.config import components
+from cll.pipeline.dataset import labelled
+from cll.pipeline.featurize import compute as step
+from cll.pipeline.featurize import large_days
+from cll.system import disk, progress
+from cll.system.partitions import Renewal, Standing
+from cll.system.workspace import Tree, Workspace, code, libraries, memo
+from cll.types.components import FeatureSet, Halved
+from cll.types.tables import Columns
+
+_DAY = timedelta(days=1)
+_AT_ONCE = 4  # buckets of signals that are worked as a whole, lookback included
+
+
+def featurize(ws: Workspace, tree: Tree, _world: components.World) -> None:
+    """Compute each day's features from that day and the lookback before it.
+
+    A day that stands is not made again. The others are taken together in stretches as long as the
+    lookback: a row's features do not depend on what else is computed with it, and so no row is
+    read more than twice.
+    """
+    feature_set: FeatureSet = components.build("features", tree["features"])
+    columns, incidents = labelled.columns(ws), labelled.incidents(ws)
+    signals = Standing(ws.signals)
+    with Renewal(ws.features, key(ws, tree), memo(ws), ws.seeds("features")) as renewal:
+        days = [date for date, told in sorted(signals.partitions.items()) if told["rows"]]
+        made_of = {date: _made_of(date, days, signals, feature_set, incidents) for date in days}
+        fresh = [date for date in days if not renewal.keep(date, made_of[date])]
+        for line in renewal.told("featurize"):
+            progress.note(line)
+        told = incidents if feature_set.reads_incidents else incidents.clear()
+        work = _Work(signals, days, feature_set, columns, told)
+        for stretch in progress.track(list(work.stretches(fresh)), "featurize"):
+            for date, number, frame in work.featurize(stretch, renewal.scratch):
+                renewal.stage(disk.part(date, number), frame)
+                rows = frame.height + renewal.partitions.get(date, {"rows": 0})["rows"]
+                renewal.add(date, made_of[date], {"rows": rows})
+        renewal.publish({})
+
+
+def key(ws: Workspace, tree: Tree) -> dict[str, Any]:
+    """Say what the features follow from, and what all of their partitions do."""
+    return {
+        "code": code(ws, "featurize"),
+        "config": tree["features"],
+        "libraries": libraries(),
+        "inputs": {"signals": disk.sha256(ws.signals / disk.MANIFEST)},
+    }
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What features are made of, and with."""
+
+    signals: Standing
+    days: Sequence[str]
+    feature_set: FeatureSet
+    columns: Columns
+    incidents: pl.DataFrame
+
+    def stretches(self, fresh: Sequence[str]) -> Iterator[list[str]]:
+        """Group days that follow one another, up to the lookback's length or a bucket's rows."""
+        length, stretch = max(1, -(-self.feature_set.lookback // _DAY)), list[str]()
+        follows = dict(itertools.pairwise(self.days))
+        for date in fresh:
+            full = len(stretch) == length or self._rows([*stretch, date]) > self._bucket_rows
+            if stretch and (full or follows[stretch[-1]] != date):
+                yield stretch
+                stretch = []
+            stretch.append(date)
+        if stretch:
+            yield stretch
+
+    def featurize(
+        self, stretch: Sequence[str], scratch: Path
+    ) -> Iterator[tuple[str, int, pl.DataFrame]]:
+        """Yield date, number and rows of each part; in buckets what would be too much at once."""
+        reach = _within(stretch[0], stretch[-1], self.days, self.feature_set.lookback)
+        big = self._rows(reach) > _AT_ONCE * self._bucket_rows
+        if isinstance(self.feature_set, Halved) and (big or self._parts(stretch) > len(stretch)):
+            for date in stretch:
+                reach = _within(date, date, self.days, self.feature_set.lookback)
+                day = large_days.Day(
+                    date, self.signals, reach, self.columns, self.incidents, self._bucket_rows
+                )
+                for number, frame in large_days.featurize(day, self.feature_set, scratch):
+                    yield date, number, frame
+            return
+        files = [self.signals.files[day] for day in reach]
+        told = (self.feature_set, self.columns, self.incidents, disk.midnight(stretch[0]))
+        # Held by nobody else, what is beyond the lookback can be let go.
+        frame = step.featurize(
+            pl.concat(disk.read_sealed(self.signals.folder, one) for one in files), *told
+        )
+        for key, of_day in frame.group_by(pl.col("time").dt.date(), maintain_order=True):
+            yield str(key[0]), 0, of_day
+
+    @property
+    def _bucket_rows(self) -> int:
+        return int(self.signals.facts["bucket_rows"])
+
+    def _rows(self, dates: Sequence[str]) -> int:
+        return sum(int(self.signals.partitions[date]["rows"]) for date in dates)
+
+    def _parts(self, dates: Sequence[str]) -> int:
+        return sum(len(disk.parts(self.signals.files[date])) for date in dates)
+
+
+def _made_of(
+    date: str,
+    days: Sequence[str],
+    signals: Standing,
+    feature_set: FeatureSet,
+    incidents: pl.DataFrame,
+) -> dict[str, Any]:
+    """Say what a day's features follow from: the signals within reach, and what was known then."""
+    reach = _within(date, date, days, feature_set.lookback)
+    found: dict[str, Any] = {"signals": [signals.files[day] for day in reach], "incidents": None}
+    if feature_set.reads_incidents:
+        end = disk.midnight(date) + _DAY
+        begun = incidents.filter((pl.col("known_at") < end) & (pl.col("start") < end))
+        known = begun.with_columns(end=pl.when(pl.col("end") < end).then("end"))
+        found["incidents"] = hashlib.sha256(known.write_csv().encode()).hexdigest()
+    return found
+
+
+def _within(first: str, last: str, days: Sequence[str], lookback: timedelta) -> list[str]:
+    since = (disk.midnight(first) - lookback).date().isoformat()
+    return [day for day in days if since <= day <= last]

@@ -1,0 +1,22 @@
+"""The gate's verdict on figures that are there; for stages and replays alike."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cll.config import components
+from cll.pipeline.gate import gate as step
+from cll.system.workspace import Tree
+from cll.types.directions import directions_in
+
+
+def decide(
+    metrics: Mapping[str, Any], model: Mapping[str, Any], tree: Tree, champion: str
+) -> dict[str, Any]:
+    """Return the verdict as verdict.json has it; `model` is the candidate's model.json."""
+    notes = model["train"]
+    judged = step.Candidate(
+        model["model_id"], notes["calibrated"], model["importance"], {"calibration": notes["says"]}
+    )
+    settings = components.build("gate", tree["gate"])
+    directions = directions_in(tree)
+    return step.as_json(step.decide(metrics, directions, settings, judged, champion))

@@ -1,0 +1,79 @@
+"""The bytes of one file as records: text stays text, and what is no record becomes a fault.
+
+CSV and JSON give strings: a JSON number keeps its text, `true` and `false` become text, so that
+`007`, `7` and `1e5` stay what they are. Parquet gives its own types.
+"""
+
+import codecs
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import PurePath
+
+from cll.pipeline.ingest.readers import compressed, csv_text, json_lines, parquet
+from cll.pipeline.ingest.readers.csv_records import TOP, Above
+from cll.pipeline.ingest.readers.limits import refuse_over
+from cll.pipeline.ingest.readers.records import EMPTY, Records, Wanted
+from cll.types.errors import DataRefused
+
+
+def format_of(name: str) -> str | None:
+    """Return the format that a file's name tells, or None where it is none that is read here.
+
+    >>> format_of("a/b.csv.gz"), format_of("b.parquet"), format_of("notes.txt")
+    ('.csv', '.parquet', None)
+    """
+    path = PurePath(name.lower())
+    is_packed = path.suffix in {".gz", ".zst"}
+    suffix = path.with_suffix("").suffix if is_packed else path.suffix
+    return suffix if suffix in _READERS and not (is_packed and suffix == ".parquet") else None
+
+
+def is_utf16(head: bytes) -> bool:
+    """Tell by the first four bytes: a mark, or the zeros that ASCII has there."""
+    return head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head[:4]
+
+
+def read(
+    name: str, data: bytes, wanted: Wanted, before: int | None = None, header: Above = TOP
+) -> Records:
+    """Read the columns `wanted`; a file that can't be read as a whole raises DataRefused.
+
+    `before` counts the lines before a stretch that doesn't begin its file. Where it has a `header`,
+    rows are numbered as if that stood above them.
+    """
+    if not data and before is None:
+        raise DataRefused(f"{EMPTY}.")
+    kind = format_of(name) or ""
+    if kind == ".parquet":
+        return parquet.parse(data, wanted)
+    text = _plain(compressed.unpack(name, data, wanted.limits), begins=before is None)
+    if kind == ".json":
+        refuse_over("decompressed_size", len(text), wanted.limits.decompressed_size)
+    elif (before or 0) + len(text) > wanted.limits.rows:  # else there can't be so many
+        lines = (before or 0) + text.count(b"\n") + (not text.endswith(b"\n"))
+        lines += header.text.count(b"\n") - (kind == ".csv")
+        refuse_over("rows", lines, wanted.limits.rows)
+    if header.text:
+        above = replace(header, text=_plain(header.text, begins=False))
+        return csv_text.parse(text, wanted, above)
+    return _READERS[kind](text, wanted)
+
+
+def _plain(data: bytes, *, begins: bool) -> bytes:
+    """Return text without byte-order mark and carriage returns at line ends."""
+    if begins and is_utf16(data[:4]):
+        raise DataRefused("is UTF-16; write it as UTF-8.")
+    text = data.removeprefix(codecs.BOM_UTF8) if begins else data
+    text = text.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in text else text
+    if not text and begins:
+        raise DataRefused(f"{EMPTY}.")
+    return text
+
+
+_READERS: dict[str, Callable[[bytes, Wanted], Records]] = {
+    ".jsonl": json_lines.parse_lines,
+    ".ndjson": json_lines.parse_lines,
+    ".json": json_lines.parse,
+    ".csv": csv_text.parse,
+    ".parquet": parquet.parse,
+}

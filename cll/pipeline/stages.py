@@ -1,0 +1,200 @@
+"""The order of the steps, and what wires them to the disk.
+
+`cll stage NAME` is what each stage of dvc.yaml calls; `cll run` calls the same
+functions in one process. A step is imported by the stage that needs it, and by no other.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cll.config import components
+from cll.pipeline.dataset import labelled
+from cll.system import disk, links, processes, progress
+from cll.system.workspace import Tree, Workspace, environment, load_tree, load_world
+from cll.types.errors import CllError, ConfigError, of_the_system
+from cll.types.tables import Rule, Verdict, format_instant
+
+
+def compose(ws: Workspace, *, check: bool = False) -> None:
+    """Write resolved.yaml; with `check`, refuse one that is stale instead."""
+    from cll.pipeline.compose import compose as composing  # noqa: PLC0415  Hydra, for this stage alone
+
+    load_world(ws)
+    params = components.load_yaml(ws.root / "params.yaml")
+    text = composing.render(composing.resolve(ws.root / "conf", params))
+    if check:
+        there = ws.resolved.read_text(encoding="utf-8") if ws.resolved.is_file() else ""
+        if there != text:
+            raise ConfigError("resolved.yaml: stale; run `dvc repro` (or `cll compose`).")
+        return
+    disk.write_bytes(ws.resolved, text.encode())
+
+
+def ingest(ws: Workspace, tree: Tree, world: components.World) -> None:
+    """Take what the source knew at `as_of`, day by day."""
+    from cll.pipeline.ingest import stage as ingest_stage  # noqa: PLC0415  what this stage alone uses
+
+    ingest_stage.ingest(ws, tree, world)
+
+
+def featurize(ws: Workspace, tree: Tree, world: components.World) -> None:
+    """Compute each day's features from that day and the lookback before it."""
+    from cll.pipeline.featurize import stage as featurize_stage  # noqa: PLC0415  what this stage alone uses
+
+    featurize_stage.featurize(ws, tree, world)
+
+
+def train(
+    ws: Workspace,
+    tree: Tree,
+    world: components.World,
+    report: Callable[[int, float], None] | None = None,
+) -> None:
+    """Fit the candidate, and write it in its one form; `report` is told how each fold went."""
+    from cll.pipeline.train import candidate  # noqa: PLC0415  what this stage alone uses
+    from cll.system import content_cache  # noqa: PLC0415  what this stage alone uses
+
+    champion = _champion(ws, world) if candidate.reads_champion(tree) else None
+    rows = labelled.shared(ws, tree, world)
+    kept = content_cache.Shelf(ws.cache / "store")
+    files = candidate.fit(rows, tree, world.as_of, kept.keep, report, _fallback(ws), champion)
+    progress.note(f"train: {candidate.how(files)}")
+    if kept.made or kept.found:
+        progress.note(f"train: binned data: {kept}")
+    folder = disk.fresh(ws.candidate)
+    for name, data in files.items():
+        disk.write_bytes(folder / name, data)
+    disk.write_json(ws.reports / "environment.json", environment(ws))
+
+
+def _champion(ws: Workspace, world: components.World) -> Any:
+    """Load the model in force, if there is one, once it was found to be the released one."""
+    from cll.model import artifact  # noqa: PLC0415  what two stages use
+    from cll.model import champion as model_champion  # noqa: PLC0415  for this command alone
+
+    if world.champion == "none":
+        return None
+    if ws.out is not None:  # a run apart may try what it likes
+        return artifact.load(ws.released(world.champion), world.champion)
+    return model_champion.in_force(ws, world.champion)
+
+
+def _fallback(ws: Workspace) -> dict[str, Any]:
+    """Return the note that the data are simulated, where they are."""
+    facts = labelled.facts(ws)
+    return {k: facts[k] for k in ("fallback",) if k in facts}
+
+
+def evaluate(ws: Workspace, tree: Tree, world: components.World) -> None:
+    """Judge candidate and champion on the holdout; write metrics.json and the plots' data."""
+    from cll.model import artifact  # noqa: PLC0415  what this stage alone uses
+    from cll.pipeline.evaluate import stage as evaluate_stage  # noqa: PLC0415  what this stage alone uses
+
+    models = {"candidate": artifact.load(ws.candidate)}
+    if (champion := _champion(ws, world)) is not None:
+        models["champion"] = champion
+    facts = labelled.facts(ws)
+    rows = labelled.shared(ws, tree, world)
+    found = evaluate_stage.judge(
+        rows, models, labelled.incidents(ws), facts["columns"]["numeric"], tree
+    )
+    found.metrics["data"] |= {**facts["counts"], "excluded": rows.excluded, **_fallback(ws)}
+    disk.write_json(ws.results / "metrics.json", found.metrics)
+    disk.write_csv(ws.draws, found.draws)
+    for name, curve in found.curves.items():
+        disk.write_csv(ws.reports / "plots" / f"{name}.csv", curve)
+
+
+def gate(ws: Workspace, tree: Tree, world: components.World) -> None:
+    """Decide; a verdict is a result, so a rejected candidate fails no stage."""
+    disk.write_json(ws.reports / "verdict.json", judge(ws, tree, world))
+
+
+def judge(ws: Workspace, tree: Tree, world: components.World) -> dict[str, Any]:
+    """Return the verdict as verdict.json has it."""
+    from cll.pipeline.gate import stage as gate_stage  # noqa: PLC0415  what this stage alone uses
+
+    model = disk.read_json(ws.candidate / "model.json")
+    metrics = disk.read_json(ws.results / "metrics.json")
+    return gate_stage.decide(metrics, model, tree, world.champion)
+
+
+def report(ws: Workspace, tree: Tree, world: components.World) -> None:
+    """Write the page and the pull request's text."""
+    from cll.pipeline.report import report as step  # noqa: PLC0415  what this stage alone uses
+
+    found = disk.read_json(ws.reports / "verdict.json")
+    decided = Verdict(
+        found["answer"],
+        found["model_id"],
+        found["champion"],
+        tuple(Rule(**rule) for rule in found["rules"]),
+    )
+    plots = sorted((ws.reports / "plots").glob("*.csv"))
+    written = step.report(
+        disk.read_json(ws.results / "metrics.json"),
+        decided,
+        {path.stem: disk.read_csv(path) for path in plots},
+        disk.read_json(ws.candidate / "model.json"),
+        labelled.quarantine(ws),
+        {
+            "as_of": format_instant(world.as_of),
+            "choices": tree["choices"],
+            "directions": tree["directions"],
+        },
+    )
+    disk.write_bytes(ws.reports / "report.html", written.html.encode())
+    disk.write_bytes(ws.reports / "report.md", written.markdown.encode())
+
+
+STAGES: dict[str, Callable[[Workspace, Tree, components.World], None]] = {
+    "ingest": ingest,
+    "featurize": featurize,
+    "train": train,
+    "evaluate": evaluate,
+    "gate": gate,
+    "report": report,
+}
+
+
+def _refused(refusal: Path, stage: str, error: CllError) -> int:
+    """Tell a refusal to the person, and, where the disk lets us, to the program that called DVC."""
+    progress.say(f"cll: {error}")
+    with contextlib.suppress(CllError, OSError):
+        links.refuse_on_way(Path(), refusal)
+        told = {"exit_code": error.exit_code, "says": str(error), "stage": stage}
+        disk.write_json(refusal, told)
+    return error.exit_code
+
+
+def main(name: str) -> int:
+    """Run one stage as DVC's child: one line and an exit code where it refuses."""
+    processes.die_with_parent()
+    ws = Workspace(Path())
+    refusal = ws.reports / "refusal.json"
+    try:
+        links.refuse(ws.root)
+        processes.refuse_other_code(ws.root, name)
+        processes.enough_files()
+        with processes.inputs_unchanged(ws.root, name):
+            if name == "compose":
+                compose(ws)
+            else:
+                STAGES[name](ws, load_tree(ws), load_world(ws))
+    except OSError as error:
+        return _refused(refusal, name, of_the_system(error))
+    except CllError as error:
+        return _refused(refusal, name, error)
+    refusal.unlink(missing_ok=True)
+    return 0
+
+
+def command(words: Sequence[str]) -> int:
+    """Run `cll stage NAME`; return its exit code."""
+    names = ["compose", *STAGES]
+    if len(words) == 1 and words[0] in names:
+        return main(words[0])
+    progress.say(f"cll: stage {' '.join(words)}: no such stage; there are: {', '.join(names)}.")
+    return ConfigError.exit_code

@@ -1,0 +1,72 @@
+"""Proof that the ledger is what was appended, and that the models are what was released."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cll.model import ledger_entries
+from cll.model.ledger_entries import Entry
+from cll.release import ledger, models
+from cll.system.workspace import Workspace, load_world
+from cll.types.errors import ConfigError, SecurityRefusal, Unavailable
+from cll.vcs import git
+
+VERDICT = "reports/verdict.json"
+
+
+def verify(root: Path) -> Iterator[str]:
+    """Yield a line for each thing that holds; raise at the first that does not.
+
+    Models that are neither here nor in DVC's cache are named at the end, with the way to get them.
+    """
+    if not git.there(root):
+        raise ConfigError("No git repository with a commit is here, so nothing can be proved.")
+    git.refuse_shallow(root)
+    entries = ledger.read(root)
+    if not entries:
+        yield f"{ledger_entries.PATH}: not there, and git never had one: nothing was released."
+        _refuse_unregistered(root, entries)
+        return
+    yield f"chain: {len(entries)} entries, each names the one before it; so has every commit of it."
+    commits = ledger.commits(root)
+    missing = []
+    for number, entry in enumerate(entries):
+        _commit_holds(root, entry, commits[number] if number < len(commits) else None)
+        try:
+            yield f"{entry.kind} {entry}: {models.intact(root, entry)} has it; verdict and commit hold."
+        except Unavailable as error:
+            missing.append(str(error))
+    _refuse_unregistered(root, entries)
+    if missing:
+        raise Unavailable(missing[0])
+    yield f"in force: {ledger_entries.released(entries, ledger_entries.in_force(entries))}."
+
+
+def _commit_holds(root: Path, entry: Entry, commit: str | None) -> None:
+    if not git.reaches(root, entry.revision):
+        raise SecurityRefusal(
+            f"{ledger_entries.PATH}: {entry}: commit {entry.revision[:12]}, which it was made at, is not in"
+            " this branch's history; fetch it, or restore the ledger."
+        )
+    if commit is None:
+        raise ConfigError(
+            f"{ledger_entries.PATH}: {entry} is not committed yet; `cll {entry.kind}` goes on with it."
+        )
+    if entry.kind == "release":
+        found = hashlib.sha256(git.at(root, commit, VERDICT)).hexdigest()
+        if found != entry.verdict.sha256:
+            raise SecurityRefusal(
+                f"{VERDICT}: in commit {commit[:12]} not the one that {entry} was released by."
+            )
+
+
+def _refuse_unregistered(root: Path, entries: Sequence[Entry]) -> None:
+    for name in models.unregistered(root, tuple(entries)):
+        raise SecurityRefusal(
+            f"{name}: no entry of the ledger names it; remove it, or go on with `cll release`."
+        )
+    champion = load_world(Workspace(root)).champion
+    if champion != ledger_entries.NONE and ledger_entries.find(entries, champion) is None:
+        raise SecurityRefusal(
+            f"world.yaml: champion={champion} was never released; `cll release` says what may be."
+        )

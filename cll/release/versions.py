@@ -1,0 +1,72 @@
+"""What was released and when, for people and for programs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from rich.table import Table
+
+from cll.model import ledger_entries
+from cll.model.ledger_entries import NONE, Entry
+from cll.pipeline.report import terminal
+from cll.release import ledger
+from cll.types.errors import ConfigError
+from cll.types.tables import parse_instant
+
+_DAY = len("2026-01-31")
+
+
+def show_all(root: Path, *, as_json: bool) -> None:
+    """List the ledger's entries, oldest first; a star marks the one in force."""
+    entries = ledger.read(root)
+    if as_json:
+        _say(json.dumps([asdict(entry) for entry in entries]))
+        return
+    if not entries:
+        _say("Nothing was released yet.")
+        return
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("", "version", "kind", "model", "as of", "released at", "why"):
+        shown.add_column(
+            name, overflow="fold" if name == "why" else "ellipsis", no_wrap=name != "why"
+        )
+    for number, entry in enumerate(entries, 1):
+        mark = "*" if number == len(entries) else ""
+        row = (entry.version, entry.kind, entry.model_id, entry.as_of, entry.instant, entry.why)
+        shown.add_row(mark, *row)
+    terminal.own_console().print(shown, markup=False)
+
+
+def show_one(root: Path, version: str) -> None:
+    """Print all that the ledger says of one version, and of its returns."""
+    entries = ledger.read(root)
+    ledger_entries.released(entries, version)
+    for entry in entries:
+        if version in {entry.version, entry.model_id}:
+            _say(json.dumps(asdict(entry), indent=2, ensure_ascii=False))
+
+
+def at(root: Path, date: str) -> str:
+    """Say which version was in force at an instant of the world; a date means its beginning."""
+    found = in_force_at(ledger.read(root), instant(date))
+    return NONE if found is None else str(found)
+
+
+def in_force_at(entries: Sequence[Entry], when: datetime) -> Entry | None:
+    """Return the last entry before `when`: an entry counts from the tick after its `as_of` on."""
+    earlier = [entry for entry in entries if parse_instant(entry.as_of) < when]
+    return earlier[-1] if earlier else None
+
+
+def instant(date: str) -> datetime:
+    """Read an instant, or a date as its first instant in UTC."""
+    try:
+        return parse_instant(f"{date}T00:00:00Z" if len(date) == _DAY else date)
+    except ValueError as error:
+        raise ConfigError(f"{date}: {error}") from None
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201  the answer that was asked for

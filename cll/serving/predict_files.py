@@ -1,0 +1,193 @@
+"""A model at work on files: read, featurised and scored by the functions that trained it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from threadpoolctl import threadpool_limits
+
+from cll.config import components
+from cll.model import artifact, champion
+from cll.model.artifact import Predictor
+from cll.pipeline.featurize.compute import featurize
+from cll.pipeline.ingest import arrival_log
+from cll.pipeline.ingest.admit import Intake
+from cll.pipeline.ingest.readers import csv_headers
+from cll.serving.predict import predict
+from cll.system import disk, progress
+from cll.system.workspace import Workspace, load_world
+from cll.types.components import FeatureSet, Source
+from cll.types.errors import ConfigError, DataRefused, Unavailable
+from cll.types.tables import (
+    GROUP,
+    INCIDENTS,
+    INSTANT,
+    OUTCOME,
+    OUTCOME_KNOWN_AT,
+    RECORDS,
+    SIGNAL_KEYS,
+    Arrived,
+    Chunk,
+    Columns,
+    Counts,
+)
+
+FILES = "cll.components.source.files.Files"
+FORMS = (".parquet", ".csv")
+_ALL_IS_KNOWN = datetime(9999, 1, 1, tzinfo=UTC)
+_HOUR = timedelta(hours=1)
+
+
+def score(ws: Workspace, data: Path, out: Path, model: str) -> Counts:
+    """Score the rows in `data` (a file, or a folder like the source's) into `out`.
+
+    Returns what became of the records; bad ones are left out as in training.
+    """
+    if out.suffix not in FORMS:
+        raise ConfigError(f"--out={out}: name a .parquet or a .csv file.")
+    if not data.exists():
+        raise Unavailable(f"{data}: no such file or folder.")
+    predictor = _load(ws, model)
+    quoted = predictor.meta["lineage"]["config"]
+    trained_with = {
+        name: components.with_path(name, quoted[name]) for name in ("source", "features")
+    }
+    feature_set = components.build("features", trained_with["features"])
+    source = components.build("source", _reading(trained_with["source"], feature_set, data))
+    if source.missing is not None:
+        raise Unavailable(f"{data}: no file to read there; JSONL, JSON, CSV and Parquet are.")
+    if out.resolve() in {path.resolve() for path in source.reads}:
+        raise ConfigError(f"--out={out}: is what is to be read; name another file.")
+    if _compares_with_peers(trained_with["features"]):
+        progress.note("predict: rows are compared with the entities in these files only.")
+    intake = Intake(source.columns, _ALL_IS_KNOWN)
+    for chunk in _read(source, arrival_log.as_new(source, load_world(ws).as_of)):
+        intake.take(chunk)
+    scored = list(_scores(predictor, feature_set, intake, source.columns))
+    if not scored:
+        raise DataRefused(f"{data}: no row to score: {_first_reason(intake)}.")
+    _write(out, pl.concat(scored).sort("entity", "time"))
+    return intake.counts()
+
+
+def _read(source: Source, files: Sequence[Arrived]) -> list[Chunk]:
+    def read(files: Sequence[Arrived]) -> csv_headers.Reading[list[Chunk]]:
+        pieces = list(source(_ALL_IS_KNOWN, files))
+        chunks = [piece.read() for piece in pieces]
+        return pieces, [chunk.header for chunk in chunks], chunks
+
+    return csv_headers.read_in_force(files, read)
+
+
+def told(counts: Counts) -> str:
+    """Say what became of the records."""
+    return RECORDS.format(**{"in": counts.records_in, **asdict(counts)})
+
+
+def export_onnx(ws: Workspace, out: Path, model: str) -> None:
+    """Write a model as ONNX."""
+    from cll.serving import onnx_export  # noqa: PLC0415  for this command alone
+
+    disk.write_bytes(out, onnx_export.to_onnx(_load(ws, model)))
+
+
+def _load(ws: Workspace, model: str) -> Predictor:
+    if model != "champion":
+        return artifact.load(ws.model(model))
+    return champion.in_force(ws, ws.model(model).name)
+
+
+def _scores(
+    predictor: Predictor, feature_set: FeatureSet, intake: Intake, columns: Columns
+) -> Iterator[pl.DataFrame]:
+    """Yield each day's scores, by the same cut into days and lookbacks as in training."""
+    days, incidents = dict(intake.days()), intake.incidents()
+    for day in days:
+        since = datetime.fromisoformat(day).replace(tzinfo=UTC)
+        first = (since - feature_set.lookback).date().isoformat()
+        signals = pl.concat([rows for d, rows in days.items() if first <= d <= day])
+        told = incidents if feature_set.reads_incidents else incidents.clear()
+        features = featurize(signals, feature_set, columns, told, since)
+        with threadpool_limits(1, user_api="blas"):
+            yield predict(predictor, features)
+
+
+def _reading(node: Mapping[str, Any], feature_set: FeatureSet, data: Path) -> dict[str, Any]:
+    """Take the source's mapping, or for a simulated source our own names, for other files.
+
+    What is to be predicted need not be told, unless the features look at its past.
+    """
+    has: Columns = components.build("source", node).columns
+    if node["_target_"] != FILES:
+        node = _by_our_names(has)
+    needs = _needs(feature_set, has)
+    if "incidents" in needs and data.is_file():
+        way = "name the folder that has both tables."
+        raise ConfigError(f"{data}: the model looks at past incidents too; {way}")
+    told = {OUTCOME: OUTCOME, OUTCOME_KNOWN_AT: OUTCOME, GROUP: GROUP}
+    columns = node["signals"]["columns"].items()
+    wanted = {name: column for name, column in columns if told.get(name) in {None, *needs}}
+    signals = {**node["signals"], "columns": wanted}
+    if data.is_file():
+        signals["files"] = ["**/*"]
+    reading = {**node, "path": str(data), "signals": signals}
+    both = {**reading, "incidents": node.get("incidents")}
+    # A table of incidents is no table of signals, also where no feature looks at it.
+    there = data.is_dir() and components.build("source", both).missing is None
+    return both if "incidents" in needs or there else {**reading, "incidents": None}
+
+
+def _compares_with_peers(features: Mapping[str, Any]) -> bool:
+    among, surprise = (features.get(name) or {} for name in ("peers", "surprise"))
+    return bool(among.get("statistics") or surprise.get("peers"))
+
+
+def _by_our_names(has: Columns) -> dict[str, Any]:
+    names = ["entity", "time", *has.numeric, OUTCOME, OUTCOME_KNOWN_AT, GROUP]
+    signals = {"files": ["**/*"], "columns": {name: name for name in names}}
+    incidents = {"files": ["**/incidents.*"], "columns": {name: name for name in INCIDENTS}}
+    return {"_target_": FILES, "signals": signals, "incidents": incidents}
+
+
+def _needs(feature_set: FeatureSet, has: Columns) -> set[str]:
+    """Ask the feature set itself, by a row of no values, what else it can't do without."""
+    time = datetime(2000, 1, 2, tzinfo=UTC)
+    schema = {**SIGNAL_KEYS, OUTCOME: pl.Float64, OUTCOME_KNOWN_AT: INSTANT, GROUP: pl.String}
+    row = pl.DataFrame([["a", time, time, 0.0, time, "b"]], schema=_typed(schema), orient="row")
+    row = row.with_columns(pl.lit(None, pl.Float64).alias(name) for name in has.numeric)
+    begun = [["a", time - _HOUR, None, time - _HOUR, "c"]]
+    incident = pl.DataFrame(begun, schema=_typed(INCIDENTS), orient="row")
+
+    def serves(name: str) -> bool:
+        try:
+            featurize(row.drop(name), feature_set, has, incident, time)
+        except ConfigError:
+            return False
+        return True
+
+    needs = {name for name in (OUTCOME, GROUP) if not serves(name)}
+    some, none = (featurize(row, feature_set, has, i, time) for i in (incident, incident.clear()))
+    return needs if some.equals(none) else {*needs, "incidents"}
+
+
+def _typed(schema: Mapping[str, object]) -> dict[str, Any]:
+    return dict(schema)
+
+
+def _first_reason(intake: Intake) -> str:
+    rows = intake.quarantine().rows(named=True)
+    if not rows:
+        return "the files have none"
+    first = rows[0]
+    where = ":".join(str(first[part]) for part in ("file", "row", "field") if first[part])
+    return f"{len(rows)} are not sound; {where}: {first['reason']}"
+
+
+def _write(out: Path, frame: pl.DataFrame) -> None:
+    if out.suffix == ".parquet":
+        disk.write_frame(out, frame)
+    else:
+        disk.write_bytes(out, frame.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.fZ").encode())

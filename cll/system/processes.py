@@ -1,0 +1,219 @@
+"""What keeps a stage honest while it runs: its inputs stay as they are, and it dies with DVC.
+
+DVC writes a stage's dependencies into dvc.lock after the command ran, so an edit made meanwhile
+would be recorded as if it had been used; and a killed DVC leaves its children running.
+
+`python -P -m cll.system.processes MODULE ...` runs a module that ends when the process that started it does.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import runpy
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cll.system import links
+from cll.types.errors import Busy, ConfigError, Unavailable
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_FILES = 64  # that a stage may have open at once; with fewer, Polars' threads abort
+Print = dict[str, tuple[int, int]]
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends (Linux; elsewhere nothing)."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it ended before we asked
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what a child leaves behind (Linux), to know when that has ended."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_group(group: int, number: signal.Signals) -> None:
+    """Send a signal to a process group of ours, if any of it is left."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def reap_group(group: int) -> None:
+    """Wait until nothing of a process group of ours is left, not even as a zombie.
+
+    DVC takes a zombie for a process that is still at work, and waits for it in vain.
+    """
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-group, 0)
+
+
+def enough_files() -> None:
+    """Raise Unavailable where this process may open too few files."""
+    opened: list[int] = []
+    try:
+        opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(_FILES))
+    except OSError as error:
+        says = f"{error.strerror}: a stage needs {_FILES} at once; raise `ulimit -n`."
+        raise Unavailable(says) from None
+    finally:
+        for one in opened:
+            os.close(one)
+
+
+@contextlib.contextmanager
+def only_one(root: Path) -> Iterator[None]:
+    """Raise Busy where another `cll` is changing this project; the lock goes with its process."""
+    links.refuse(root)
+    says = "Another `cll` is changing this project; run again when it is done."
+    with alone(root / ".cll" / "lock", says):
+        yield
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether a process holds this lock."""
+    if not path.is_file():
+        return False
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@contextlib.contextmanager
+def alone(path: Path, says: str) -> Iterator[None]:
+    """Raise Busy, saying so, where another process holds this lock."""
+    path.parent.mkdir(exist_ok=True)
+    with links.open_text(path, "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(says) from None
+        yield
+
+
+@contextlib.contextmanager
+def ending(code: int, *signals: signal.Signals) -> Iterator[None]:
+    """Raise SystemExit at SIGTERM, or these, to put right what was begun; more are ignored."""
+    chosen = signals or (signal.SIGTERM,)
+
+    def end(*_: object) -> None:
+        for one in chosen:
+            signal.signal(one, signal.SIG_IGN)
+        raise SystemExit(code)
+
+    before = [(one, signal.signal(one, end)) for one in chosen]
+    try:
+        yield
+    finally:
+        for one, handler in before:
+            signal.signal(one, handler)
+
+
+@contextlib.contextmanager
+def unbroken() -> Iterator[None]:
+    """Let SIGTERM and SIGINT wait, here and in children, for what must not end half done."""
+    waiting: list[int] = []
+    ends = (signal.SIGTERM, signal.SIGINT)
+    # The mask is for children. Here another thread may get a signal that this one does not.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    before = [(one, signal.signal(one, lambda n, _: waiting.append(n))) for one in ends]
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for one, handler in before:
+            signal.signal(one, handler)
+        for number in dict.fromkeys(waiting):
+            signal.raise_signal(number)
+
+
+@contextlib.contextmanager
+def in_turn(root: Path, name: str) -> Iterator[None]:
+    """Wait until no other process is at what has this name; the lock goes with its process."""
+    path = root / ".cll" / "locks" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with links.open_text(path, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def inputs_unchanged(root: Path, stage: str) -> Iterator[None]:
+    """Raise Busy when a dependency of `stage` in dvc.yaml is not, at the end, what it was."""
+    paths = _inputs(root, stage)
+    before = _print(root, paths)
+    yield
+    after = _print(root, paths)
+    changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    if changed:
+        raise Busy(
+            f"{changed[0]} changed while stage {stage} ran, so its result is not recorded; run "
+            "`dvc repro` again. What is always being written belongs into a source.path of its own."
+        )
+
+
+def refuse_other_code(root: Path, stage: str) -> None:
+    """Raise ConfigError where a code file that dvc.yaml names for `stage` is not the one that runs.
+
+    DVC would record the project's file, though another `cll` that is installed made the result.
+    """
+    home = Path(__file__).resolve().parent.parent
+    if not (root / "cll").is_dir() or (root / "cll").samefile(home / "cll"):
+        return
+    for dep in (dep for dep in _inputs(root, stage) if Path(dep).parts[0] == "cll"):
+        project, package = (_code(folder, dep) for folder in (root, home))
+        for name in sorted(project.keys() | package.keys()):
+            if project.get(name) != package.get(name):
+                raise ConfigError(
+                    f"{name}: is not the code that runs, which is {home / name}; install the"
+                    " project's own (`make setup`), and call `dvc` from its .venv/bin."
+                )
+
+
+def _code(folder: Path, dep: str) -> dict[str, bytes]:
+    """Return the files of a module or a package below `folder`."""
+    files = [folder / dep] if (folder / dep).is_file() else (folder / dep).rglob("*.*")
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in files
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+
+
+def _inputs(root: Path, stage: str) -> list[str]:
+    pipeline = yaml.load((root / "dvc.yaml").read_text("utf-8"), yaml.CSafeLoader)
+    entry: dict[str, Any] = pipeline["stages"][stage]
+    params = [p if isinstance(p, str) else next(iter(p)) for p in entry.get("params", [])]
+    return [*entry.get("deps", []), *params]
+
+
+def _print(root: Path, names: list[str]) -> Print:
+    """Size and time of change of each input: as cheap as DVC's own question whether to hash."""
+    found: Print = {}
+    for name in names:
+        path = root / name
+        for file in [path] if path.is_file() else sorted(path.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                stat = file.stat()
+                found[str(file.relative_to(root))] = (stat.st_size, stat.st_mtime_ns)
+    return found
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # it may have been started where they wait
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

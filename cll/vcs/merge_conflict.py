@@ -1,0 +1,36 @@
+"""A merge that git left undone: found by its markers, with the recipe that ends it."""
+
+from pathlib import Path
+
+from cll.types.errors import ConfigError
+
+_FILES = (
+    "params.yaml",
+    "world.yaml",
+    "dvc.yaml",
+    "dvc.lock",
+    "resolved.yaml",
+    "metrics.json",
+    "reports/*.*",
+    "registry/schema.yaml",
+    "registry/arrivals.jsonl",  # the ledger beside them has a recipe of its own
+)
+_SMALL = 10_000_000  # bytes; reports/report.html and what else is larger is in no merge
+_MARKER = b"<<<<<<< "
+MADE = "dvc.lock resolved.yaml metrics.json reports registry/schema.yaml"
+_RECIPE = (
+    "mend params.yaml and world.yaml by hand, then `git checkout --ours {made}`, `dvc repro`, "
+    "`git add -u`, `git commit`"
+)
+
+
+def refuse(root: Path) -> None:
+    """Raise ConfigError where a file of the project holds the markers of a merge conflict."""
+    for path in (found for pattern in _FILES for found in sorted(root.glob(pattern))):
+        if path.suffix == ".html" or not path.is_file() or path.stat().st_size > _SMALL:
+            continue
+        data = path.read_bytes()
+        if data.startswith(_MARKER) or b"\n" + _MARKER in data:
+            name = path.relative_to(root)
+            recipe = _RECIPE.format(made=MADE)
+            raise ConfigError(f"{name}: holds the conflict markers of a merge: {recipe}.")

@@ -1,0 +1,77 @@
+"""`dvc repro` as a child: the exit code of the stage that failed, and DVC's reason where none did.
+
+DVC flattens every failure to 255.
+"""
+
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from cll.system import disk, progress
+from cll.types.errors import Busy, CllError
+from cll.vcs import repair
+from cll.vcs.commands import cause, for_child, python
+
+_STDERR = 2
+_BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The reason of a `dvc repro` that failed, and the exit code that goes with it."""
+
+    exit_code: int
+    reason: str
+
+
+def run(root: Path, *words: str, silent: bool = False) -> Failure | None:
+    """Let DVC bring the project, or a stage, up to date; return why it failed, where it did.
+
+    DVC's own lines go to stderr, so that stdout is ours. Databases of DVC that are damaged are
+    replaced, and DVC is run again.
+    """
+    failure = _run(root, *words, silent=silent)
+    if failure is not None and (note := repair.databases(root, failure.reason)):
+        progress.note(note)
+        failure = _run(root, *words, silent=silent)
+    return failure
+
+
+def _run(root: Path, *words: str, silent: bool) -> Failure | None:
+    quiet = silent or progress.quiet()
+    refusal = root / "reports" / "refusal.json"
+    refusal.unlink(missing_ok=True)  # of an earlier run
+    with tempfile.TemporaryFile() as copy:
+        echo = ["cll.vcs.echo", "--only" if quiet else "--copy", str(copy.fileno())]
+        done = subprocess.run(  # noqa: S603  our own arguments
+            python("cll.system.processes", *echo, "dvc", "repro", *words),
+            cwd=root,
+            stdout=_STDERR,
+            env=for_child(),
+            pass_fds=[copy.fileno()],
+            check=False,
+        )
+        copy.seek(0)
+        stderr = copy.read().decode(errors="replace")
+    if done.returncode == 0:
+        return None
+    if refused := _refused(refusal):
+        return refused  # the stage has said so itself
+    reason = cause(stderr) or f"it ended with {done.returncode}"
+    code = Busy.exit_code if any(says in reason for says in _BUSY) else CllError.exit_code
+    if quiet:  # else DVC has said so itself
+        asked = " ".join(["dvc repro", *(word for word in words if not word.startswith("-"))])
+        progress.say(f"cll: `{asked}` failed: {reason}.")
+    return Failure(code, reason)
+
+
+def _refused(refusal: Path) -> Failure | None:
+    """Return the refusal that a stage wrote, where one did."""
+    if not refusal.is_file():
+        return None
+    try:
+        written = disk.read_json(refusal)
+        return Failure(int(written["exit_code"]), str(written["says"]))
+    except (CllError, KeyError, TypeError, ValueError):
+        return None

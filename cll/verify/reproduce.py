@@ -1,0 +1,136 @@
+"""Proofs that a user can run on the project's own data."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cll.pipeline import stages
+from cll.system import disk
+from cll.system.workspace import Workspace, environment, load_tree, load_world
+from cll.types.errors import Unavailable
+from cll.vcs.commands import python
+
+TOLERANCE = 1.5e-6  # figures have six digits, so those that agree to 1e-6 differ by one at most
+PARTITIONED = ("data/signals", "data/features")
+PARTS = (
+    *PARTITIONED,
+    "models/candidate",
+    "metrics.json",
+    "reports/verdict.json",
+)
+THREADS = ("1", "2")
+
+
+def rerun(root: Path) -> int:
+    """Run all stages again in an empty folder, with 1 and with 2 threads, and compare.
+
+    Returns 0 when every byte is the same, or, where the processor or the lock file is another
+    than the one that made the project's results, when every figure agrees to 1e-6; else 1.
+    """
+    ws = Workspace(root)
+    if not (root / "metrics.json").is_file() or not ws.candidate.is_dir():
+        raise Unavailable("metrics.json, models/candidate: not there; run `dvc repro` first.")
+    noted = ws.reports / "environment.json"
+    made_by = disk.read_json(noted) if noted.is_file() else {}
+    elsewhere = [name for name, value in environment(ws).items() if made_by.get(name) != value]
+    bad = 0
+    for threads in THREADS:
+        with tempfile.TemporaryDirectory(prefix="cll-verify-") as folder:
+            _run_all(root, Path(folder), threads)
+            different = sorted(_differences(root, Path(folder)))
+            bad += _tell(root, Path(folder), threads, different, elsewhere)
+    return 1 if bad else 0
+
+
+def rebuild(root: Path) -> int:
+    """Ingest and featurize everything again from the source, taking over nothing, and compare.
+
+    Returns 0 when every byte is what the project has; else 1, after naming what is not.
+    """
+    ws = Workspace(root)
+    for folder in (ws.signals, ws.features):
+        if not (folder / disk.MANIFEST).is_file():
+            raise Unavailable(f"{folder}: not there yet; run `dvc repro` first.")
+    with tempfile.TemporaryDirectory(prefix="cll-verify-") as scratch:
+        _run_all(root, Path(scratch), None)
+        different = sorted(_differences(root, Path(scratch), PARTITIONED))
+        days = len(disk.read_json(ws.signals / disk.MANIFEST)["facts"]["partitions"])
+    if different:
+        _say(f"rebuild: {len(different)} files differ: {', '.join(different[:5])}.")
+        return 1
+    _say(f"rebuild: the same bytes, {days} days from the source ({', '.join(PARTITIONED)}).")
+    return 0
+
+
+def _tell(
+    root: Path, folder: Path, threads: str, different: list[str], elsewhere: list[str]
+) -> int:
+    """Say how one run compares; return 1 where it does not hold."""
+    where = f"{threads} thread{'s' * (threads != '1')}"
+    if not different:
+        _say(f"{where}: the same bytes ({', '.join(PARTS)}).")
+        return 0
+    _say(f"{where}: {len(different)} files differ: {', '.join(different[:5])}.")
+    if not elsewhere:
+        return 1
+    most = _furthest(disk.read_json(root / "metrics.json"), disk.read_json(folder / "metrics.json"))
+    _say(
+        f"{where}: another {' and '.join(elsewhere)} than the one that made them, so only 1e-6 is "
+        f"a fair test: the metrics differ by {most:.2g} at most."
+    )
+    return 0 if most <= TOLERANCE else 1
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201  the answer that was asked for
+
+
+def _run_all(root: Path, folder: Path, threads: str | None) -> None:
+    """Run the stages in a process of their own: all of them, or, without threads, those of data."""
+    names = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS")
+    numbers = dict.fromkeys(names, threads) if threads else {}
+    wanted = list(stages.STAGES) if threads else ["ingest", "featurize"]
+    command = python("cll.verify.reproduce", str(folder), *wanted)
+    child = subprocess.run(command, cwd=root, env={**os.environ, **numbers}, check=False)  # noqa: S603  our own arguments
+    if child.returncode:
+        raise Unavailable("The run to compare with failed; see the lines above.")
+
+
+def _differences(left: Path, right: Path, parts: Sequence[str] = PARTS) -> Iterator[str]:
+    for part in parts:
+        names = {str(f.relative_to(top)) for top in (left, right) for f in _files(top / part)}
+        for name in names:
+            both = [top / name for top in (left, right)]
+            if not all(p.is_file() for p in both) or disk.sha256(both[0]) != disk.sha256(both[1]):
+                yield name
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+
+
+def _furthest(left: object, right: object) -> float:
+    """Return the largest difference between two trees' numbers; infinite where keys differ."""
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        if set(left) != set(right):
+            return float("inf")
+        return max((_furthest(left[key], right[key]) for key in left), default=0.0)
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        return abs(left - right)
+    return 0.0 if left == right else float("inf")
+
+
+def main(folder: str, wanted: Sequence[str]) -> None:
+    """Run stages into `folder`, which takes over nothing: the child of a proof."""
+    ws = Workspace(Path(), Path(folder), apart=True)
+    tree: Mapping[str, Any] = load_tree(Workspace(Path()))
+    for name in wanted:
+        stages.STAGES[name](ws, tree, load_world(ws))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

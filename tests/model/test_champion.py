@@ -1,0 +1,75 @@
+import shutil
+
+import pytest
+
+from cll.loop import world
+from cll.model import ledger_entries
+from cll.pipeline import stages
+from cll.release import ledger, models
+from cll.system import disk
+from cll.system.workspace import load_tree, load_world
+from cll.types.errors import SecurityRefusal
+from tests.build import released
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def ws(tmp_path_factory, tmp_path):
+    return released.copied(released.twice(tmp_path_factory), tmp_path / "project")
+
+
+def evaluate(ws, champion):
+    world.put(ws.root / "world.yaml", "champion", champion)
+    stages.evaluate(ws, load_tree(ws), load_world(ws))
+
+
+def test_a_released_champion_is_judged(ws):
+    evaluate(ws, ledger.champion(ws.root))
+
+
+def test_a_model_that_was_never_released_is_no_champion(ws):
+    first, second = ledger.read(ws.root)
+    path = ws.root / ledger_entries.PATH
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    with pytest.raises(SecurityRefusal, match=f"champion={second.model_id} was never released"):
+        evaluate(ws, second.model_id)
+    said = released.cll(ws.root, "predict", "metrics.json", "--out", "a.csv", "--model", "champion")
+    assert said.code == 4
+    assert f"champion={second.model_id} was never released" in said.err
+    evaluate(ws, first.model_id)
+
+
+def test_before_the_first_release_any_model_may_be_champion(ws):
+    champion = ledger.champion(ws.root)
+    (ws.root / ledger_entries.PATH).unlink()
+    evaluate(ws, champion)
+
+
+def test_files_of_another_model_are_no_champion(ws):
+    first, second = ledger.read(ws.root)
+    shutil.rmtree(models.folder(ws.root, second.model_id))
+    shutil.copytree(models.folder(ws.root, first.model_id), models.folder(ws.root, second.model_id))
+    with pytest.raises(SecurityRefusal, match=r"not the files that v1\.1\.0 was released with"):
+        evaluate(ws, second.model_id)
+
+
+def test_the_champion_and_the_candidate_are_judged_on_rows_that_neither_learnt_from(ws):
+    found = disk.read_json(ws.root / "metrics.json")
+    assert found["leakage"]["champion_rows"] == 0
+    assert found["leakage"]["champion_saw_until"] < found["data"]["holdout_from"]
+    rules = disk.read_json(ws.reports / "verdict.json")["rules"]
+    (fair,) = [rule for rule in rules if rule["name"] == "leak.champion"]
+    assert (fair["value"], fair["bound"], fair["outcome"]) == (0.0, 0.0, "passed")
+
+
+def test_a_champion_that_learnt_from_the_holdout_promotes_no_one(ws):
+    tree = {**load_tree(ws)}
+    tree["split"] = {**tree["split"], "holdout": 0.5}
+    world.put(ws.root / "world.yaml", "champion", ledger.read(ws.root)[0].model_id)
+    for stage in ("train", "evaluate", "gate"):
+        stages.STAGES[stage](ws, tree, load_world(ws))
+    verdict = disk.read_json(ws.reports / "verdict.json")
+    assert verdict["answer"] == "not enough evidence"
+    (fair,) = [rule for rule in verdict["rules"] if rule["name"] == "leak.champion"]
+    assert fair["value"] == 250

@@ -1,0 +1,21 @@
+from cll.pipeline.ingest.schema.breach import Breach, gathered
+
+ONE = Breach("unit", "cpu", "2026-01-12", "median 45", "0.4 until then", "percent?", "Mend it")
+
+
+def test_a_line_says_what_where_and_the_way_out():
+    assert ONE.line == "cpu: median 45 on 2026-01-12, 0.4 until then: percent? Mend it."
+
+
+def test_what_holds_on_no_day_in_particular_names_none():
+    line = Breach("missing", "missing cpu", "", "no such column", "", "dropped?", "Map it").line
+
+    assert line == "missing cpu: no such column: dropped? Map it."
+
+
+def test_a_second_day_is_counted_and_another_kind_is_not():
+    other = Breach("silent", "cpu", "2026-01-13", "no value", "", "gone?", "Mend it")
+    first, second = gathered([ONE, other, ONE])
+
+    assert "on 2026-01-12 and on 1 later day, 0.4" in first.line
+    assert second == other

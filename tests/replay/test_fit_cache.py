@@ -1,0 +1,91 @@
+from datetime import timedelta
+
+import pytest
+
+from cll.config import components
+from cll.model import artifact
+from cll.pipeline.dataset import labelled, point_in_time
+from cll.replay import fit_cache, replay, tick_grid
+from cll.replay.log import Diary
+from cll.system.content_cache import Shelf
+from cll.types.tables import parse_instant
+from tests.build import small
+from tests.replay.test_replay import END, POLICY, decisions
+
+NEVER = [*(word for word in POLICY if not word.startswith("trigger=")), "trigger=never"]
+AT = parse_instant(END)
+
+
+@pytest.fixture(scope="module")
+def ws(tmp_path_factory):
+    made = small.project(tmp_path_factory.mktemp("fits") / "project", END)
+    small.reproduce(made, POLICY, last="featurize")
+    return made
+
+
+def tree_of(ws, words):
+    return small.compose_into(ws, words)
+
+
+def replayed(ws, words, folder, shelf=None):
+    tree = tree_of(ws, words)
+    shared = fit_cache.shared(ws, tree, shelf.keep) if shelf else None
+    history = replay.History(labelled.known(ws), tree, shared)
+    first = history.known.signals["known_at"].min()
+    ticks = tick_grid.between(first, AT, components.build("replay", tree["replay"]))
+    diary = Diary(folder)
+    return list(replay.over(history, ticks, diary))
+
+
+def test_policies_that_agree_train_once_and_each_is_told_its_whole_cost(ws, tmp_path):
+    shelf = Shelf(tmp_path / "store")
+    daily = replayed(ws, POLICY, tmp_path / "daily", shelf)
+    assert shelf.found == 0
+    assert shelf.made == sum(bool(turn.candidate) for turn in daily) > 1
+    never = replayed(ws, NEVER, tmp_path / "never", shelf)
+    assert shelf.found == 1
+    assert never[0].candidate == daily[0].candidate
+    assert never[0].train_seconds > 0
+    assert decisions(never) == decisions(replayed(ws, NEVER, tmp_path / "alone"))
+
+
+def test_a_fit_that_is_damaged_is_made_again(ws, tmp_path):
+    shelf = Shelf(tmp_path / "store")
+    first = replayed(ws, NEVER, tmp_path / "first", shelf)
+    (made,) = (tmp_path / "store").glob("*/made")
+    made.write_bytes(made.read_bytes()[:-1])
+    assert decisions(replayed(ws, NEVER, tmp_path / "again", shelf)) == decisions(first)
+    assert (shelf.made, shelf.found) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "shares"),
+    [
+        ([], True),
+        (["trigger=daily", "gate.min_gain=0.5", "replay.every=6h"], True),
+        (["seed=7"], False),
+        (["train.folds=3"], False),
+        (["split.holdout=0.3"], False),
+        (["gate.metric=roc_auc"], False),  # by which a race is won
+    ],
+)
+def test_what_a_training_reads_decides_whether_it_is_shared(ws, words, shares):
+    def key(tree):
+        return fit_cache.shared(ws, tree, None).follows_from
+
+    assert (key(tree_of(ws, [*NEVER, *words])) == key(tree_of(ws, NEVER))) is shares
+
+
+def test_what_goes_on_is_shared_where_it_goes_on_from_the_same_model(ws, tmp_path):
+    tree, known = tree_of(ws, [*NEVER, "update=warm"]), labelled.known(ws)
+    shelf = Shelf(tmp_path / "store")
+    fit = fit_cache.shared(ws, tree, shelf.keep)
+
+    def fitted(at, champion):
+        rows = labelled.labelled(point_in_time.at(known, at), tree, at)
+        return artifact.unpack(fit(rows, at, champion)[0])
+
+    one, other = fitted(AT - timedelta(days=3), None), fitted(AT - timedelta(days=2), None)
+    ids = [fitted(AT, champion).model_id for champion in (one, other, one)]
+    assert ids[0] == ids[2] != ids[1]
+    assert (shelf.made, shelf.found) == (4, 1)

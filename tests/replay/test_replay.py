@@ -1,0 +1,334 @@
+import json
+import shutil
+from dataclasses import asdict, replace
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from cll.config import components
+from cll.loop import ask, trigger_input
+from cll.loop import world as world_file
+from cll.pipeline.compose import compose
+from cll.pipeline.dataset import labelled, point_in_time
+from cll.replay import prequential, replay, tick_grid
+from cll.replay.log import Diary
+from cll.system import disk
+from cll.types.errors import DataRefused, SecurityRefusal
+from cll.types.tables import format_instant, parse_instant
+from tests.build import small
+
+POLICY = [
+    *("source.entities=3", "source.late=0.1", "features.windows=[30m]", "features.lags=[1]"),
+    *("estimator=logistic", "label=outcome", "trigger=daily", "replay.first=3d"),
+    *("gate.ceilings.calibration_error=null", "gate.baselines=[]", "gate.floors.roc_auc=null"),
+    *("train.folds=2", "gate.min_gain=-0.5", "gate.slices=null", "gate.min_positive_blocks=1"),
+]
+END = "2026-01-08T00:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory):
+    ws = small.project(tmp_path_factory.mktemp("replay") / "project", END)
+    tree = small.reproduce(ws, POLICY, last="featurize")
+    return replay.History(labelled.known(ws), tree)
+
+
+@pytest.fixture(scope="module")
+def ticks(history):
+    first = history.known.signals["known_at"].min()
+    return tick_grid.between(
+        first, parse_instant(END), components.build("replay", history.tree["replay"])
+    )
+
+
+@pytest.fixture(scope="module")
+def turned(history, ticks, tmp_path_factory):
+    diary = Diary(tmp_path_factory.mktemp("turned"))
+    list(replay.over(history, ticks, diary))
+    return diary
+
+
+def answered(came, in_force, model):
+    return prequential.answers(came, {"policy": in_force}, model)["policy"]
+
+
+def decisions(turns):
+    """What a tick decided, without what it cost."""
+    told = [asdict(turn) for turn in turns]
+    return [{k: v for k, v in one.items() if not k.endswith("_seconds")} for one in told]
+
+
+def test_a_release_is_in_force_from_the_next_tick_on(turned):
+    first = next(i for i, turn in enumerate(turned.turns) if turn.released)
+    before, turn, after = (
+        turned.turns[first - 1 : first + 2] if first else (None, *turned.turns[:2])
+    )
+    assert turn.champion == "none"
+    assert after.champion == turn.candidate
+    assert before is None or before.champion == "none"
+
+
+def test_what_became_known_after_a_tick_decides_nothing_of_it(history, ticks, turned, tmp_path):
+    later = pl.col("known_at") > ticks[2]
+    wild = history.known.signals.with_columns(
+        pl.when(later).then(pl.lit(1e6)).otherwise("cpu_usage").alias("cpu_usage"),
+        pl.when(pl.col("outcome_known_at") > ticks[2])
+        .then(1 - pl.col("outcome"))
+        .otherwise("outcome"),
+    )
+    known = replace(history.known, signals=wild)
+    of_then = Diary(tmp_path)
+    list(replay.over(replay.History(known, history.tree), ticks[:3], of_then))
+    assert decisions(of_then.turns) == decisions(turned.turns[:3])
+
+
+def test_a_broken_off_replay_goes_on_to_the_same_end(history, ticks, turned, tmp_path):
+    begun = Diary(tmp_path)
+    for _ in zip(range(2), replay.over(history, ticks, begun), strict=False):
+        pass
+    with (tmp_path / "ticks.jsonl").open("a") as file:
+        file.write('{"as_of": "2026-01-0')  # killed while it wrote
+    again = Diary(tmp_path)
+    assert len(again.turns) in {2, 3}
+    list(replay.over(history, ticks, again))
+    assert decisions(again.turns) == decisions(turned.turns)
+    assert decisions(Diary(tmp_path).turns) == decisions(turned.turns)
+
+
+def test_a_diary_that_no_replay_wrote_is_refused(tmp_path):
+    (tmp_path / "ticks.jsonl").write_text('{"as_of": 3}\n')
+    with pytest.raises(DataRefused, match=r"ticks.jsonl: not what a replay writes; remove it"):
+        Diary(tmp_path)
+
+
+def test_too_little_to_learn_from_is_a_turn_without_a_training(history, ticks, tmp_path):
+    silent = history.known.signals.with_columns(outcome=pl.lit(0.0))
+    diary = Diary(tmp_path)
+    known = replace(history.known, signals=silent)
+    turn = next(replay.over(replay.History(known, history.tree), ticks, diary))
+    assert (turn.answer, turn.candidate, turn.released) == ("refused", "", False)
+    assert "only rows with label 0" in turn.says
+
+
+def test_only_figures_that_the_gate_asks_for_are_made_and_the_verdict_is_the_same(
+    history, ticks, turned
+):
+    from cll.pipeline.evaluate import stage as evaluate_stage  # noqa: PLC0415  for this test alone
+    from cll.pipeline.gate import stage as gate_stage  # noqa: PLC0415  for this test alone
+
+    rows = labelled.labelled(point_in_time.at(history.known, ticks[-1]), history.tree, ticks[-1])
+    made = turned.model(next(t.candidate for t in reversed(turned.turns) if t.candidate))
+    told = [
+        gate_stage.decide(
+            evaluate_stage.judge(
+                rows,
+                {"candidate": made},
+                history.known.incidents,
+                history.known.columns.numeric,
+                tree,
+            ).metrics,
+            made.meta,
+            history.tree,
+            "none",
+        )
+        for tree in (history.tree, history.judged_by)
+    ]
+    assert told[0] == told[1]
+    assert len(history.judged_by["metric"]) < len(history.tree["metric"])
+
+
+def test_live_ticks_and_a_replay_decide_and_score_the_same(history, ticks, turned, tmp_path):
+    ws = small.project(tmp_path / "live", END)
+    live, scores, champion, waiting = [], [], "none", None
+    for before, instant in zip([None, *ticks], ticks, strict=False):
+        world_file.put(ws.root / "world.yaml", "as_of", format_instant(instant))
+        serving, champion, waiting = champion, waiting or champion, None
+        tree = small.reproduce(ws, POLICY, last="featurize")
+        scores.append(came_since(ws, tree, before, instant, serving))
+        world_file.put(ws.root / "world.yaml", "champion", champion)
+        world = components.load_world(ws.root / "world.yaml")
+        triggers = components.build("trigger", tree["trigger"])
+        answer = ask.ask(triggers, trigger_input.now(ws, tree, world))
+        model_id = says = ""
+        if answer.fires:
+            small.reproduce(ws, POLICY)
+            found = disk.read_json(ws.reports / "verdict.json")
+            model_id, says = found["model_id"], found["answer"]
+            if says == "promote" and model_id != champion:
+                waiting = model_id
+                shutil.copytree(ws.candidate, ws.root / "registry" / "models" / model_id)
+        live.append(
+            (format_instant(instant), champion, answer.fires, model_id, says, bool(waiting))
+        )
+    replayed = [
+        (t.as_of, t.champion, t.fires, t.candidate, t.answer, t.released) for t in turned.turns
+    ]
+    assert live == replayed
+    assert sum(turn.released for turn in turned.turns) > 1
+    came = prequential.stream(history.known, history.tree, ticks)
+    own = answered(came, [t.champion for t in turned.turns], turned.model)
+    of_models = (
+        came.rows.select("entity", "time")
+        .with_columns(
+            p=pl.Series(own.p),
+            champion=pl.Series([t.champion for t in turned.turns]).gather(came.tick),
+        )
+        .filter(pl.col("champion") != "none")
+    )
+    seen = pl.concat([one for one in scores if one is not None]).sort("entity", "time")
+    both = of_models.join(seen, on=["entity", "time"], how="left", suffix="_live")
+    assert both.height > 1000
+    assert (both["p"] == both["p_live"]).all()
+
+
+def came_since(ws, tree, before, instant, serving):
+    """What the model in force says of the rows that came between two ticks, as of the second."""
+    if before is None or serving == "none":
+        return None
+    world = components.load_world(ws.root / "world.yaml")
+    known = labelled.known(ws)
+    at = point_in_time.scored_at(known, tree)
+    told = trigger_input.probability(known, stages_model(ws, serving))
+    between = (at > before.timestamp() * 1e6) & (at <= instant.timestamp() * 1e6)
+    assert world.as_of == instant
+    return (
+        known.signals.select("entity", "time")
+        .with_columns(p=pl.Series(told))
+        .filter(pl.Series(between))
+    )
+
+
+def stages_model(ws, model_id):
+    from cll.model import artifact  # noqa: PLC0415  for this test alone
+
+    return artifact.load(ws.root / "registry" / "models" / model_id, model_id)
+
+
+def test_a_model_that_stays_was_trained_when_it_was_made(history, ticks, tmp_path):
+    asked = [
+        "update=keep",
+        "trigger=data",
+        "trigger.data.rows=1200",
+        "trigger.data.partitions=null",
+    ]
+    policy = [*(word for word in POLICY if not word.startswith("trigger=")), *asked]
+    tree = compose.resolve(small.ROOT / "conf", {}, policy)
+    diary = Diary(tmp_path)
+    for _ in replay.over(replay.History(history.known, tree), ticks, diary):
+        pass
+    fires = [turn.fires for turn in diary.turns]
+    # Some 860 rows come in a day: a training that was none lets their number grow on.
+    assert fires == [True, False, True, True, True][: len(ticks)]
+    assert [turn.trained for turn in diary.turns] == [True, *[False] * (len(ticks) - 1)]
+    assert {turn.candidate for turn in diary.turns if turn.fires} == {diary.turns[0].candidate}
+    begun = Diary(tmp_path)
+    assert replay._resumed(begun).trained == ticks[0]
+
+
+def test_a_late_record_is_scored_when_it_came(history):
+    at = point_in_time.scored_at(history.known, history.tree)
+    known = history.known.signals["known_at"].dt.epoch("us").to_numpy()
+    assert (at == known).all()
+    late = history.known.signals.filter(pl.col("known_at") > pl.col("time") + timedelta(minutes=1))
+    assert late.height > 100
+
+
+def test_an_incident_that_ended_later_is_open_at_a_past_instant(tmp_path_factory):
+    known = labelled.known(small.fleet(tmp_path_factory))
+    lasted = known.incidents.filter(pl.col("end") > pl.col("known_at")).row(0, named=True)
+    then = point_in_time.at(known, lasted["known_at"])
+    same = then.incidents.filter(
+        (pl.col("entity") == lasted["entity"]) & (pl.col("start") == lasted["start"])
+    )
+    assert same["end"].to_list() == [None]
+    assert (then.signals["known_at"] <= lasted["known_at"]).all()
+    assert then.features.height == then.signals.height
+
+
+def test_replayed_figures_stand_beside_what_other_policies_would_have_got(history, ticks, turned):
+    lists = prequential.in_force(turned.turns)
+    assert set(lists) == {"policy", "first", "newest"}
+    assert len({*lists["first"]} - {"none"}) == 1
+    assert lists["newest"][1] == turned.turns[0].candidate or "none"
+    came = prequential.stream(history.known, history.tree, ticks)
+    metrics = components.build("metric", history.tree["metric"])
+    own = prequential.figures(came, answered(came, lists["policy"], turned.model), metrics)
+    nothing = prequential.figures(
+        came, answered(came, ["none"] * len(ticks), turned.model), metrics
+    )
+    assert own["roc_auc"] > nothing["roc_auc"]
+    lost = prequential.regret(
+        nothing,
+        {"policy": own, "no_change": nothing},
+        "roc_auc",
+        {"roc_auc": "higher", "log_loss": "lower"},
+    )
+    assert lost["roc_auc"]["best"] == "policy"
+    assert np.isclose(lost["roc_auc"]["value"], own["roc_auc"] - nothing["roc_auc"], atol=1e-6)
+
+
+def test_no_model_yet_is_answered_as_no_change(history, ticks):
+    came = prequential.stream(history.known, history.tree, ticks)
+    given = answered(came, ["none"] * len(ticks), None)
+    told = ~np.isnan(came.unchanged)
+    assert (given.alert[told] == (came.unchanged[told] > 0)).all()
+    assert ((given.p > 0) & (given.p < 1)).all()
+
+
+def test_a_replay_that_could_not_begin_says_so():
+    with pytest.raises(
+        DataRefused, match=r"replay.first=14d: the first tick would be at 2026-01-15"
+    ):
+        tick_grid.between(
+            parse_instant("2026-01-01T00:00:00Z"), parse_instant(END), tick_grid.Settings()
+        )
+
+
+def test_the_command_turns_shows_and_goes_on(tmp_path):
+    ws = small.project(tmp_path / "project", "2026-01-06T00:00:00Z")
+    said = small.cll(ws.root, "replay", *POLICY, "hydra.run.dir=outputs/out")
+    assert said.code == 0, said.err
+    assert "the loop" in said.out
+    out = ws.root / "outputs" / "out"
+    told = json.loads((out / "replay.json").read_text())
+    assert told["counts"]["ticks"] == 3
+    assert told["counts"]["rows"] == pl.read_parquet(out / "scores.parquet").height
+    assert pl.read_csv(out / "over_time.csv")["rows"].sum() == told["counts"]["rows"]
+    (out / "replay.json").unlink()
+    lines = (out / "ticks.jsonl").read_text().splitlines(keepends=True)
+    (out / "ticks.jsonl").write_text("".join(lines[:1]))
+    again = small.cll(ws.root, "replay", "--resume", "outputs/out")
+    assert again.code == 0, again.err
+    same = json.loads((out / "replay.json").read_text())
+    assert {k: v for k, v in same.items() if k != "cost"} == {
+        k: v for k, v in told.items() if k != "cost"
+    }
+
+
+def test_policies_are_compared_in_a_table_and_a_chart(tmp_path):
+    ws = small.project(tmp_path / "project", "2026-01-06T00:00:00Z")
+    several = [*POLICY, "trigger=never,daily", "hydra/launcher=basic"]
+    several.append("hydra.sweep.dir=multirun/out")
+    said = small.cll(ws.root, "replay", "-m", *(one for one in several if one != "trigger=daily"))
+    assert said.code == 0, said.err
+    table = pl.read_csv(ws.root / "multirun/out" / "policies.csv")
+    assert sorted(table["trigger"]) == ["daily", "never"]
+    assert table["regret_average_precision"].min() >= 0
+    assert table.filter(pl.col("trigger") == "never")["trainings"].item() == 1
+    assert (ws.root / "multirun/out" / "policies.svg").read_text().startswith("<svg")
+    assert "daily" in (ws.root / "multirun/out" / "policies.svg").read_text()
+    again = small.cll(ws.root, "leaderboard", "multirun/out")
+    assert again.out == said.out
+    adopted = small.cll(ws.root, "adopt", str(ws.root / "multirun/out" / "1"))
+    assert adopted.code == 0, adopted.err
+    assert "trigger: daily" in (ws.root / "params.yaml").read_text()
+
+
+def test_a_damaged_model_of_a_replay_is_refused_and_says_how_to_go_on(turned, tmp_path):
+    shutil.copytree(turned.folder, tmp_path / "copy")
+    name = next(turn.candidate for turn in turned.turns if turn.candidate)
+    (tmp_path / "copy" / "models" / name / "model.json").write_text("{}")
+    with pytest.raises(SecurityRefusal, match=r"model.json: sha256 is .*; begin the replay anew"):
+        Diary(tmp_path / "copy").model(name)

@@ -1,0 +1,78 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cll.system import workspace
+from cll.types.errors import ConfigError
+from tests.build import small
+
+JANUARY, FEBRUARY = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def ws(tmp_path):
+    return small.project(tmp_path / "project")
+
+
+def test_no_champion_is_no_model(ws):
+    with pytest.raises(ConfigError, match="champion=none: no model is in force yet"):
+        ws.model("champion")
+
+
+def test_models_are_found_by_role_or_by_folder(ws):
+    (ws.root / "world.yaml").write_text(
+        'as_of: "2026-01-05T00:00:00Z"\nchampion: "00112233445566aa"\n'
+    )
+    assert ws.model("candidate") == ws.root / "models" / "candidate"
+    assert ws.model("champion") == ws.root / "registry" / "models" / "00112233445566aa"
+    assert ws.model("some/folder") == Path("some/folder")
+
+
+def test_results_go_to_a_folder_of_their_own_and_the_champion_stays(ws, tmp_path):
+    run = workspace.Workspace(ws.root, tmp_path / "run")
+    assert run.signals == tmp_path / "run" / "data" / "signals"
+    assert run.reports == tmp_path / "run" / "reports"
+    (ws.root / "world.yaml").write_text(
+        'as_of: "2026-01-05T00:00:00Z"\nchampion: "00112233445566aa"\n'
+    )
+    assert run.model("champion").is_relative_to(ws.root)
+
+
+def test_the_code_of_a_stage_is_what_it_can_run(ws):
+    code = workspace.code(ws, "featurize")
+    assert "cll/pipeline/featurize/compute.py" in code
+    assert "cll/components/features/windows.py" in code
+    assert not any(
+        name.startswith(("cll/components/estimator", "cll/pipeline/ingest/readers"))
+        for name in code
+    )
+
+
+def test_the_code_of_a_stage_is_the_package_that_runs_not_the_folders(ws):
+    before = workspace.code(ws, "featurize")
+    (ws.root / "cll").mkdir()
+    (ws.root / "cll" / "featurize.py").write_text("raise SystemExit\n")
+    assert workspace.code(ws, "featurize") == before
+
+
+def test_what_is_apart_takes_over_nothing(ws, tmp_path):
+    run = workspace.Workspace(ws.root, tmp_path / "run")
+    assert run.seeds("signals") == [ws.root / "data" / "signals"]
+    assert run.cache == ws.root / ".cll"
+    apart = workspace.Workspace(ws.root, tmp_path / "run", apart=True)
+    assert apart.seeds("signals") == []
+    assert apart.cache == tmp_path / "run" / ".cll"
+
+
+def test_the_environment_is_the_lock_file_and_the_kind_of_processor(ws):
+    before = workspace.environment(ws)
+    (ws.root / "uv.lock").write_text("another")
+    after = workspace.environment(ws)
+    assert before["cpu"] == after["cpu"]
+    assert before["uv.lock"] != after["uv.lock"]
+
+
+def test_a_project_without_a_lock_file_says_none(ws):
+    (ws.root / "uv.lock").unlink()
+    assert workspace.environment(ws)["uv.lock"] == "none"

@@ -1,22 +1,34 @@
-"""No model is in force that was not released: the champion is held against the ledger's lines."""
+"""Load the champion after checking it against the ledger."""
 
 from pathlib import Path
 
 from cll.model import artifact, ledger_entries
 from cll.model.artifact import SUMS, Predictor
 from cll.system import disk
-from cll.system.workspace import Workspace
-from cll.types.errors import SecurityRefusal
+from cll.system.workspace import Workspace, load_world
+from cll.types.errors import ConfigError, SecurityRefusal
+
+
+def folder(ws: Workspace, name: str) -> Path:
+    """Return a model's folder, by `candidate`, `champion` or a path."""
+    if name == "candidate":
+        return ws.candidate
+    if name == "champion":
+        name = load_world(ws).champion
+        if name == "none":
+            raise ConfigError("world.yaml: champion=none: no model is in force yet.")
+        return ws.released(name)
+    return Path(name)
 
 
 def in_force(ws: Workspace, champion: str) -> Predictor:
     """Load the model in force, once it was found to be the released one."""
-    folder = ws.released(champion)
-    refuse_unreleased(ws.root, folder, champion)
-    return artifact.load(folder, champion)
+    released = ws.released(champion)
+    refuse_unreleased(ws.root, released, champion)
+    return artifact.load(released, champion)
 
 
-def refuse_unreleased(root: Path, folder: Path, champion: str) -> None:
+def refuse_unreleased(root: Path, released: Path, champion: str) -> None:
     """Refuse a champion that the ledger does not name, or whose files are not the released ones.
 
     Before the first release there is no ledger, and what world.yaml names is taken.
@@ -31,8 +43,8 @@ def refuse_unreleased(root: Path, folder: Path, champion: str) -> None:
         raise SecurityRefusal(
             f"world.yaml: champion={champion} was never released; `cll registry list` says what was."
         )
-    if (folder / SUMS).is_file() and disk.sha256(folder / SUMS) != entry.sums:
+    if (released / SUMS).is_file() and disk.sha256(released / SUMS) != entry.sums:
         raise SecurityRefusal(
-            f"{folder}: not the files that {entry.version} was released with; remove it, and"
-            f" `dvc checkout {folder}.dvc`."
+            f"{released}: not the files that {entry.version} was released with; remove it, and"
+            f" `dvc checkout {released}.dvc`."
         )

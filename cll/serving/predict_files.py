@@ -96,8 +96,8 @@ def export_onnx(ws: Workspace, out: Path, model: str) -> None:
 
 def _load(ws: Workspace, model: str) -> Predictor:
     if model != "champion":
-        return artifact.load(ws.model(model))
-    return champion.in_force(ws, ws.model(model).name)
+        return artifact.load(champion.folder(ws, model))
+    return champion.in_force(ws, champion.folder(ws, model).name)
 
 
 def _scores(

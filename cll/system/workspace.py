@@ -70,17 +70,6 @@ class Workspace:
     def resolved(self) -> Path:
         return self.results / "resolved.yaml"
 
-    def model(self, name: str) -> Path:
-        """Find a model's folder: candidate, champion, or a path."""
-        if name == "candidate":
-            return self.candidate
-        if name == "champion":
-            name = load_world(self).champion
-            if name == "none":
-                raise ConfigError("world.yaml: champion=none: no model is in force yet.")
-            return self.released(name)
-        return Path(name)
-
     def released(self, model_id: str) -> Path:
         """Find the folder of a model that was released."""
         return self.root / "registry" / "models" / model_id

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from cll.model import champion
 from cll.system import workspace
 from cll.types.errors import ConfigError
 from tests.build import small
@@ -17,16 +18,16 @@ def ws(tmp_path):
 
 def test_no_champion_is_no_model(ws):
     with pytest.raises(ConfigError, match="champion=none: no model is in force yet"):
-        ws.model("champion")
+        champion.folder(ws, "champion")
 
 
 def test_models_are_found_by_role_or_by_folder(ws):
     (ws.root / "world.yaml").write_text(
         'as_of: "2026-01-05T00:00:00Z"\nchampion: "00112233445566aa"\n'
     )
-    assert ws.model("candidate") == ws.root / "models" / "candidate"
-    assert ws.model("champion") == ws.root / "registry" / "models" / "00112233445566aa"
-    assert ws.model("some/folder") == Path("some/folder")
+    assert champion.folder(ws, "candidate") == ws.root / "models" / "candidate"
+    assert champion.folder(ws, "champion") == ws.root / "registry" / "models" / "00112233445566aa"
+    assert champion.folder(ws, "some/folder") == Path("some/folder")
 
 
 def test_results_go_to_a_folder_of_their_own_and_the_champion_stays(ws, tmp_path):
@@ -36,7 +37,7 @@ def test_results_go_to_a_folder_of_their_own_and_the_champion_stays(ws, tmp_path
     (ws.root / "world.yaml").write_text(
         'as_of: "2026-01-05T00:00:00Z"\nchampion: "00112233445566aa"\n'
     )
-    assert run.model("champion").is_relative_to(ws.root)
+    assert champion.folder(run, "champion").is_relative_to(ws.root)
 
 
 def test_the_code_of_a_stage_is_what_it_can_run(ws):

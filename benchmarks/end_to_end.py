@@ -64,11 +64,12 @@ def params(folder: Path) -> dict[str, Any]:
 
 def cll(_: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Run the stages in one process, as `cll run` does."""
+    from cll.config import project as config_project  # noqa: PLC0415  the plain script doesn't pay for it
     from cll.pipeline import stages  # noqa: PLC0415  the plain script doesn't pay for it
     from cll.system import workspace  # noqa: PLC0415  the plain script doesn't pay for it
 
     ws = workspace.Workspace(Path())
-    tree, world = workspace.load_tree(ws), workspace.load_world(ws)
+    tree, world = config_project.load_tree(ws), config_project.load_world(ws)
     for name in ("ingest", "featurize", "train"):
         stages.STAGES[name](ws, tree, world)
         yield name, {}

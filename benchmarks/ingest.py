@@ -139,6 +139,7 @@ def watched(folder: Path) -> dict[str, Any]:
 
 def ingest(folder: Path) -> dict[str, Any]:
     """Run the stage on a fresh project."""
+    from cll.config import project as config_project  # noqa: PLC0415  Polars doesn't pay for it
     from cll.pipeline import stages  # noqa: PLC0415  Polars doesn't pay for it
     from cll.system import workspace  # noqa: PLC0415  Polars doesn't pay for it
 
@@ -152,7 +153,7 @@ def ingest(folder: Path) -> dict[str, Any]:
         {"source": "files", "set": {"source": {"files": files}}},
     )
     stages.compose(ws)
-    tree, known = workspace.load_tree(ws), workspace.load_world(ws)
+    tree, known = config_project.load_tree(ws), config_project.load_world(ws)
     with _timed() as took:
         stages.STAGES["ingest"](ws, tree, known)
     told = json.loads(Path("reports/ingest.json").read_bytes())

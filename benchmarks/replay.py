@@ -103,6 +103,7 @@ def bare(home: Path) -> dict[str, Any]:
 def _bare(folder: Path, _: Any) -> list[float]:
     """Fit what a job trained, and score what it scored; matrices are made untimed."""
     from cll.config import components  # noqa: PLC0415
+    from cll.config import project as config_project  # noqa: PLC0415
     from cll.pipeline import stage_cache  # noqa: PLC0415
     from cll.pipeline.dataset import labelled, point_in_time  # noqa: PLC0415
     from cll.replay import log as replay_log  # noqa: PLC0415
@@ -112,7 +113,7 @@ def _bare(folder: Path, _: Any) -> list[float]:
 
     tree = components.load_yaml(folder / "resolved.yaml")
     ws = workspace.Workspace(Path(), folder)
-    world = workspace.load_world(ws)
+    world = config_project.load_world(ws)
     ws = stage_cache.data(ws, tree, world)
     known, log = point_in_time.load(ws), replay_log.Diary(folder)
     ticks = [parse_instant(turn.as_of) for turn in log.turns]

@@ -52,6 +52,7 @@ def bare(seeds: int, entities: int) -> dict[str, Any]:
 def _bare(job: tuple[str, str, int, int], _: Any) -> float:
     """Fit and score one job; its matrices are made, or read, untimed."""
     from cll.config import components  # noqa: PLC0415
+    from cll.config import project as config_project  # noqa: PLC0415
     from cll.model import artifact  # noqa: PLC0415
     from cll.pipeline import stage_cache  # noqa: PLC0415
     from cll.pipeline.compose import compose  # noqa: PLC0415
@@ -64,7 +65,7 @@ def _bare(job: tuple[str, str, int, int], _: Any) -> float:
     words = [f"source.entities={entities}", f"estimator={estimator}", f"features={features}"]
     tree = compose.resolve(Path("conf"), {}, words)
     ws = workspace.Workspace(Path(), Path("outputs"))
-    world = workspace.load_world(ws)
+    world = config_project.load_world(ws)
     ws = stage_cache.data(ws, tree, world)
     rows = labelled.load(ws, tree, world)
     learnt, held = rows.matrix(rows.split.train), rows.matrix(rows.split.holdout)

@@ -11,16 +11,14 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, TypeGuard
+from typing import Any, TypeGuard
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from cll.config.yaml_loader import load_yaml as load_yaml  # noqa: PLC0414  a part of what config is asked for
 from cll.types.errors import ConfigError, SecurityRefusal
-from cll.types.tables import Instant
 
 PACKAGE = Path(__file__).parents[1]
 COMPONENTS = (
@@ -51,14 +49,6 @@ _STATED = (
 _REMOVED = {"gate.better": _STATED, "gate.slices.better": _STATED}  # keys, and the way out
 _MODULE = r"[a-z][a-z0-9_]*"
 _RESOLVER = re.compile(r"\$\{\s*([\w.]+)\s*:")
-
-
-@dataclass(frozen=True)
-class World:
-    """What is known now: the one file that a tick edits."""
-
-    as_of: Instant
-    champion: Annotated[str, Field(pattern="^(none|[0-9a-f]{16})$")] = "none"  # a model_id
 
 
 def refuse_unsafe(tree: object, where: str, group: str | None = None) -> None:
@@ -285,10 +275,3 @@ def _refuse_unknown_keys(value: object, node: Any, schema: Any, where: str) -> N
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}."
             raise ConfigError(f"{where}.{key}: unknown key; {hint}")
         _refuse_unknown_keys(inner, known[key], schema, f"{where}.{key}")
-
-
-def load_world(path: Path) -> World:
-    """Read world.yaml."""
-    tree = load_yaml(path)
-    refuse_unsafe(tree, path.name)
-    return validate(World, tree, path.name)  # type: ignore[no-any-return]

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cll.config import components, trees, yaml_loader
+from cll.config import components, project, trees, yaml_loader
+from cll.config.project import Tree, load_world
 from cll.experiment import yaml_edit
 from cll.pipeline.compose import compose
 from cll.system import disk, links, processes, progress
-from cll.system.workspace import Tree, Workspace, load_world
+from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError
 from cll.types.tables import format_instant, parse_instant
 
@@ -214,7 +215,7 @@ def _short(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
-def _note_other_time(job: Path, world: components.World) -> None:
+def _note_other_time(job: Path, world: project.World) -> None:
     """Say that the figures will be others, if the job's model tells another instant than the world."""
     path = job / "models" / "candidate" / "model.json"
     with contextlib.suppress(CllError, OSError, ValueError, TypeError, KeyError):

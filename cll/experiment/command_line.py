@@ -12,10 +12,10 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType
 from hydra.errors import HydraException
 
 from cll.config import components
+from cll.config.project import Tree
 from cll.pipeline.compose import compose
 from cll.pipeline.compose.hydra_errors import first_line, one_line
 from cll.pipeline.compose.hydra_limits import limits
-from cll.system.workspace import Tree
 from cll.types.errors import ConfigError
 
 _SWEEP = {"-m", "--multirun"}

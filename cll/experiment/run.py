@@ -21,6 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from cll.config import components
+from cll.config.project import Tree, load_world
 from cll.experiment import command_line, jobs, launcher, leaderboard
 from cll.experiment.command_line import Asked, Plan
 from cll.pipeline import stage_cache, stages
@@ -29,7 +30,7 @@ from cll.pipeline.compose.hydra_errors import one_line
 from cll.pipeline.compose.hydra_limits import limits
 from cll.pipeline.report import terminal
 from cll.system import disk, links, progress
-from cll.system.workspace import Tree, Workspace, load_world
+from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError, Stopped
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra then raises its errors instead of printing pages

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cll.config import components
+from cll.config import project
 from cll.loop import backoff
 from cll.release.policy import Mode
 from cll.system import disk, processes, progress
@@ -50,7 +50,7 @@ def run(loop: Loop) -> NoReturn:
 def _turn(loop: Loop) -> tuple[str, int]:
     """Tick once; return what `as_of` was to be, and the exit code."""
     try:
-        world = components.load_world(loop.root / "world.yaml")
+        world = project.read_world(loop.root / "world.yaml")
     except CllError as error:
         progress.say(f"cll: {error}")
         return "unknown", error.exit_code

@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cll.config.project import load_tree, load_world
 from cll.loop import daemon, tick, trigger_report
 from cll.model import ledger_entries
 from cll.pipeline.ingest import arrival_log, growth, stage
 from cll.release import ledger
 from cll.system import disk, processes
-from cll.system.workspace import Workspace, load_tree, load_world
+from cll.system.workspace import Workspace
 from cll.types.components import Source
 from cll.types.errors import CllError, DataRefused
 from cll.types.tables import format_instant, parse_instant

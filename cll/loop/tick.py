@@ -4,14 +4,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cll.config import components
+from cll.config import components, project
+from cll.config.project import load_tree
 from cll.loop import changes, outcome, trigger_report, world
 from cll.loop.changes import Turned
 from cll.release import ledger
 from cll.release.policy import Mode, Settings
 from cll.review import review, snapshots
 from cll.system import disk, processes, progress
-from cll.system.workspace import Workspace, load_tree
+from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError, of_the_system
 from cll.types.tables import format_instant
 from cll.types.triggers import Answer
@@ -56,7 +57,7 @@ def tick(
     then = as_of or now.replace(minute=0, second=0, microsecond=0)
     with repair.only_one(root), processes.ending(ENDED):
         try:
-            before = components.load_world(root / _WORLD).as_of
+            before = project.read_world(root / _WORLD).as_of
             if (root / _PARAMS).is_file():  # else DVC refuses a damaged one, without the way out
                 components.load_yaml(root / _PARAMS)
             _refuse_instant(before, then, now, named=as_of is not None, future=future)

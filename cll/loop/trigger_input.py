@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from cll.config import components
+from cll.config import components, project
+from cll.config.project import Tree
 from cll.model import artifact
 from cll.model import champion as model_champion
 from cll.model.artifact import Predictor
 from cll.pipeline.dataset import labelled
 from cll.pipeline.dataset.labelled import Known
 from cll.system import disk
-from cll.system.workspace import Tree, Workspace
+from cll.system.workspace import Workspace
 from cll.types.components import Label
 from cll.types.tables import Floats, Matrix, parse_instant
 from cll.types.triggers import Situation
@@ -76,7 +77,7 @@ def probability(known: Known, model: Predictor) -> Floats:
     return model.probability(labelled.aligned(Matrix(X, np.zeros(len(X)), names), model.names))
 
 
-def now(ws: Workspace, tree: Tree, world: components.World) -> Situation:
+def now(ws: Workspace, tree: Tree, world: project.World) -> Situation:
     """Read what the project knows: its signals and features, the champion, and the last training."""
     champion = None
     if world.champion != "none":
@@ -84,7 +85,7 @@ def now(ws: Workspace, tree: Tree, world: components.World) -> Situation:
     return situation(labelled.known(ws), tree, world.as_of, champion, trained(ws, world))
 
 
-def trained(ws: Workspace, world: components.World) -> datetime | None:
+def trained(ws: Workspace, world: project.World) -> datetime | None:
     """Return the `as_of` of the last training; None where no candidate is there.
 
     A training later than the world's `as_of`, which was moved back since, does not count: then it is

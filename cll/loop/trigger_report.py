@@ -6,9 +6,10 @@ from typing import Any
 import polars as pl
 
 from cll.config import components
+from cll.config.project import load_tree, load_world
 from cll.loop import ask, trigger_input
 from cll.system import disk
-from cll.system.workspace import Workspace, load_tree, load_world
+from cll.system.workspace import Workspace
 from cll.types.errors import ConfigError
 from cll.types.tables import format_instant
 from cll.types.triggers import Answer, Reason, Situation

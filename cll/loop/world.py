@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from cll.config import components
+from cll.config import project
 from cll.system import disk, processes
 from cll.types.errors import ConfigError
 
@@ -32,7 +32,7 @@ def moved(path: Path, values: Mapping[str, str], keep: Callable[[], object]) -> 
 
 def put(path: Path, key: str, value: str) -> None:
     """Set one key of world.yaml that is there already; the rest of the text stays as it is."""
-    components.load_world(path)
+    project.read_world(path)
     text = path.read_text(encoding="utf-8")
     written, count = re.subn(
         rf"(?m)^({re.escape(key)}:[ \t]*)(\"[^\"\n]*\"|'[^'\n]*'|[^\s#]+)",
@@ -43,7 +43,7 @@ def put(path: Path, key: str, value: str) -> None:
         raise ConfigError(f"{path}: {key}: no such line; write `{key}: ...` at its beginning.")
     if written != text:
         disk.write_bytes(path, written.encode())
-        components.load_world(path)
+        project.read_world(path)
 
 
 def _quoted(before: str, value: str) -> str:

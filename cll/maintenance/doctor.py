@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from cll.config.project import load_world
 from cll.model import ledger_entries
 from cll.pipeline import stages
 from cll.release import ledger, remote
-from cll.system.workspace import Workspace, load_world
+from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError, Unavailable, of_the_system
 from cll.vcs import git as vcs_git
 from cll.vcs import repair, staleness

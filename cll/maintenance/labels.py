@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from cll.config import components
+from cll.config.project import load_tree, load_world
 from cll.pipeline.dataset import labelled
 from cll.pipeline.report.terminal import WIDTH
 from cll.system import disk, progress
-from cll.system.workspace import Workspace, load_tree, load_world
+from cll.system.workspace import Workspace
 from cll.types.tables import GROUP, format_instant
 
 # Why no time will tell these rows' label: in an incident already, not watched, or never told.

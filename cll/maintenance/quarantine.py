@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cll.config.project import load_tree
 from cll.maintenance import excerpts
 from cll.pipeline.dataset import labelled
 from cll.pipeline.ingest import stage
 from cll.pipeline.report.terminal import WIDTH
 from cll.system import disk
-from cll.system.workspace import Workspace, load_tree
+from cll.system.workspace import Workspace
 from cll.types.errors import ConfigError, DataRefused
 
 INDEX = "index.csv"

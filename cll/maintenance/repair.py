@@ -8,12 +8,13 @@ from typing import Any
 
 import polars as pl
 
+from cll.config.project import load_tree
 from cll.maintenance import excerpts, quarantine
 from cll.pipeline.ingest import arrival_log, stage
 from cll.pipeline.ingest.readers import folders
 from cll.pipeline.ingest.readers.csv_headers import is_about_header
 from cll.system import disk
-from cll.system.workspace import Workspace, load_tree
+from cll.system.workspace import Workspace
 from cll.types.errors import ConfigError
 from cll.types.tables import RECORDS
 

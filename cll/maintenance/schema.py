@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from cll.config import components
+from cll.config.project import Tree, load_tree
 from cll.pipeline.ingest.schema import file, rules, units
 from cll.pipeline.ingest.schema.breach import span
 from cll.pipeline.ingest.schema.form import Column, Schema
 from cll.pipeline.ingest.schema.rules import Incidents, Profiles
 from cll.pipeline.report.terminal import WIDTH
 from cll.system import disk
-from cll.system.workspace import Tree, Workspace, load_tree
+from cll.system.workspace import Workspace
 from cll.types.errors import DataRefused, Unavailable
 from cll.types.tables import Columns
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from cll.config.project import load_world
 from cll.model import artifact, ledger_entries
 from cll.model.artifact import SUMS, Predictor
 from cll.system import disk
-from cll.system.workspace import Workspace, load_world
+from cll.system.workspace import Workspace
 from cll.types.errors import ConfigError, SecurityRefusal
 
 

@@ -6,20 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cll.config import components
+from cll.config import project as config_project
+from cll.config.project import Tree, load_tree, load_world
 from cll.pipeline import stages
 from cll.pipeline.featurize import stage as featurize_stage
 from cll.pipeline.ingest import arrival_log
 from cll.pipeline.ingest import stage as ingest_stage
 from cll.system import disk, links, processes, progress
 from cll.system.partitions import Standing
-from cll.system.workspace import Tree, Workspace, load_tree, load_world, memo
+from cll.system.stat_cache import memo
+from cll.system.workspace import Workspace
 from cll.types.errors import CllError
 
 _KEPT = {"ingest": "signals", "featurize": "features"}
 
 
-def made_once(ws: Workspace, stage: str, tree: Tree, world: components.World) -> Workspace:
+def made_once(ws: Workspace, stage: str, tree: Tree, world: config_project.World) -> Workspace:
     """Make a stage's folder once for all jobs that would compute the same bytes.
 
     That may be the project's own. A folder is believed by its manifest only; one that is damaged
@@ -41,12 +43,12 @@ def made_once(ws: Workspace, stage: str, tree: Tree, world: components.World) ->
     return replace(ws, features_folder=folder)
 
 
-def data(ws: Workspace, tree: Tree, world: components.World) -> Workspace:
+def data(ws: Workspace, tree: Tree, world: config_project.World) -> Workspace:
     """Make signals and features once for all jobs that would compute the same bytes."""
     return made_once(made_once(ws, "ingest", tree, world), "featurize", tree, world)
 
 
-def _key(ws: Workspace, stage: str, tree: Tree, world: components.World) -> dict[str, Any]:
+def _key(ws: Workspace, stage: str, tree: Tree, world: config_project.World) -> dict[str, Any]:
     if stage == "featurize":
         return featurize_stage.key(ws, tree)
     seen = arrival_log.see(ws, ingest_stage.source_of(tree), world.as_of)
@@ -79,7 +81,7 @@ def _sound(ws: Workspace, folder: Path) -> bool:
     return True
 
 
-def _make(ws: Workspace, stage: str, tree: Tree, world: components.World, folder: Path) -> None:
+def _make(ws: Workspace, stage: str, tree: Tree, world: config_project.World, folder: Path) -> None:
     """Make `folder` elsewhere first: under its name it is whole, or not there."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))

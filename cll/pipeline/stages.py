@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cll.config import components
+from cll.config import components, project
+from cll.config.fingerprint import environment
+from cll.config.project import Tree, load_tree, load_world
 from cll.pipeline.dataset import labelled
 from cll.system import disk, links, processes, progress
-from cll.system.workspace import Tree, Workspace, environment, load_tree, load_world
+from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError, of_the_system
 from cll.types.tables import Rule, Verdict, format_instant
 
@@ -32,14 +34,14 @@ def compose(ws: Workspace, *, check: bool = False) -> None:
     disk.write_bytes(ws.resolved, text.encode())
 
 
-def ingest(ws: Workspace, tree: Tree, world: components.World) -> None:
+def ingest(ws: Workspace, tree: Tree, world: project.World) -> None:
     """Take what the source knew at `as_of`, day by day."""
     from cll.pipeline.ingest import stage as ingest_stage  # noqa: PLC0415  what this stage alone uses
 
     ingest_stage.ingest(ws, tree, world)
 
 
-def featurize(ws: Workspace, tree: Tree, world: components.World) -> None:
+def featurize(ws: Workspace, tree: Tree, world: project.World) -> None:
     """Compute each day's features from that day and the lookback before it."""
     from cll.pipeline.featurize import stage as featurize_stage  # noqa: PLC0415  what this stage alone uses
 
@@ -49,7 +51,7 @@ def featurize(ws: Workspace, tree: Tree, world: components.World) -> None:
 def train(
     ws: Workspace,
     tree: Tree,
-    world: components.World,
+    world: project.World,
     report: Callable[[int, float], None] | None = None,
 ) -> None:
     """Fit the candidate, and write it in its one form; `report` is told how each fold went."""
@@ -69,7 +71,7 @@ def train(
     disk.write_json(ws.reports / "environment.json", environment(ws))
 
 
-def _champion(ws: Workspace, world: components.World) -> Any:
+def _champion(ws: Workspace, world: project.World) -> Any:
     """Load the model in force, if there is one, once it was found to be the released one."""
     from cll.model import artifact  # noqa: PLC0415  what two stages use
     from cll.model import champion as model_champion  # noqa: PLC0415  for this command alone
@@ -87,7 +89,7 @@ def _fallback(ws: Workspace) -> dict[str, Any]:
     return {k: facts[k] for k in ("fallback",) if k in facts}
 
 
-def evaluate(ws: Workspace, tree: Tree, world: components.World) -> None:
+def evaluate(ws: Workspace, tree: Tree, world: project.World) -> None:
     """Judge candidate and champion on the holdout; write metrics.json and the plots' data."""
     from cll.model import artifact  # noqa: PLC0415  what this stage alone uses
     from cll.pipeline.evaluate import stage as evaluate_stage  # noqa: PLC0415  what this stage alone uses
@@ -107,12 +109,12 @@ def evaluate(ws: Workspace, tree: Tree, world: components.World) -> None:
         disk.write_csv(ws.reports / "plots" / f"{name}.csv", curve)
 
 
-def gate(ws: Workspace, tree: Tree, world: components.World) -> None:
+def gate(ws: Workspace, tree: Tree, world: project.World) -> None:
     """Decide; a verdict is a result, so a rejected candidate fails no stage."""
     disk.write_json(ws.reports / "verdict.json", judge(ws, tree, world))
 
 
-def judge(ws: Workspace, tree: Tree, world: components.World) -> dict[str, Any]:
+def judge(ws: Workspace, tree: Tree, world: project.World) -> dict[str, Any]:
     """Return the verdict as verdict.json has it."""
     from cll.pipeline.gate import stage as gate_stage  # noqa: PLC0415  what this stage alone uses
 
@@ -121,7 +123,7 @@ def judge(ws: Workspace, tree: Tree, world: components.World) -> dict[str, Any]:
     return gate_stage.decide(metrics, model, tree, world.champion)
 
 
-def report(ws: Workspace, tree: Tree, world: components.World) -> None:
+def report(ws: Workspace, tree: Tree, world: project.World) -> None:
     """Write the page and the pull request's text."""
     from cll.pipeline.report import report as step  # noqa: PLC0415  what this stage alone uses
 
@@ -149,7 +151,7 @@ def report(ws: Workspace, tree: Tree, world: components.World) -> None:
     disk.write_bytes(ws.reports / "report.md", written.markdown.encode())
 
 
-STAGES: dict[str, Callable[[Workspace, Tree, components.World], None]] = {
+STAGES: dict[str, Callable[[Workspace, Tree, project.World], None]] = {
     "ingest": ingest,
     "featurize": featurize,
     "train": train,

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cll.config.project import load_tree, load_world
 from cll.model import artifact, ledger_entries
 from cll.model.ledger_entries import Bump, Entry, Judged
 from cll.pipeline import stages
 from cll.release import ledger, models, policy, smoke_test
 from cll.system import disk, processes
-from cll.system.workspace import Workspace, load_tree, load_world
+from cll.system.workspace import Workspace
 from cll.types.errors import ConfigError, SecurityRefusal, Unavailable
 from cll.types.tables import format_instant
 from cll.vcs import git, repair, staleness

@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cll.config.project import load_world
 from cll.model import ledger_entries
 from cll.model.ledger_entries import Entry
 from cll.release import ledger, models
-from cll.system.workspace import Workspace, load_world
+from cll.system.workspace import Workspace
 from cll.types.errors import ConfigError, SecurityRefusal, Unavailable
 from cll.vcs import git
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from cll.config import components
+from cll.config.project import load_tree
 from cll.model import ledger_entries
 from cll.release import ledger
-from cll.system.workspace import Workspace, load_tree
+from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError, Unavailable
 from cll.types.tables import Released
 

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from cll.config.fingerprint import environment
+from cll.config.project import load_tree, load_world
 from cll.model import artifact
 from cll.model.artifact import Predictor
 from cll.pipeline.dataset import labelled
 from cll.system import disk
-from cll.system.workspace import Workspace, environment, load_tree, load_world
+from cll.system.workspace import Workspace
 from cll.types.errors import CllError, SecurityRefusal
 from cll.types.tables import Features, Floats
 from cll.vcs.commands import python

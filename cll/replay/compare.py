@@ -8,13 +8,14 @@ from typing import Any
 from rich.table import Table
 
 from cll.config import components, trees
+from cll.config.project import Tree
 from cll.experiment import jobs, leaderboard
 from cll.experiment.jobs import Job
 from cll.pipeline.report import terminal
 from cll.replay import job as replay_job
 from cll.replay.log import TICKS
 from cll.system import disk
-from cll.system.workspace import Tree, Workspace
+from cll.system.workspace import Workspace
 from cll.types.directions import Better, directions_in, sign
 from cll.types.errors import ConfigError
 

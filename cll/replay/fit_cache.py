@@ -11,11 +11,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from cll.config.fingerprint import code, libraries
+from cll.config.project import Tree
 from cll.model.artifact import Predictor
 from cll.pipeline.dataset import labelled
 from cll.pipeline.dataset.labelled import Dataset
 from cll.pipeline.train import candidate
-from cll.system.workspace import Tree, Workspace, code, libraries
+from cll.system.workspace import Workspace
 from cll.types.tables import Keep, format_instant
 
 # What decides when to train, and on what comes of it: no part of a training.

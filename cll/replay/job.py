@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from cll.config import components
+from cll.config.project import Tree, load_world
 from cll.pipeline import stage_cache
 from cll.pipeline.compose import compose
 from cll.pipeline.dataset import point_in_time
@@ -15,7 +16,7 @@ from cll.replay.log import Diary
 from cll.replay.prequential import Answers, Stream
 from cll.system import disk, progress
 from cll.system.content_cache import Shelf
-from cll.system.workspace import Tree, Workspace, load_world
+from cll.system.workspace import Workspace
 from cll.types.directions import directions_of
 
 FIGURES, OVER_TIME, SCORES = "replay.json", "over_time.csv", "scores.parquet"

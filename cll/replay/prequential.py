@@ -15,13 +15,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cll.config import components
+from cll.config.project import Tree
 from cll.model.artifact import Predictor
 from cll.pipeline.dataset import labelled, point_in_time
 from cll.pipeline.dataset.labelled import Known
 from cll.pipeline.evaluate.statistics import baselines, events
 from cll.pipeline.evaluate.statistics.ranking import rank
 from cll.replay.log import NONE, Turn
-from cll.system.workspace import Tree
 from cll.types.components import Metric
 from cll.types.directions import Directions, sign
 from cll.types.tables import Flags, Floats, Matrix, parse_instant

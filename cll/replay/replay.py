@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from cll.config import components
+from cll.config.project import Tree
 from cll.loop import ask, trigger_input
 from cll.model import artifact
 from cll.model.artifact import Predictor
@@ -24,7 +25,6 @@ from cll.pipeline.evaluate import stage as evaluate_stage
 from cll.pipeline.gate import stage as gate_stage
 from cll.replay.fit_cache import Fits
 from cll.replay.log import NONE, Diary, Turn
-from cll.system.workspace import Tree
 from cll.types.errors import DataRefused
 from cll.types.tables import Floats, format_instant, parse_instant
 from cll.types.triggers import Answer

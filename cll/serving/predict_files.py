@@ -10,6 +10,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from cll.config import components
+from cll.config.project import load_world
 from cll.model import artifact, champion
 from cll.model.artifact import Predictor
 from cll.pipeline.featurize.compute import featurize
@@ -18,7 +19,7 @@ from cll.pipeline.ingest.admit import Intake
 from cll.pipeline.ingest.readers import csv_headers
 from cll.serving.predict import predict
 from cll.system import disk, progress
-from cll.system.workspace import Workspace, load_world
+from cll.system.workspace import Workspace
 from cll.types.components import FeatureSet, Source
 from cll.types.errors import ConfigError, DataRefused, Unavailable
 from cll.types.tables import (

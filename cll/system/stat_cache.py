@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cll.system import disk
+from cll.system.workspace import Workspace
 
 _RACY = 50_000_000  # nanoseconds; a file this young could change again without a new time
 
@@ -78,3 +79,8 @@ def stamp(file: Path) -> list[int]:
     """Return what changes when a file does: size, time of change, and which file it is."""
     stat = file.stat()
     return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+
+
+def memo(ws: Workspace) -> Memo:
+    """Return what is remembered of files that did not change."""
+    return Memo(ws.cache / "memo.json", kept=not ws.looking)

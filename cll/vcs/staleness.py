@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from cll.config import components
+from cll.config.project import load_world
 from cll.system import disk
-from cll.system.workspace import Workspace, load_world
+from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError, DataRefused, Unavailable
 from cll.types.tables import format_instant
 from cll.vcs.commands import for_child, python

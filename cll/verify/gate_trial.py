@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cll.config import components
+from cll.config.project import load_tree, load_world
 from cll.model import artifact, champion
 from cll.model.artifact import Predictor
 from cll.pipeline.dataset import labelled
@@ -17,7 +18,7 @@ from cll.pipeline.evaluate.statistics.curves import DIGITS
 from cll.pipeline.evaluate.statistics.scored_holdout import Answer, Court
 from cll.pipeline.gate import champion_rules, gate
 from cll.system import progress
-from cll.system.workspace import Workspace, load_tree, load_world
+from cll.system.workspace import Workspace
 from cll.types.directions import Directions, directions_of
 from cll.types.errors import ConfigError, DataRefused, Undecided
 from cll.types.tables import config_error

@@ -14,13 +14,14 @@ from typing import Any
 import polars as pl
 
 from cll.config import components
-from cll.config.components import World
+from cll.config.project import Tree, World, load_tree, load_world
 from cll.model import artifact
 from cll.pipeline import stages
 from cll.pipeline.dataset import labelled
 from cll.system import disk
 from cll.system.partitions import Renewal, Standing
-from cll.system.workspace import Tree, Workspace, load_tree, load_world, memo
+from cll.system.stat_cache import memo
+from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError
 from cll.types.tables import Columns, format_instant
 from cll.verify import leaky_columns, perturb

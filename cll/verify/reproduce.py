@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cll.config.fingerprint import environment
+from cll.config.project import load_tree, load_world
 from cll.pipeline import stages
 from cll.system import disk
-from cll.system.workspace import Workspace, environment, load_tree, load_world
+from cll.system.workspace import Workspace
 from cll.types.errors import Unavailable
 from cll.vcs.commands import python
 

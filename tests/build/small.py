@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cll.cli.main import main
-from cll.config import components
+from cll.config import project as config_project
 from cll.pipeline import stages
 from cll.pipeline.compose import compose
 from cll.system import workspace
@@ -45,7 +45,7 @@ def reproduce(ws, overrides, last="report"):
     os.chdir(ws.root)
     try:
         tree = compose_into(ws, overrides)
-        world = components.load_world(ws.root / "world.yaml")
+        world = config_project.read_world(ws.root / "world.yaml")
         for name in list(stages.STAGES)[: list(stages.STAGES).index(last) + 1]:
             stages.STAGES[name](ws, tree, world)
     finally:

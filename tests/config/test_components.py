@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from cll.config import components
+from cll.config import components, project
 from cll.types.errors import ConfigError, SecurityRefusal
 
 LIGHTGBM = "cll.components.estimator.lightgbm.LightGBM"
@@ -130,7 +130,7 @@ def test_a_number_that_is_not_finite_is_refused():
 def test_the_world_needs_an_instant_with_a_zone(tmp_path):
     path = write(tmp_path, 'as_of: "2026-01-31T00:00:00"\n')
     with pytest.raises(ConfigError, match=r"as_of=.*names no time zone; append Z"):
-        components.load_world(path)
+        project.read_world(path)
 
 
 def test_a_key_that_stands_twice_is_refused(tmp_path):
@@ -153,7 +153,7 @@ def test_what_names_no_component_is_refused(node):
 def test_a_champion_is_a_model_id_or_none(tmp_path, champion):
     path = write(tmp_path, f'as_of: "2026-01-31T00:00:00Z"\nchampion: "{champion}"\n')
     with pytest.raises(ConfigError, match=r"champion=.*pattern"):
-        components.load_world(path)
+        project.read_world(path)
 
 
 def test_what_is_no_component_is_not_on_the_list():
@@ -208,7 +208,7 @@ def test_one_that_was_cut_off_is_named_with_the_way_out(tmp_path):
     with pytest.raises(
         ConfigError, match=r"not YAML: .*; mend it, or restore it: `git checkout -- w"
     ):
-        components.load_world(tmp_path / "world.yaml")
+        project.read_world(tmp_path / "world.yaml")
 
 
 def test_comments_alone_choose_what_is_default(tmp_path):

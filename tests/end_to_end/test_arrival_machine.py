@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from cll.config import components
+from cll.config import components, project
 from cll.pipeline import stages
 from cll.pipeline.compose import compose
 from cll.pipeline.ingest import arrival_log
@@ -295,7 +295,7 @@ class Arrivals(RuleBasedStateMachine):
         said = io.StringIO()
         with contextlib.chdir(self.ws.root), contextlib.redirect_stderr(said):
             for name in names:
-                stages.STAGES[name](ws, tree, components.load_world(Path("world.yaml")))
+                stages.STAGES[name](ws, tree, project.read_world(Path("world.yaml")))
         return said.getvalue()
 
     def _refuses(self, says):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cll.config import components
+from cll.config import project
 from cll.pipeline import stages
 from cll.system import disk
 from cll.system.workspace import Workspace
@@ -41,7 +41,7 @@ def copy(crowned, tmp_path):
 def judged(ws, words, update):
     """Train, evaluate and judge with an update."""
     tree = small.compose_into(ws, [*words, f"update={update}"])
-    now = components.load_world(ws.root / "world.yaml")
+    now = project.read_world(ws.root / "world.yaml")
     for name in ("train", "evaluate", "gate"):
         stages.STAGES[name](ws, tree, now)
     return disk.read_json(ws.candidate / "model.json")
@@ -62,7 +62,7 @@ def test_a_champion_that_is_not_there_is_told_where_it_is_needed(copy):
     with pytest.raises(Unavailable, match=r"models/0123456789abcdef: no model is there; run"):
         judged(ws, words, "warm")
     tree = small.compose_into(ws, words)
-    stages.train(ws, tree, components.load_world(ws.root / "world.yaml"))
+    stages.train(ws, tree, project.read_world(ws.root / "world.yaml"))
 
 
 def test_a_champion_that_the_ledger_does_not_vouch_for_is_not_gone_on_from(copy):
@@ -110,6 +110,6 @@ def test_a_run_apart_goes_on_from_the_champion_too(copy, tmp_path):
     ws, words, champion = copy
     own = Workspace(ws.root, tmp_path / "own", ws.signals, ws.features)
     tree = small.compose_into(ws, [*words, "update=online"])
-    stages.train(own, tree, components.load_world(ws.root / "world.yaml"))
+    stages.train(own, tree, project.read_world(ws.root / "world.yaml"))
     told = json.loads((own.candidate / "model.json").read_text())
     assert told["lineage"]["base"] == champion

@@ -8,7 +8,7 @@ from multiprocessing import get_context
 import pytest
 import yaml
 
-from cll.config import components
+from cll.config import project
 from cll.pipeline import stages
 from tests.build import small
 
@@ -215,7 +215,7 @@ def test_what_proves_the_bytes_takes_over_no_bins(made, tmp_path, capsys):
         signals_folder=ws.signals,
         features_folder=ws.features,
     )
-    tree, world = small.workspace.load_tree(ws), components.load_world(folder / "world.yaml")
+    tree, world = small.workspace.load_tree(ws), project.read_world(folder / "world.yaml")
     stages.train(apart, tree, world)
     assert binned(capsys.readouterr().err) == [(9, 0), (9, 0)]
     assert (apart.candidate / "model.txt").read_bytes() == (ws.candidate / "model.txt").read_bytes()

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import yaml
 
-from cll.config import components
+from cll.config import components, project
 from cll.loop import trigger_input
 from cll.model import artifact
 from cll.pipeline.dataset import labelled
@@ -42,7 +42,7 @@ def as_of(fleet):
 
 
 def world(ws):
-    return components.load_world(ws.root / "world.yaml")
+    return project.read_world(ws.root / "world.yaml")
 
 
 def test_a_champion_that_reads_what_these_features_lack_is_refused(known, tree, as_of, champion):

@@ -32,7 +32,7 @@ def test_one_value_changes_and_every_comment_stays(path):
 @pytest.mark.parametrize("model_id", ["1234567890123456", "12345e6789012345"])
 def test_an_id_that_yaml_would_take_for_a_number_stays_an_id(path, model_id):
     world.put(path, "champion", model_id)
-    assert world.project.load_world(path).champion == model_id
+    assert world.project.read_world(path).champion == model_id
 
 
 def test_the_same_value_writes_nothing(path):

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from cll.config import components
+from cll.config.project import load_tree, load_world
 from cll.maintenance import labels
 from cll.pipeline import stages
 from cll.pipeline.dataset import labelled
 from cll.system import disk
-from cll.system.workspace import load_tree, load_world
 from tests.build import small
 
 ASKED = {"total", "mature", "positive", "negative", "pending", "censored"}

@@ -2,12 +2,12 @@ import shutil
 
 import pytest
 
+from cll.config.project import load_tree, load_world
 from cll.loop import world
 from cll.model import ledger_entries
 from cll.pipeline import stages
 from cll.release import ledger, models
 from cll.system import disk
-from cll.system.workspace import load_tree, load_world
 from cll.types.errors import SecurityRefusal
 from tests.build import released
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import yaml
 
-from cll.config import components
+from cll.config import components, project
 from cll.pipeline import stages
 from cll.pipeline.dataset import labelled
 from cll.pipeline.featurize import compute
@@ -36,7 +36,7 @@ def ws(tmp_path):
 
 def world(ws, as_of="2026-01-05T00:00:00Z", champion="none"):
     (ws.root / "world.yaml").write_text(f'as_of: "{as_of}"\nchampion: "{champion}"\n')
-    return components.load_world(ws.root / "world.yaml")
+    return project.read_world(ws.root / "world.yaml")
 
 
 def read(ws, name):

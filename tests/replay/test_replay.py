@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cll.config import components
+from cll.config import components, project
 from cll.loop import ask, trigger_input
 from cll.loop import world as world_file
 from cll.pipeline.compose import compose
@@ -148,7 +148,7 @@ def test_live_ticks_and_a_replay_decide_and_score_the_same(history, ticks, turne
         tree = small.reproduce(ws, POLICY, last="featurize")
         scores.append(came_since(ws, tree, before, instant, serving))
         world_file.put(ws.root / "world.yaml", "champion", champion)
-        world = components.load_world(ws.root / "world.yaml")
+        world = project.read_world(ws.root / "world.yaml")
         triggers = components.build("trigger", tree["trigger"])
         answer = ask.ask(triggers, trigger_input.now(ws, tree, world))
         model_id = says = ""
@@ -187,7 +187,7 @@ def came_since(ws, tree, before, instant, serving):
     """What the model in force says of the rows that came between two ticks, as of the second."""
     if before is None or serving == "none":
         return None
-    world = components.load_world(ws.root / "world.yaml")
+    world = project.read_world(ws.root / "world.yaml")
     known = labelled.known(ws)
     at = point_in_time.scored_at(known, tree)
     told = trigger_input.probability(known, stages_model(ws, serving))

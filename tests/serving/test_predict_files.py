@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 import yaml
 
-from cll.config import components
+from cll.config import project
 from cll.model import artifact
 from cll.pipeline.dataset import labelled
 from cll.serving import predict_files
@@ -42,7 +42,7 @@ def out(tmp_path):
 def judged(ws):
     """Return the holdout with the candidate's scores, by the way that evaluate takes."""
     tree = yaml.safe_load(ws.resolved.read_text())
-    data = labelled.load(ws, tree, components.load_world(ws.root / "world.yaml"))
+    data = labelled.load(ws, tree, project.read_world(ws.root / "world.yaml"))
     held = data.matrix(data.split.holdout)
     model = artifact.load(ws.candidate)
     rows = data.rows.filter(pl.col("part") == "holdout").select("entity", "time")

@@ -3,11 +3,11 @@ import re
 
 import pytest
 
+from cll.config.project import load_tree, load_world
 from cll.loop import world
 from cll.pipeline.dataset import labelled
 from cll.pipeline.train import candidate
 from cll.release import models
-from cll.system.workspace import load_tree, load_world
 from tests.build import small
 
 

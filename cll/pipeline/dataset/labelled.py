@@ -11,10 +11,12 @@ import numpy as np
 import polars as pl
 from pydantic import TypeAdapter
 
-from cll.config import components
+from cll.config import components, project
+from cll.config.project import Tree
 from cll.system import disk
 from cll.system.partitions import Standing
-from cll.system.workspace import Tree, Workspace, memo
+from cll.system.stat_cache import memo
+from cll.system.workspace import Workspace
 from cll.types.errors import DataRefused, Unavailable
 from cll.types.tables import GROUP, Columns, Features, Flags, Matrix, Split, parse_instant
 
@@ -41,7 +43,7 @@ _READERS = 4  # files that are read at once
 _LAST: dict[str, Dataset] = {}  # one at most, by what it follows from
 
 
-def shared(ws: Workspace, tree: Tree, world: components.World) -> Dataset:
+def shared(ws: Workspace, tree: Tree, world: project.World) -> Dataset:
     """Load, or return what this process loaded last where it follows from the same.
 
     For stages and jobs that come one after another in one process; nobody changes the rows.
@@ -56,7 +58,7 @@ def shared(ws: Workspace, tree: Tree, world: components.World) -> Dataset:
     return _LAST[follows_from]
 
 
-def load(ws: Workspace, tree: Tree, world: components.World) -> Dataset:
+def load(ws: Workspace, tree: Tree, world: project.World) -> Dataset:
     """Join signals, features and labels, and split them."""
     return labelled(known(ws), tree, world.as_of)
 

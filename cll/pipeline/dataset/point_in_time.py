@@ -8,9 +8,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cll.config import components
+from cll.config.project import Tree
 from cll.pipeline.dataset import labelled
 from cll.pipeline.dataset.labelled import Known
-from cll.system.workspace import Tree, Workspace
+from cll.system.workspace import Workspace
 
 _LAST: dict[str, Known] = {}  # one at most, by what it follows from
 

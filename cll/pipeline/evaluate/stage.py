@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 
 from cll.config import components
+from cll.config.project import Tree
 from cll.model.artifact import Predictor
 from cll.pipeline.dataset import labelled
 from cll.pipeline.dataset.labelled import Dataset
 from cll.pipeline.evaluate import evaluate as step
-from cll.system.workspace import Tree
 
 # One at most: the ground that was prepared last, of which rows, and by what else it follows from.
 _LAST: list[tuple["weakref.ref[Dataset]", tuple[Any, ...], step.Ground]] = []

@@ -10,13 +10,16 @@ from typing import Any
 
 import polars as pl
 
-from cll.config import components
+from cll.config import components, project
+from cll.config.fingerprint import code, libraries
+from cll.config.project import Tree
 from cll.pipeline.dataset import labelled
 from cll.pipeline.featurize import compute as step
 from cll.pipeline.featurize import large_days
 from cll.system import disk, progress
 from cll.system.partitions import Renewal, Standing
-from cll.system.workspace import Tree, Workspace, code, libraries, memo
+from cll.system.stat_cache import memo
+from cll.system.workspace import Workspace
 from cll.types.components import FeatureSet, Halved
 from cll.types.tables import Columns
 
@@ -24,7 +27,7 @@ _DAY = timedelta(days=1)
 _AT_ONCE = 4  # buckets of signals that are worked as a whole, lookback included
 
 
-def featurize(ws: Workspace, tree: Tree, _world: components.World) -> None:
+def featurize(ws: Workspace, tree: Tree, _world: project.World) -> None:
     """Compute each day's features from that day and the lookback before it.
 
     A day that stands is not made again. The others are taken together in stretches as long as the

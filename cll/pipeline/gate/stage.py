@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cll.config import components
+from cll.config.project import Tree
 from cll.pipeline.gate import gate as step
-from cll.system.workspace import Tree
 from cll.types.directions import directions_in
 
 

@@ -20,8 +20,8 @@ from cll.pipeline.ingest import growth
 from cll.pipeline.ingest.readers.limits import Limits
 from cll.pipeline.ingest.readers.splitter import Cut, Survey, survey
 from cll.system import disk, progress
-from cll.system.stat_cache import Memo, stamp
-from cll.system.workspace import Workspace, memo
+from cll.system.stat_cache import Memo, memo, stamp
+from cll.system.workspace import Workspace
 from cll.types.components import Source
 from cll.types.errors import Busy, ConfigError, DataRefused, Unavailable
 from cll.types.tables import Arrival, Arrived, Tail, format_instant, parse_instant

@@ -8,7 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from cll.config import components
+from cll.config import components, project
+from cll.config.fingerprint import code, libraries
+from cll.config.project import Tree
 from cll.pipeline.ingest import admit as step
 from cll.pipeline.ingest import arrival_log, checks, deduplicate
 from cll.pipeline.ingest import days as ingest_days
@@ -18,7 +20,8 @@ from cll.pipeline.ingest.schema.rules import Enforcement
 from cll.pipeline.ingest.segments import Facts, Segments, read_all
 from cll.system import disk, progress
 from cll.system.partitions import SHARED, Renewal
-from cll.system.workspace import Tree, Workspace, code, libraries, memo
+from cll.system.stat_cache import memo
+from cll.system.workspace import Workspace
 from cll.types.components import Source
 from cll.types.tables import RECORDS, Arrived, Counts, format_instant
 
@@ -34,7 +37,7 @@ class Settled:
     counts: Counts
 
 
-def ingest(ws: Workspace, tree: Tree, world: components.World) -> None:
+def ingest(ws: Workspace, tree: Tree, world: project.World) -> None:
     """Take what the source knew at `as_of`, day by day; a day that stands is not made again."""
     source = source_of(tree)
     seen = arrival_log.see(ws, source, world.as_of)
@@ -81,7 +84,7 @@ def ingest(ws: Workspace, tree: Tree, world: components.World) -> None:
 
 
 def key(
-    ws: Workspace, tree: Tree, world: components.World, files: Sequence[Arrived]
+    ws: Workspace, tree: Tree, world: project.World, files: Sequence[Arrived]
 ) -> dict[str, Any]:
     """Say what the signals follow from, and what all of their partitions do."""
     return {

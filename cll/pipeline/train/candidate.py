@@ -10,12 +10,13 @@ import numpy as np
 import polars as pl
 
 from cll.config import components
+from cll.config.fingerprint import libraries
+from cll.config.project import Tree
 from cll.model import artifact
 from cll.model.artifact import Predictor
 from cll.pipeline.dataset.labelled import Dataset
 from cll.pipeline.train import race
 from cll.pipeline.train.update import Learnt, Means, learn
-from cll.system.workspace import Tree, libraries
 from cll.types.components import Contest, Update
 from cll.types.directions import directions_in
 from cll.types.tables import Keep, Lineage, format_instant, parse_instant

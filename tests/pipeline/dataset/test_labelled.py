@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import yaml
 
-from cll.config import components
+from cll.config import project
 from cll.pipeline.dataset import labelled
 from cll.system import disk
 from cll.types.errors import DataRefused, SecurityRefusal, Unavailable
@@ -31,12 +31,12 @@ def copy(fleet, tmp_path):
 
 def load(ws, **changed):
     tree = yaml.safe_load(ws.resolved.read_text())
-    return labelled.load(ws, {**tree, **changed}, components.load_world(ws.root / "world.yaml"))
+    return labelled.load(ws, {**tree, **changed}, project.read_world(ws.root / "world.yaml"))
 
 
 def test_stages_of_one_process_share_what_follows_from_the_same(copy):
     tree = yaml.safe_load(copy.resolved.read_text())
-    world = components.load_world(copy.root / "world.yaml")
+    world = project.read_world(copy.root / "world.yaml")
     first = labelled.shared(copy, tree, world)
     assert labelled.shared(copy, {**tree, "estimator": {}}, world) is first
     assert first.X.tobytes() == load(copy).X.tobytes()

@@ -5,11 +5,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from cll.config.project import load_tree, load_world
 from cll.model import artifact
 from cll.pipeline.dataset import labelled
 from cll.pipeline.evaluate import stage
 from cll.system import disk
-from cll.system.workspace import load_tree, load_world
 from tests.build import small
 
 

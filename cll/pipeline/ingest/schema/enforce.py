@@ -6,12 +6,13 @@ from typing import Any
 
 import polars as pl
 
+from cll.config.project import Tree
 from cll.pipeline.ingest.schema import file, rules, units
 from cll.pipeline.ingest.schema.breach import Breach
 from cll.pipeline.ingest.schema.form import Schema
 from cll.pipeline.ingest.schema.rules import Enforcement, Profiles
 from cll.system import disk, progress
-from cll.system.workspace import Tree, Workspace
+from cll.system.workspace import Workspace
 from cll.types.errors import DataRefused
 from cll.types.tables import Columns, Counts
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cll.config import yaml_loader
+from cll.config.project import Tree
 from cll.pipeline.ingest.schema import form
 from cll.pipeline.ingest.schema.form import Schema
 from cll.system import disk
-from cll.system.workspace import Tree
 
 SCHEMA = Path("registry") / "schema.yaml"
 REFUSED = "refused_schema.json"  # in reports/: what the last ingest refused to take

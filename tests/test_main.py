@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cll.system import disk
+from cll.system import disk, manifest
 from cll.types.errors import of_the_system
 from tests.build import small
 from tests.conftest import ROOT
@@ -143,7 +143,7 @@ def test_the_result_of_a_project_is_shown(fleet):
 
 
 def test_predicting_counts_what_came_of_the_records(fleet, tmp_path):
-    part = (fleet.signals / disk.part("2026-01-04")).relative_to(fleet.root)
+    part = (fleet.signals / manifest.part("2026-01-04")).relative_to(fleet.root)
     out = tmp_path / "scores.csv"
     said = small.cll(fleet.root, "predict", str(part), "--out", str(out))
     assert said.code == 0

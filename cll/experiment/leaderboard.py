@@ -19,7 +19,7 @@ from cll.experiment import jobs
 from cll.experiment.jobs import Job
 from cll.pipeline.evaluate.statistics.difference import Difference, Judgement, difference
 from cll.pipeline.report import terminal
-from cll.system import disk
+from cll.system import disk, frames
 from cll.system.workspace import Workspace
 from cll.types.directions import directions_in, sign
 from cll.types.errors import ConfigError
@@ -130,7 +130,7 @@ def _entry(folder: Path, job: Job) -> Entry:
     judged = None
     if job.status == "done":
         metrics = disk.read_json(folder / "metrics.json")
-        draws = disk.read_csv(ws.draws) if ws.draws.is_file() else None
+        draws = frames.read_csv(ws.draws) if ws.draws.is_file() else None
         judged = Judgement(metrics["candidate"], metrics["data"], draws)
     return Entry(folder, job, tree, judged)
 

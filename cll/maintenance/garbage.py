@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cll.system import disk, links, progress
+from cll.system import disk, links, manifest, progress
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError, Unavailable
 from cll.vcs.commands import for_child, python
@@ -118,14 +118,14 @@ def _shelved(root: Path) -> list[Path]:
 
 
 def _manifest(folder: Path) -> bytes | None:
-    path = folder / disk.MANIFEST
+    path = folder / manifest.MANIFEST
     return path.read_bytes() if path.is_file() else None
 
 
 def _pieces(ws: Workspace) -> list[Path]:
     """List the pieces that the signals are not made of; without signals, none can be told."""
     try:
-        used = disk.read_json(ws.signals / disk.MANIFEST)["facts"]["pieces"]
+        used = disk.read_json(ws.signals / manifest.MANIFEST)["facts"]["pieces"]
     except (CllError, KeyError, TypeError):
         return []
     kept = sorted((ws.root / ".cll" / "segments").glob("[!.]*"))

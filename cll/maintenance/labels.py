@@ -14,7 +14,7 @@ from cll.config import components
 from cll.config.project import load_tree, load_world
 from cll.pipeline.dataset import labelled
 from cll.pipeline.report.terminal import WIDTH
-from cll.system import disk, progress
+from cll.system import disk, manifest, progress
 from cll.system.workspace import Workspace
 from cll.types.tables import GROUP, format_instant
 
@@ -96,7 +96,7 @@ def _table(title: str, of: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _note_behind(ws: Workspace, as_of: str) -> None:
-    key = disk.read_json(ws.signals / disk.MANIFEST)["key"]
+    key = disk.read_json(ws.signals / manifest.MANIFEST)["key"]
     made = key.get("inputs", key).get("as_of", as_of)
     if made != as_of:
         progress.note(f"labels: data/signals are as of {made}; `dvc repro` brings them to {as_of}.")

@@ -18,7 +18,7 @@ from cll.pipeline.ingest.schema.breach import span
 from cll.pipeline.ingest.schema.form import Column, Schema
 from cll.pipeline.ingest.schema.rules import Incidents, Profiles
 from cll.pipeline.report.terminal import WIDTH
-from cll.system import disk
+from cll.system import disk, frames, manifest
 from cll.system.workspace import Workspace
 from cll.types.errors import DataRefused, Unavailable
 from cll.types.tables import Columns
@@ -108,11 +108,11 @@ def seen(root: Path) -> Seen:
     if told and told["name"] in {tree["schema"], tree["source"].get("fallback")}:
         columns = _columns(told["columns"])
         return Seen(told["name"], told["profiles"], columns, told["incidents"], refused=True)
-    facts: Mapping[str, Any] = disk.read_json(ws.signals / disk.MANIFEST)["facts"]
+    facts: Mapping[str, Any] = disk.read_json(ws.signals / manifest.MANIFEST)["facts"]
     days = {date: one["profile"] for date, one in facts["partitions"].items() if one["rows"]}
     if not days:
         raise Unavailable(f"{ws.signals}: holds no day to learn from; run `dvc repro` first.")
-    incidents: pl.DataFrame = disk.read_frame(ws.signals / "incidents.parquet")
+    incidents: pl.DataFrame = frames.read_frame(ws.signals / "incidents.parquet")
     name = file.source_name(tree, fell_back="fallback" in facts)
     return Seen(name, days, _columns(facts["columns"]), rules.per_day(incidents), refused=False)
 

@@ -12,7 +12,7 @@ from cll.pipeline import stages
 from cll.pipeline.featurize import stage as featurize_stage
 from cll.pipeline.ingest import arrival_log
 from cll.pipeline.ingest import stage as ingest_stage
-from cll.system import disk, links, processes, progress
+from cll.system import disk, links, manifest, processes, progress
 from cll.system.partitions import Standing
 from cll.system.stat_cache import memo
 from cll.system.workspace import Workspace
@@ -74,7 +74,7 @@ def accept(ws: Workspace, files: Sequence[str]) -> list[str]:
 def _sound(ws: Workspace, folder: Path) -> bool:
     remembered = memo(ws)
     try:
-        disk.unseal(folder, remembered.sha256)
+        manifest.unseal(folder, remembered.sha256)
     except CllError:
         return False
     remembered.save()

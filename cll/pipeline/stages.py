@@ -13,7 +13,7 @@ from cll.config import components, project
 from cll.config.fingerprint import environment
 from cll.config.project import Tree, load_tree, load_world
 from cll.pipeline.dataset import labelled
-from cll.system import disk, links, processes, progress
+from cll.system import disk, frames, links, processes, progress
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError, of_the_system
 from cll.types.tables import Rule, Verdict, format_instant
@@ -104,9 +104,9 @@ def evaluate(ws: Workspace, tree: Tree, world: project.World) -> None:
     )
     found.metrics["data"] |= {**facts["counts"], "excluded": rows.excluded, **_fallback(ws)}
     disk.write_json(ws.results / "metrics.json", found.metrics)
-    disk.write_csv(ws.draws, found.draws)
+    frames.write_csv(ws.draws, found.draws)
     for name, curve in found.curves.items():
-        disk.write_csv(ws.reports / "plots" / f"{name}.csv", curve)
+        frames.write_csv(ws.reports / "plots" / f"{name}.csv", curve)
 
 
 def gate(ws: Workspace, tree: Tree, world: project.World) -> None:
@@ -138,7 +138,7 @@ def report(ws: Workspace, tree: Tree, world: project.World) -> None:
     written = step.report(
         disk.read_json(ws.results / "metrics.json"),
         decided,
-        {path.stem: disk.read_csv(path) for path in plots},
+        {path.stem: frames.read_csv(path) for path in plots},
         disk.read_json(ws.candidate / "model.json"),
         labelled.quarantine(ws),
         {

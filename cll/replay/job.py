@@ -14,7 +14,7 @@ from cll.pipeline.dataset import point_in_time
 from cll.replay import fit_cache, prequential, replay, tick_grid
 from cll.replay.log import Diary
 from cll.replay.prequential import Answers, Stream
-from cll.system import disk, progress
+from cll.system import disk, frames, progress
 from cll.system.content_cache import Shelf
 from cll.system.workspace import Workspace
 from cll.types.directions import directions_of
@@ -70,8 +70,8 @@ def _figures(history: replay.History, came: Stream, diary: Diary) -> dict[str, A
     metric = tree["gate"]["metric"]
     others = {name: told for name, told in found.items() if name != "policy"}
     over_time = prequential.over_time(came, own, metrics, turns, settings.window)
-    disk.write_csv(diary.folder / OVER_TIME, over_time)
-    disk.write_frame(diary.folder / SCORES, _scores(came, own, turns))
+    frames.write_csv(diary.folder / OVER_TIME, over_time)
+    frames.write_frame(diary.folder / SCORES, _scores(came, own, turns))
     return {
         **found,
         "regret": prequential.regret(found["policy"], others, metric, directions_of(metrics)),

@@ -18,7 +18,7 @@ from cll.pipeline.ingest import arrival_log
 from cll.pipeline.ingest.admit import Intake
 from cll.pipeline.ingest.readers import csv_headers
 from cll.serving.predict import predict
-from cll.system import disk, progress
+from cll.system import disk, frames, progress
 from cll.system.workspace import Workspace
 from cll.types.components import FeatureSet, Source
 from cll.types.errors import ConfigError, DataRefused, Unavailable
@@ -189,6 +189,6 @@ def _first_reason(intake: Intake) -> str:
 
 def _write(out: Path, frame: pl.DataFrame) -> None:
     if out.suffix == ".parquet":
-        disk.write_frame(out, frame)
+        frames.write_frame(out, frame)
     else:
         disk.write_bytes(out, frame.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.fZ").encode())

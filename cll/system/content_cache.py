@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cll.system import disk, links
+from cll.system import disk, links, manifest
 from cll.types.errors import CllError
 
 FILE = "made"
@@ -52,7 +52,7 @@ def _alone(place: Path) -> Iterator[None]:
 def _sound(place: Path, made_of: Mapping[str, Any]) -> bool:
     """Check every byte: who parses the file may not survive a damaged one."""
     try:
-        told = disk.read_checked(place / disk.MANIFEST)
+        told = disk.read_checked(place / manifest.MANIFEST)
         files = {FILE: disk.sha256(place / FILE)}
         return bool(told["key"] == made_of and told["files"] == files)
     except (CllError, OSError, KeyError):
@@ -71,4 +71,4 @@ def _make(place: Path, made_of: Mapping[str, Any], make: Callable[[Path], None])
     except BaseException:
         making.unlink(missing_ok=True)
         raise
-    disk.write_manifest(place, made_of, {}, files)
+    manifest.write_manifest(place, made_of, {}, files)

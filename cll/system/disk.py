@@ -1,26 +1,18 @@
 """The disk: whole files or none, partitions with a manifest, and checksums of what is ours."""
 
 import contextlib
-import csv
 import hashlib
-import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
-
-import polars as pl
 
 from cll.system import links
 from cll.types.errors import DataRefused, SecurityRefusal, Unavailable
 
-MANIFEST = "manifest.json"
-QUARANTINE = "quarantine.parquet"
 _SINGLY = 32  # files that are brought to the disk one by one
-ROW_GROUP = 262_144  # rows: what is read of a day at least, where entities are worked in buckets
 
 
 def sha256(path: Path) -> str:
@@ -107,21 +99,6 @@ def read_checked(path: Path) -> dict[str, Any]:
     return told
 
 
-def write_frame(path: Path, frame: pl.DataFrame) -> str:
-    """Write Parquet, atomically: same frame, same bytes. Returns their digest."""
-    data = _parquet(frame)
-    write_bytes(path, data)
-    return hashlib.sha256(data).hexdigest()
-
-
-def write_scratch(path: Path, frame: pl.DataFrame) -> str:
-    """Write Parquet where nothing is believed yet, or may be lost. Returns its digest."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with scratch(path) as file:
-        file.write(_parquet(frame))
-    return file.sha256
-
-
 def write_scratch_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write a file where nothing is believed yet, or may be lost."""
     with scratch(path) as file:
@@ -177,124 +154,11 @@ def flush(paths: Sequence[Path]) -> None:
             os.fsync(file.fileno())
 
 
-def _parquet(frame: pl.DataFrame) -> memoryview:
-    buffer = io.BytesIO()
-    # Level 3 takes half as long again, and of telemetry it leaves three quarters of the bytes.
-    frame.rechunk().write_parquet(
-        buffer,
-        compression="zstd",
-        compression_level=1,
-        statistics=True,
-        row_group_size=ROW_GROUP,
-    )
-    return buffer.getbuffer()
-
-
-def write_csv(path: Path, frame: pl.DataFrame) -> None:
-    """Write a small frame for `dvc plots`."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(frame.columns)
-    writer.writerows(frame.iter_rows())
-    write_bytes(path, text.getvalue().encode())
-
-
-def read_csv(path: Path) -> pl.DataFrame:
-    """Read back a small frame of ours."""
-    texts = dict.fromkeys(("entity", "time", "kind", "model"), pl.String)
-    frame = pl.read_csv(path, infer_schema_length=None, schema_overrides=texts)
-    if "time" not in frame.columns:
-        return frame
-    # Thirty times as fast as to have polars look for dates itself.
-    return frame.with_columns(pl.col("time").str.to_datetime("%+", time_unit="us", time_zone="UTC"))
-
-
-def read_frame(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Read one Parquet file of ours, or some of its columns."""
-    try:
-        return pl.read_parquet(path, columns=columns, hive_partitioning=False)  # type: ignore[arg-type]
-    except FileNotFoundError:
-        raise Unavailable(f"{path}: not there yet; run `dvc repro` first.") from None
-    except pl.exceptions.PolarsError as error:
-        says = str(error).split("\n", 1)[0]
-        raise DataRefused(f"{path}: damaged ({says}); remove it and run `dvc repro`.") from None
-
-
-def write_manifest(
-    folder: Path, key: Mapping[str, Any], facts: Mapping[str, Any], files: Mapping[str, str]
-) -> None:
-    """Seal a folder: what it was made from (`key`), what is said of it, and each file's digest."""
-    told = {"facts": facts, "files": files, "key": key}
-    write_bytes(folder / MANIFEST, checked_bytes(told))
-
-
-def unseal(folder: Path, digest_of: Callable[[Path], str] = sha256) -> dict[str, Any]:
-    """Check every file against the folder's manifest, and return the manifest."""
-    manifest = read_checked(folder / MANIFEST)
-    there = {str(path.relative_to(folder)) for path in files(folder)}
-    for name in sorted(there ^ set(manifest["files"])):
-        says = "is not in the manifest" if name in there else "is missing"
-        raise DataRefused(f"{folder / name}: {says}; run `dvc repro` again.")
-    for name, expected in manifest["files"].items():
-        if digest_of(folder / name) != expected:
-            raise damaged(folder / name)
-    return manifest
-
-
-def files(folder: Path) -> list[Path]:
-    """List a sealed folder's files, the manifest aside."""
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
-
-
 def fresh(folder: Path) -> Path:
     """Empty a folder of ours, so that nothing of an earlier run is taken for this one's."""
     links.remove(folder)
     folder.mkdir(parents=True)
     return folder
-
-
-def part(date: str, number: int = 0) -> str:
-    """Name a file of one UTC day, within its folder."""
-    return f"date={date}/part-{number}.parquet"
-
-
-def rejected(date: str) -> str:
-    """Name the file of what a day's settling put into quarantine."""
-    return f"date={date}/{QUARANTINE}"
-
-
-def midnight(date: str) -> datetime:
-    """Return the instant at which a partition's day begins."""
-    return datetime.fromisoformat(date).replace(tzinfo=UTC)
-
-
-def parts(files: Mapping[str, str]) -> list[str]:
-    """Name the files among a day's that hold its rows, in order."""
-    found = [name for name in files if not name.endswith(QUARANTINE)]
-    return sorted(found, key=lambda name: (len(name), name))
-
-
-def read_sealed(folder: Path, files: Mapping[str, str]) -> pl.DataFrame:
-    """Read one day, whose files have these digests."""
-    return pl.concat(read_exactly(folder / name, files[name]) for name in parts(files))
-
-
-def read_exactly(path: Path, sha256: str) -> pl.DataFrame:
-    """Read one Parquet file that has this digest."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataRefused(f"{path}: is missing; run `dvc repro` again.") from None
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise damaged(path)
-    return pl.read_parquet(io.BytesIO(data))
-
-
-def check_sealed(folder: Path, files: Mapping[str, str]) -> None:
-    """Refuse a day whose files have other digests than these, without reading it into memory."""
-    for name in parts(files):
-        if sha256(folder / name) != files[name]:
-            raise damaged(folder / name)
 
 
 def damaged(path: Path) -> SecurityRefusal:

@@ -15,7 +15,8 @@ from typing import Any, Self
 
 import polars as pl
 
-from cll.system import disk, links
+from cll.system import disk, frames, links
+from cll.system import manifest as system_manifest
 from cll.system.stat_cache import Memo
 from cll.types.errors import CllError
 
@@ -101,7 +102,7 @@ class Renewal:
 
     def stage(self, name: str, frame: pl.DataFrame) -> None:
         """Write a file for `publish` to put into the folder."""
-        self.put(name, disk.write_scratch(self.staging / name, frame))
+        self.put(name, frames.write_scratch(self.staging / name, frame))
 
     def put(self, name: str, sha256: str) -> None:
         """Take a file for `publish` that lies in `staging` already, under its name in the folder."""
@@ -110,11 +111,13 @@ class Renewal:
     def read(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Read a file as it will be published."""
         staged = name in self._staged
-        return disk.read_frame((self.staging if staged else self._folder) / name, columns)
+        return frames.read_frame((self.staging if staged else self._folder) / name, columns)
 
     def entities(self, date: str) -> set[str]:
         """Return the entities that have rows on a day."""
-        names = disk.parts({n: d for n, d in self._files.items() if n.startswith(f"date={date}/")})
+        names = system_manifest.parts(
+            {n: d for n, d in self._files.items() if n.startswith(f"date={date}/")}
+        )
         return {name for part in names for name in self.read(part, ["entity"])["entity"].unique()}
 
     def told(self, label: str) -> Iterator[str]:
@@ -131,7 +134,7 @@ class Renewal:
         self._folder.mkdir(parents=True, exist_ok=True)
         told = {**facts, "partitions": self.partitions}
         # Written while the folder is still as it was: a disk that is full now leaves it so.
-        disk.write_manifest(self.staging, self._key, told, self._files)
+        system_manifest.write_manifest(self.staging, self._key, told, self._files)
         disk.flush([self.staging / name for name in self._staged])
         for name, digest in self._staged.items():
             final = self._folder / name
@@ -140,13 +143,13 @@ class Renewal:
             final.parent.mkdir(exist_ok=True)
             (self.staging / name).replace(final)
             self._memo.know(final, digest)
-        for path in disk.files(self._folder):
+        for path in system_manifest.files(self._folder):
             if path.relative_to(self._folder).as_posix() not in self._files:
                 path.unlink()
                 if path.parent != self._folder:
                     with contextlib.suppress(OSError):
                         path.parent.rmdir()  # one that is not empty stays
-        (self.staging / disk.MANIFEST).replace(self._folder / disk.MANIFEST)
+        (self.staging / system_manifest.MANIFEST).replace(self._folder / system_manifest.MANIFEST)
         disk.sync_folder(self._folder)
         self._memo.save()
 
@@ -178,7 +181,7 @@ class Standing:
 
     def __init__(self, folder: Path, *, strict: bool = False) -> None:
         try:
-            manifest = disk.read_checked(folder / disk.MANIFEST)
+            manifest = disk.read_checked(folder / system_manifest.MANIFEST)
         except CllError:
             if strict:
                 raise

@@ -18,7 +18,7 @@ from cll.config.project import Tree, World, load_tree, load_world
 from cll.model import artifact
 from cll.pipeline import stages
 from cll.pipeline.dataset import labelled
-from cll.system import disk
+from cll.system import disk, manifest
 from cll.system.partitions import Renewal, Standing
 from cll.system.stat_cache import memo
 from cll.system.workspace import Workspace
@@ -113,7 +113,7 @@ def _make(case: _Case, signals: pl.DataFrame, incidents: pl.DataFrame, keys: pl.
         then = replace(case.ws, out=Path(scratch, "then"), apart=True)
         _write_signals(then, case, _of(signals, keys), incidents)
         key = dict(Standing(whole.features).key)
-        key["inputs"] = {"signals": disk.sha256(then.signals / disk.MANIFEST)}
+        key["inputs"] = {"signals": disk.sha256(then.signals / manifest.MANIFEST)}
         _write(then, then.features, key, features, {})
         return _Told(features, labels, _trained(then, case))
 
@@ -141,7 +141,7 @@ def _write(
     with Renewal(folder, key, memo(ws)) as renewal:
         days = rows.group_by(pl.col("time").dt.date().alias("date"), maintain_order=True)
         for (day,), of_day in sorted(days, key=lambda one: str(one[0][0])):
-            renewal.stage(disk.part(str(day)), of_day)
+            renewal.stage(manifest.part(str(day)), of_day)
             renewal.add(str(day), "scratch", {"rows": of_day.height})
         if incidents is not None:
             renewal.stage("incidents.parquet", incidents)

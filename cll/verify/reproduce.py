@@ -11,7 +11,7 @@ from typing import Any
 from cll.config.fingerprint import environment
 from cll.config.project import load_tree, load_world
 from cll.pipeline import stages
-from cll.system import disk
+from cll.system import disk, manifest
 from cll.system.workspace import Workspace
 from cll.types.errors import Unavailable
 from cll.vcs.commands import python
@@ -55,12 +55,12 @@ def rebuild(root: Path) -> int:
     """
     ws = Workspace(root)
     for folder in (ws.signals, ws.features):
-        if not (folder / disk.MANIFEST).is_file():
+        if not (folder / manifest.MANIFEST).is_file():
             raise Unavailable(f"{folder}: not there yet; run `dvc repro` first.")
     with tempfile.TemporaryDirectory(prefix="cll-verify-") as scratch:
         _run_all(root, Path(scratch), None)
         different = sorted(_differences(root, Path(scratch), PARTITIONED))
-        days = len(disk.read_json(ws.signals / disk.MANIFEST)["facts"]["partitions"])
+        days = len(disk.read_json(ws.signals / manifest.MANIFEST)["facts"]["partitions"])
     if different:
         _say(f"rebuild: {len(different)} files differ: {', '.join(different[:5])}.")
         return 1

@@ -27,7 +27,7 @@ from cll.pipeline import stages
 from cll.pipeline.compose import compose
 from cll.pipeline.ingest import arrival_log
 from cll.pipeline.ingest import stage as ingest_stage
-from cll.system import disk
+from cll.system import disk, frames, manifest
 from cll.system.partitions import Standing
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError, DataRefused
@@ -309,7 +309,7 @@ class Arrivals(RuleBasedStateMachine):
         """What lies there is whole, or is refused by name."""
         for folder in (self.ws.signals, self.ws.features):
             try:
-                disk.unseal(folder)
+                manifest.unseal(folder)
             except CllError as refusal:
                 assert str(folder) in str(refusal)  # noqa: PT017  or it is whole
 
@@ -343,7 +343,7 @@ class Arrivals(RuleBasedStateMachine):
         assert counts == due.counts
         assert counts["in"] == sum(counts.values()) - counts["in"]
         assert _kept(self.ws) == due.kept
-        bad = disk.read_frame(self.ws.signals / disk.QUARANTINE).select("file", "row").rows()
+        bad = frames.read_frame(self.ws.signals / manifest.QUARANTINE).select("file", "row").rows()
         assert sorted(bad) == sorted(due.quarantined)
 
     def _as_a_rebuild_has_it(self):
@@ -428,7 +428,7 @@ def _digests(folder):
 
 
 def _kept(ws):
-    rows = [disk.read_sealed(ws.signals, files) for files in _digests(ws.signals).values()]
+    rows = [manifest.read_sealed(ws.signals, files) for files in _digests(ws.signals).values()]
     names = ["cpu_usage", "outcome", "known_at", "outcome_known_at"]
     return {
         (row["entity"], row["time"]): tuple(row[name] for name in names)

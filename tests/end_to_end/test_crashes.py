@@ -14,7 +14,7 @@ import pytest
 from cll.pipeline import stages as order
 from cll.pipeline.dataset import labelled
 from cll.pipeline.ingest import arrival_log
-from cll.system import disk as system_disk
+from cll.system import manifest
 from cll.system.stat_cache import Memo
 from cll.types.errors import CllError
 from cll.types.tables import Arrival
@@ -339,12 +339,12 @@ def test_a_flipped_bit_anywhere_in_what_is_remembered_makes_it_forgotten(tmp_pat
 
 
 def test_a_flipped_bit_anywhere_in_a_manifest_is_found_with_the_files_name(tmp_path):
-    path = tmp_path / system_disk.MANIFEST
-    system_disk.write_manifest(tmp_path, {"code": "1"}, {"counts": {"in": 12}}, {})
+    path = tmp_path / manifest.MANIFEST
+    manifest.write_manifest(tmp_path, {"code": "1"}, {"counts": {"in": 12}}, {})
     for place in flipped(path):
         with pytest.raises(CllError, match=f"^{re.escape(str(path))}: "):
-            assert system_disk.unseal(tmp_path)["facts"] == place
-    assert system_disk.unseal(tmp_path)["facts"] == {"counts": {"in": 12}}
+            assert manifest.unseal(tmp_path)["facts"] == place
+    assert manifest.unseal(tmp_path)["facts"] == {"counts": {"in": 12}}
 
 
 def test_a_flipped_bit_anywhere_in_the_log_of_arrivals_is_found_with_the_files_name(tmp_path):

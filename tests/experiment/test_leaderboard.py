@@ -7,7 +7,7 @@ import pytest
 
 from cll.experiment import jobs, leaderboard
 from cll.pipeline.compose import compose
-from cll.system import disk, workspace
+from cll.system import disk, frames, workspace
 from cll.types.errors import ConfigError
 from tests.build import small
 
@@ -40,7 +40,7 @@ def job(number, figure, *overrides, holdout=0.7, holdout_id="same", says="", see
     disk.write_json(place / "metrics.json", told)
     draws = np.random.default_rng(0).normal(holdout, 0.05, 300)
     noise = np.random.default_rng(seed).normal(0, 0.01, 300) if seed else 0
-    disk.write_csv(ws.draws, pl.DataFrame({"average_precision": draws + noise}))
+    frames.write_csv(ws.draws, pl.DataFrame({"average_precision": draws + noise}))
 
 
 def shown(capsys):

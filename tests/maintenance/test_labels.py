@@ -10,7 +10,7 @@ from cll.config.project import load_tree, load_world
 from cll.maintenance import labels
 from cll.pipeline import stages
 from cll.pipeline.dataset import labelled
-from cll.system import disk
+from cll.system import manifest
 from tests.build import small
 
 ASKED = {"total", "mature", "positive", "negative", "pending", "censored"}
@@ -104,25 +104,25 @@ def test_outcomes_that_are_not_told_are_censored(tmp_path):
 def test_features_of_a_closed_day_stay_the_same_bytes_when_its_labels_mature(copy):
     before = labels.counts(copy.root)
     day = "2026-01-01"
-    path = copy.features / disk.part(day)
-    kept, first = path.read_bytes(), (copy.signals / disk.part(day)).read_bytes()
+    path = copy.features / manifest.part(day)
+    kept, first = path.read_bytes(), (copy.signals / manifest.part(day)).read_bytes()
     move(copy, "2026-01-02T00:00:00Z")  # the day has just closed
     closed = labels.counts(copy.root)
     assert path.read_bytes() == kept
     move(copy, "2026-01-03T00:00:00Z")
     after = labels.counts(copy.root)
     assert path.read_bytes() == kept
-    assert (copy.signals / disk.part(day)).read_bytes() == first
+    assert (copy.signals / manifest.part(day)).read_bytes() == first
     assert closed["days"][0]["pending"] > 0
     assert before["days"][0]["pending"] == after["days"][0]["pending"] == 0
     assert after["days"][0]["mature"] > closed["days"][0]["mature"]
-    again = (copy.features / disk.part("2026-01-02")).read_bytes()
+    again = (copy.features / manifest.part("2026-01-02")).read_bytes()
     shutil.rmtree(copy.root / ".cll", ignore_errors=True)
     shutil.rmtree(copy.features)
     shutil.rmtree(copy.signals)
     move(copy, "2026-01-03T00:00:00Z")  # all of it anew
     assert path.read_bytes() == kept
-    assert (copy.features / disk.part("2026-01-02")).read_bytes() == again
+    assert (copy.features / manifest.part("2026-01-02")).read_bytes() == again
 
 
 def test_the_labels_of_the_config_are_those_that_are_counted(copy):

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from cll.maintenance import quarantine
-from cll.system import disk
+from cll.system import frames, manifest
 from cll.types.errors import ConfigError, DataRefused, Unavailable
 from cll.types.tables import REJECTS
 from tests.build import small
@@ -54,8 +54,8 @@ def ws(tmp_path, monkeypatch):
 
 def faults(ws, rows):
     frame = pl.DataFrame(rows, schema=REJECTS, orient="row")
-    sha256 = disk.write_frame(ws.signals / disk.QUARANTINE, frame)
-    disk.write_manifest(ws.signals, {}, {"partitions": {}}, {disk.QUARANTINE: sha256})
+    sha256 = frames.write_frame(ws.signals / manifest.QUARANTINE, frame)
+    manifest.write_manifest(ws.signals, {}, {"partitions": {}}, {manifest.QUARANTINE: sha256})
 
 
 def test_without_an_ingest_it_says_what_to_run(tmp_path):

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from cll.maintenance import schema as maintenance_schema
 from cll.pipeline.ingest.schema import file, rules
-from cll.system import disk
+from cll.system import disk, frames
+from cll.system import manifest as system_manifest
 from cll.types.errors import Unavailable
 from cll.types.tables import INCIDENTS, Columns
 from tests.build.profiles import COLUMNS, NEXT, column, day, days, incidents, learnt, with_column
@@ -38,14 +39,14 @@ def publish(root, profiles, counts):
         "columns": dataclasses.asdict(COLUMNS),
         "partitions": {**partitions, "2026-02-01": {"rows": 0}},
     }
-    disk.write_json(root / "data" / "signals" / disk.MANIFEST, {"facts": facts})
+    disk.write_json(root / "data" / "signals" / system_manifest.MANIFEST, {"facts": facts})
     rows = [
         ("a", datetime.fromisoformat(date).replace(tzinfo=UTC), None, None, None)
         for date, count in counts.items()
         for _ in range(count)
     ]
     frame = pl.DataFrame(rows, schema=INCIDENTS, orient="row")
-    disk.write_frame(root / "data" / "signals" / "incidents.parquet", frame)
+    frames.write_frame(root / "data" / "signals" / "incidents.parquet", frame)
 
 
 def refuse(root, profile):
@@ -161,7 +162,7 @@ def test_a_source_without_outcome_and_incidents_shows_neither(project, capsys):
 
 def test_a_stand_in_has_a_section_of_its_own(project):
     publish(project, {NEXT: day()}, {NEXT: 22})
-    manifest = project / "data" / "signals" / disk.MANIFEST
+    manifest = project / "data" / "signals" / system_manifest.MANIFEST
     told = disk.read_json(manifest)
     told["facts"]["fallback"] = "synthetic"
     disk.write_json(manifest, told)

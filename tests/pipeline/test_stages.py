@@ -12,7 +12,7 @@ from cll.pipeline import stages
 from cll.pipeline.dataset import labelled
 from cll.pipeline.featurize import compute
 from cll.pipeline.train import candidate
-from cll.system import disk
+from cll.system import disk, frames, manifest
 from cll.types.errors import ConfigError, DataRefused, SecurityRefusal, Unavailable
 from tests.build import small
 
@@ -136,7 +136,7 @@ def test_records_are_accounted_for(fleet):
 def test_bad_records_go_to_quarantine_with_their_place(ws):
     small.runs_file(ws.root / "data" / "raw" / "runs.csv", rows=40, bad=1)
     small.reproduce(ws, RUNS, last="ingest")
-    (found,) = disk.read_frame(ws.signals / "quarantine.parquet").rows(named=True)
+    (found,) = frames.read_frame(ws.signals / "quarantine.parquet").rows(named=True)
     assert (found["file"], found["field"], found["value"]) == ("data/raw/runs.csv", "time", "soon")
     assert read(ws, "reports/ingest.json")["quarantined"] == 1
 
@@ -260,5 +260,5 @@ def test_a_days_features_are_the_same_bytes_alone_and_in_a_stretch_of_days(ws):
         since = datetime.fromisoformat(day).replace(tzinfo=UTC)
         until_then = signals.filter(pl.col("time") < since + timedelta(days=1))
         alone = compute.featurize(until_then, feature_set, columns, incidents, since)
-        kept = disk.read_frame(ws.features / disk.part(day))
+        kept = frames.read_frame(ws.features / manifest.part(day))
         assert alone.write_ipc(None).getvalue() == kept.write_ipc(None).getvalue()

@@ -18,7 +18,7 @@ from cll.pipeline.dataset import labelled
 from cll.pipeline.featurize import stage as featurize_stage
 from cll.pipeline.featurize.windows import block_sums, running_median, search
 from cll.pipeline.ingest import stage as ingest_stage
-from cll.system import disk
+from cll.system import manifest
 from cll.types.errors import CllError
 
 DATA = ("data/signals", "data/features")
@@ -131,7 +131,7 @@ def wrong(root, before, whole):
     old, new = contents(before), contents(whole)
     for name in DATA:
         try:
-            disk.unseal(root / name)
+            manifest.unseal(root / name)
             labelled.read(root / name)
         except CllError as refusal:
             if str(root / name) not in str(refusal):

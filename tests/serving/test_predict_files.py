@@ -9,7 +9,7 @@ from cll.config import project
 from cll.model import artifact
 from cll.pipeline.dataset import labelled
 from cll.serving import predict_files
-from cll.system import disk
+from cll.system import manifest
 from cll.types.errors import ConfigError, DataRefused, SecurityRefusal, Unavailable
 from tests.build import small
 
@@ -184,7 +184,7 @@ def test_a_model_of_past_incidents_wants_the_folder_of_both_tables(fleet, tmp_pa
     predict_files.score(ws, ws.signals, out, "candidate")
     assert_same_bits(ws, out)
     with pytest.raises(ConfigError, match="the model looks at past incidents too; name the folder"):
-        predict_files.score(ws, (ws.signals / disk.part("2026-01-02")), out, "candidate")
+        predict_files.score(ws, (ws.signals / manifest.part("2026-01-02")), out, "candidate")
 
 
 def test_the_sources_own_folder_holds_incidents_that_are_no_signals(tmp_path, out):

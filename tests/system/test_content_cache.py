@@ -4,7 +4,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from cll.system import disk
+from cll.system import manifest as system_manifest
 from cll.system.content_cache import Shelf
 from cll.types.errors import Unavailable
 
@@ -54,8 +54,8 @@ def test_a_damaged_file_is_made_again(tmp_path, name, damage):
 def test_a_manifest_of_something_else_is_not_believed(tmp_path):
     Shelf(tmp_path).keep(MADE_OF, write)
     Shelf(tmp_path / "other").keep({"rows": "other"}, write)
-    manifest = place(tmp_path / "other") / disk.MANIFEST
-    manifest.rename(next(tmp_path.glob("train-*")) / disk.MANIFEST)
+    manifest = place(tmp_path / "other") / system_manifest.MANIFEST
+    manifest.rename(next(tmp_path.glob("train-*")) / system_manifest.MANIFEST)
     shelf = Shelf(tmp_path)
     shelf.keep(MADE_OF, write)
     assert shelf.made == 1

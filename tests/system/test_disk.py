@@ -3,7 +3,8 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from cll.system import disk
+from cll.system import disk, frames
+from cll.system import manifest as system_manifest
 from cll.types.errors import DataRefused, SecurityRefusal, Unavailable
 
 
@@ -44,35 +45,37 @@ def test_damaged_json_is_named(tmp_path):
 def test_damaged_parquet_is_named(tmp_path):
     (tmp_path / "x.parquet").write_bytes(b"PAR1 this is none PAR1")
     with pytest.raises(DataRefused, match=r"x.parquet: damaged"):
-        disk.read_frame(tmp_path / "x.parquet")
+        frames.read_frame(tmp_path / "x.parquet")
 
 
 def part(folder, date):
-    return folder / disk.part(date)
+    return folder / system_manifest.part(date)
 
 
 def sealed(folder):
     files = {}
     for date, numbers in {"2026-01-01": [1.0, 2.0], "2026-01-02": [3.0]}.items():
         path = part(folder, date)
-        files[str(path.relative_to(folder))] = disk.write_frame(path, pl.DataFrame({"x": numbers}))
-    disk.write_manifest(folder, {"source": "s"}, {"kept": 3}, files)
+        files[str(path.relative_to(folder))] = frames.write_frame(
+            path, pl.DataFrame({"x": numbers})
+        )
+    system_manifest.write_manifest(folder, {"source": "s"}, {"kept": 3}, files)
     return folder
 
 
 def test_a_sealed_folder_gives_its_facts_and_rows(tmp_path):
     folder = sealed(tmp_path / "signals")
-    manifest = disk.unseal(folder)
+    manifest = system_manifest.unseal(folder)
     assert manifest["facts"] == {"kept": 3}
     of_day = {n: d for n, d in manifest["files"].items() if "2026-01-02" in n}
-    assert disk.read_sealed(folder, of_day)["x"].to_list() == [3.0]
+    assert system_manifest.read_sealed(folder, of_day)["x"].to_list() == [3.0]
 
 
 def test_a_partition_that_was_changed_is_not_read(tmp_path):
     folder = sealed(tmp_path / "signals")
-    files = {disk.part("2026-01-01"): "0" * 64}
+    files = {system_manifest.part("2026-01-01"): "0" * 64}
     with pytest.raises(SecurityRefusal, match=r"date=2026-01-01.part-0.parquet: its bytes"):
-        disk.read_sealed(folder, files)
+        system_manifest.read_sealed(folder, files)
 
 
 def test_a_flipped_bit_is_found_with_the_files_name(tmp_path):
@@ -82,27 +85,27 @@ def test_a_flipped_bit_is_found_with_the_files_name(tmp_path):
     data[10] ^= 1
     path.write_bytes(data)
     with pytest.raises(SecurityRefusal, match=r"date=2026-01-02.part-0.parquet: its bytes"):
-        disk.unseal(folder)
+        system_manifest.unseal(folder)
 
 
 def test_a_file_that_the_manifest_does_not_know_is_refused(tmp_path):
     folder = sealed(tmp_path / "signals")
     (folder / "more.parquet").write_bytes(b"")
     with pytest.raises(DataRefused, match=r"more.parquet: is not in the manifest"):
-        disk.unseal(folder)
+        system_manifest.unseal(folder)
 
 
 def test_a_vanished_partition_is_named(tmp_path):
     folder = sealed(tmp_path / "signals")
     part(folder, "2026-01-01").unlink()
     with pytest.raises(DataRefused, match=r"date=2026-01-01.part-0.parquet: is missing"):
-        disk.unseal(folder)
+        system_manifest.unseal(folder)
 
 
 def test_the_same_frame_is_the_same_parquet(tmp_path):
     frame = pl.DataFrame({"x": [1.0, None], "e": ["a", "b"]})
-    disk.write_frame(tmp_path / "a", frame)
-    disk.write_frame(tmp_path / "b", frame)
+    frames.write_frame(tmp_path / "a", frame)
+    frames.write_frame(tmp_path / "b", frame)
     assert disk.sha256(tmp_path / "a") == disk.sha256(tmp_path / "b")
 
 
@@ -116,7 +119,7 @@ def test_a_small_frame_comes_back_as_it_was_whatever_its_names_look_like(tmp_pat
             "kind": [None, "5", "true"],
         }
     )
-    disk.write_csv(tmp_path / "x.csv", frame)
-    assert disk.read_csv(tmp_path / "x.csv").equals(frame)
-    disk.write_csv(tmp_path / "x.csv", frame.clear())
-    assert disk.read_csv(tmp_path / "x.csv").schema["time"] == frame.schema["time"]
+    frames.write_csv(tmp_path / "x.csv", frame)
+    assert frames.read_csv(tmp_path / "x.csv").equals(frame)
+    frames.write_csv(tmp_path / "x.csv", frame.clear())
+    assert frames.read_csv(tmp_path / "x.csv").schema["time"] == frame.schema["time"]

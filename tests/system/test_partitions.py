@@ -3,7 +3,7 @@ import os
 import polars as pl
 import pytest
 
-from cll.system import disk
+from cll.system import frames, manifest
 from cll.system.partitions import DAMAGED, NEW, OTHERS, Renewal, Standing
 from cll.system.stat_cache import Memo
 from cll.types.errors import DataRefused
@@ -13,7 +13,7 @@ DAYS = {"2026-01-01": 1.0, "2026-01-02": 2.0}
 
 
 def part(date):
-    return disk.part(date)
+    return manifest.part(date)
 
 
 def renew(folder, days, key=KEY, seeds=(), *, until="publish"):
@@ -29,7 +29,7 @@ def renew(folder, days, key=KEY, seeds=(), *, until="publish"):
 
 
 def bytes_of(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in disk.files(folder)}
+    return {str(p.relative_to(folder)): p.read_bytes() for p in manifest.files(folder)}
 
 
 def test_a_renewal_that_fails_before_it_is_published_touches_nothing(tmp_path):
@@ -54,7 +54,7 @@ def test_what_no_longer_belongs_is_removed(tmp_path):
     renew(folder, DAYS)
     renew(folder, {"2026-01-01": 1.0})
     assert list(bytes_of(folder)) == [part("2026-01-01")]
-    assert disk.unseal(folder)["facts"]["kept"] == 1
+    assert manifest.unseal(folder)["facts"]["kept"] == 1
 
 
 def test_a_flipped_bit_is_found_and_made_again(tmp_path):
@@ -101,9 +101,11 @@ def test_a_damaged_seed_is_not_believed(tmp_path):
 
 def test_a_file_without_a_manifest_is_not_believed(tmp_path):
     folder = tmp_path / "signals"
-    disk.write_frame(folder / part("2026-01-01"), pl.DataFrame({"x": [9.0]}))
+    frames.write_frame(folder / part("2026-01-01"), pl.DataFrame({"x": [9.0]}))
     assert renew(folder, DAYS) == {NEW: list(DAYS)}
-    assert disk.read_sealed(folder, Standing(folder).files["2026-01-01"])["x"].to_list() == [1.0]
+    assert manifest.read_sealed(folder, Standing(folder).files["2026-01-01"])["x"].to_list() == [
+        1.0
+    ]
 
 
 def test_what_a_process_that_is_no_more_had_staged_is_swept(tmp_path):
@@ -128,4 +130,4 @@ def test_a_missing_partition_is_named_when_it_is_read(tmp_path):
     files = Standing(folder).files["2026-01-01"]
     (folder / part("2026-01-01")).unlink()
     with pytest.raises(DataRefused, match=r"part-0.parquet: is missing; run `dvc repro` again"):
-        disk.read_sealed(folder, files)
+        manifest.read_sealed(folder, files)

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from cll.config import components, project
 from cll.config.project import Tree
-from cll.system import disk
+from cll.system import disk, manifest
 from cll.system.partitions import Standing
 from cll.system.stat_cache import memo
 from cll.system.workspace import Workspace
@@ -75,7 +75,7 @@ class Known:
 
 def made_of(ws: Workspace) -> str:
     """Digest what signals and features are there."""
-    return disk.digest([disk.sha256(one / disk.MANIFEST) for one in (ws.signals, ws.features)])
+    return disk.digest([disk.sha256(one / manifest.MANIFEST) for one in (ws.signals, ws.features)])
 
 
 def known(ws: Workspace) -> Known:
@@ -84,7 +84,7 @@ def known(ws: Workspace) -> Known:
     signals, features = read(ws.signals), read(ws.features)
     of = Standing(ws.features).key.get("inputs", {}).get("signals")
     same_rows = features.select("entity", "time").equals(signals.select("entity", "time"))
-    if of != disk.sha256(ws.signals / disk.MANIFEST) or not same_rows:
+    if of != disk.sha256(ws.signals / manifest.MANIFEST) or not same_rows:
         raise DataRefused(f"{ws.features}: not the features of {ws.signals}; run `dvc repro`.")
     return Known(signals, features, incidents(ws), has)
 
@@ -124,7 +124,7 @@ def read(folder: Path) -> pl.DataFrame:
     if not days:
         raise Unavailable(f"{folder}: not there yet; run `dvc repro` first.")
     with ThreadPoolExecutor(max_workers=_READERS) as pool:  # small files: what waits is the disk
-        frames = list(pool.map(lambda day: disk.read_sealed(folder, there.files[day]), days))
+        frames = list(pool.map(lambda day: manifest.read_sealed(folder, there.files[day]), days))
     return pl.concat(frames).sort("entity", "time")
 
 
@@ -135,7 +135,7 @@ def incidents(ws: Workspace) -> pl.DataFrame:
 
 def quarantine(ws: Workspace) -> pl.DataFrame:
     """Read what was wrong with records."""
-    return _beside(ws, disk.QUARANTINE)
+    return _beside(ws, manifest.QUARANTINE)
 
 
 def _beside(ws: Workspace, name: str) -> pl.DataFrame:
@@ -143,13 +143,13 @@ def _beside(ws: Workspace, name: str) -> pl.DataFrame:
     found = Standing(ws.signals, strict=True).files.get(name)
     if found is None:
         raise Unavailable(f"{ws.signals / name}: not there yet; run `dvc repro` first.")
-    return disk.read_exactly(ws.signals / name, found[name])
+    return manifest.read_exactly(ws.signals / name, found[name])
 
 
 def facts(ws: Workspace) -> dict[str, Any]:
     """Read what ingest says of the signals (columns, counts), if no file of them was changed."""
     remembered = memo(ws)
-    found = dict(disk.unseal(ws.signals, remembered.sha256)["facts"])
+    found = dict(manifest.unseal(ws.signals, remembered.sha256)["facts"])
     remembered.save()
     return found
 

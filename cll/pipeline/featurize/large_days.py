@@ -12,7 +12,8 @@ from pathlib import Path
 import polars as pl
 
 from cll.pipeline.featurize import compute as step
-from cll.system import disk
+from cll.system import frames as system_frames
+from cll.system import manifest
 from cll.system.partitions import Standing
 from cll.types.components import FeatureSet, Halved
 from cll.types.tables import Columns
@@ -35,17 +36,17 @@ class Day:
 
     @property
     def since(self) -> datetime:
-        return disk.midnight(self.date)
+        return manifest.midnight(self.date)
 
 
 def featurize(day: Day, feature_set: Halved, scratch: Path) -> Iterator[tuple[int, pl.DataFrame]]:
     """Yield the features of each of the day's parts, by the part's number."""
     for date in day.reach:
-        disk.check_sealed(day.signals.folder, day.signals.files[date])
+        manifest.check_sealed(day.signals.folder, day.signals.files[date])
     own, fleet = feature_set.halves()
     slices = [] if fleet is None else list(_across(day, fleet, scratch))
     names = _featurized(day, feature_set, _scan(day, [day.date]).head(1).collect()).columns
-    for number, part in enumerate(disk.parts(day.signals.files[day.date])):
+    for number, part in enumerate(manifest.parts(day.signals.files[day.date])):
         frames = []
         for bounds in _buckets(day, day.signals.folder / part):
             here = pl.col("entity").is_between(pl.lit(bounds[0]), pl.lit(bounds[1]))
@@ -69,7 +70,7 @@ def _across(day: Day, fleet: FeatureSet, scratch: Path) -> Iterator[Path]:
         seen = _scan(day, day.reach).filter(within).collect()
         found = step.featurize(seen, fleet, day.columns, day.incidents.clear(), start)
         path = scratch / f"{day.date}-{number}.parquet"
-        disk.write_scratch(path, found.filter(pl.col("time") < stop))
+        system_frames.write_scratch(path, found.filter(pl.col("time") < stop))
         yield path
 
 
@@ -93,6 +94,6 @@ def _buckets(day: Day, part: Path) -> Iterator[Bounds]:
 
 
 def _scan(day: Day, dates: Sequence[str]) -> pl.LazyFrame:
-    files = [disk.parts(day.signals.files[date]) for date in dates]
+    files = [manifest.parts(day.signals.files[date]) for date in dates]
     paths = [day.signals.folder / name for names in files for name in names]
     return pl.scan_parquet(paths, hive_partitioning=False)

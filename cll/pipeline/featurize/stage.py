@@ -16,7 +16,7 @@ from cll.config.project import Tree
 from cll.pipeline.dataset import labelled
 from cll.pipeline.featurize import compute as step
 from cll.pipeline.featurize import large_days
-from cll.system import disk, progress
+from cll.system import disk, manifest, progress
 from cll.system.partitions import Renewal, Standing
 from cll.system.stat_cache import memo
 from cll.system.workspace import Workspace
@@ -47,7 +47,7 @@ def featurize(ws: Workspace, tree: Tree, _world: project.World) -> None:
         work = _Work(signals, days, feature_set, columns, told)
         for stretch in progress.track(list(work.stretches(fresh)), "featurize"):
             for date, number, frame in work.featurize(stretch, renewal.scratch):
-                renewal.stage(disk.part(date, number), frame)
+                renewal.stage(manifest.part(date, number), frame)
                 rows = frame.height + renewal.partitions.get(date, {"rows": 0})["rows"]
                 renewal.add(date, made_of[date], {"rows": rows})
         renewal.publish({})
@@ -59,7 +59,7 @@ def key(ws: Workspace, tree: Tree) -> dict[str, Any]:
         "code": code(ws, "featurize"),
         "config": tree["features"],
         "libraries": libraries(),
-        "inputs": {"signals": disk.sha256(ws.signals / disk.MANIFEST)},
+        "inputs": {"signals": disk.sha256(ws.signals / manifest.MANIFEST)},
     }
 
 
@@ -102,10 +102,10 @@ class _Work:
                     yield date, number, frame
             return
         files = [self.signals.files[day] for day in reach]
-        told = (self.feature_set, self.columns, self.incidents, disk.midnight(stretch[0]))
+        told = (self.feature_set, self.columns, self.incidents, manifest.midnight(stretch[0]))
         # Held by nobody else, what is beyond the lookback can be let go.
         frame = step.featurize(
-            pl.concat(disk.read_sealed(self.signals.folder, one) for one in files), *told
+            pl.concat(manifest.read_sealed(self.signals.folder, one) for one in files), *told
         )
         for key, of_day in frame.group_by(pl.col("time").dt.date(), maintain_order=True):
             yield str(key[0]), 0, of_day
@@ -118,7 +118,7 @@ class _Work:
         return sum(int(self.signals.partitions[date]["rows"]) for date in dates)
 
     def _parts(self, dates: Sequence[str]) -> int:
-        return sum(len(disk.parts(self.signals.files[date])) for date in dates)
+        return sum(len(manifest.parts(self.signals.files[date])) for date in dates)
 
 
 def _made_of(
@@ -132,7 +132,7 @@ def _made_of(
     reach = _within(date, date, days, feature_set.lookback)
     found: dict[str, Any] = {"signals": [signals.files[day] for day in reach], "incidents": None}
     if feature_set.reads_incidents:
-        end = disk.midnight(date) + _DAY
+        end = manifest.midnight(date) + _DAY
         begun = incidents.filter((pl.col("known_at") < end) & (pl.col("start") < end))
         known = begun.with_columns(end=pl.when(pl.col("end") < end).then("end"))
         found["incidents"] = hashlib.sha256(known.write_csv().encode()).hexdigest()
@@ -140,5 +140,5 @@ def _made_of(
 
 
 def _within(first: str, last: str, days: Sequence[str], lookback: timedelta) -> list[str]:
-    since = (disk.midnight(first) - lookback).date().isoformat()
+    since = (manifest.midnight(first) - lookback).date().isoformat()
     return [day for day in days if since <= day <= last]

@@ -16,7 +16,8 @@ import polars as pl
 from cll.pipeline.ingest import deduplicate, parquet
 from cll.pipeline.ingest.profile import merged, profile
 from cll.pipeline.ingest.segments import Facts, Segments
-from cll.system import disk
+from cll.system import frames as system_frames
+from cll.system import manifest
 from cll.system.partitions import Renewal
 from cll.types.tables import Columns, format_instant, parse_instant
 
@@ -91,7 +92,7 @@ def _take_over(making: Making, date: str, name: str, only: Facts) -> None:
     """Take a piece's rows as they are: they are all of the day, all known, and none stands twice."""
     if making.renewal.keep(date, only["sha256"]):
         return
-    taken = disk.part(date)
+    taken = manifest.part(date)
     making.renewal.put(taken, making.segments.take(name, date, making.renewal.staging / taken))
     whole = {"rows": only["rows"], "profile": making.segments.profile(name, date)}
     making.renewal.add(date, only["sha256"], {**_NONE, **whole})
@@ -111,14 +112,14 @@ def _settle(making: Making, task: _Task) -> tuple[dict[str, Any], dict[str, str]
         told["quarantined"] += found.quarantine.height
         rejects.append(found.quarantine)
         if found.kept.height:
-            part = disk.part(task.date, number)
+            part = manifest.part(task.date, number)
             files[part] = parquet.write(staging / part, found.kept)
             profiles.append(profile(found.kept, making.columns))
     if profiles:
         told["profile"] = merged(profiles)
     if told["quarantined"]:
-        name = disk.rejected(task.date)
-        files[name] = disk.write_scratch(staging / name, pl.concat(rejects))
+        name = manifest.rejected(task.date)
+        files[name] = system_frames.write_scratch(staging / name, pl.concat(rejects))
     return told, files
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from cll.system import disk
+from cll.system import disk, frames
 
 _SAMPLE = 4096  # rows that tell whether a column has few values
 _PIECE = 2**21  # bytes that are written at once: at each, threads take turns
@@ -50,7 +50,7 @@ def pack(frame: pl.DataFrame, file: Any) -> None:
         pa.table(columns, schema=schema),
         file,
         compression="lz4",
-        row_group_size=disk.ROW_GROUP,
+        row_group_size=frames.ROW_GROUP,
         use_dictionary=[name for name in numbered if name not in noise],
         column_encoding=dict.fromkeys(noise, "BYTE_STREAM_SPLIT")
         | dict.fromkeys(counts, "DELTA_BINARY_PACKED"),

@@ -20,7 +20,7 @@ from cll.pipeline.ingest import admit as step
 from cll.pipeline.ingest import deduplicate, parquet
 from cll.pipeline.ingest.profile import profile
 from cll.pipeline.ingest.readers import csv_headers
-from cll.system import disk, links, progress
+from cll.system import disk, frames, links, manifest, progress
 from cll.system.partitions import sweep
 from cll.system.stat_cache import stamp
 from cll.types.errors import CllError
@@ -104,11 +104,11 @@ class Segments:
 
     def incidents(self, name: str) -> pl.DataFrame:
         """Return a piece's incidents, with `file` and `row`."""
-        return disk.read_frame(self._path(name, f"{_INCIDENTS}.parquet"))
+        return frames.read_frame(self._path(name, f"{_INCIDENTS}.parquet"))
 
     def rejects(self, name: str) -> pl.DataFrame:
         """Return what was wrong with a piece's records."""
-        return disk.read_frame(self._path(name, _REJECTS))
+        return frames.read_frame(self._path(name, _REJECTS))
 
     def _of(self, name: str) -> dict[str, Any]:
         """Return what is said of a segment; make it where that isn't there, or isn't what it was."""
@@ -127,7 +127,7 @@ class Segments:
     def _path(self, name: str, file: str, date: str | None = None) -> Path:
         """Return a file of a segment, or the partition that holds it; make what is neither."""
         wanted, own = self._of(name)["files"].get(file), self._folder / name / file
-        others = [folder / disk.part(date) for folder in self._partitions] if date else []
+        others = [folder / manifest.part(date) for folder in self._partitions] if date else []
         for path in (own, *others):
             if path.is_file() and self._is_sound(path, wanted):
                 return path
@@ -242,4 +242,4 @@ def _without(name: str, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _write(folder: Path, name: str, frame: pl.DataFrame, told: dict[str, Any]) -> None:
-    told["files"][name] = disk.write_scratch(folder / name, frame)
+    told["files"][name] = frames.write_scratch(folder / name, frame)

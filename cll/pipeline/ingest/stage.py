@@ -18,7 +18,7 @@ from cll.pipeline.ingest.schema import enforce
 from cll.pipeline.ingest.schema.file import source_name as schema_name
 from cll.pipeline.ingest.schema.rules import Enforcement
 from cll.pipeline.ingest.segments import Facts, Segments, read_all
-from cll.system import disk, progress
+from cll.system import disk, manifest, progress
 from cll.system.partitions import SHARED, Renewal
 from cll.system.stat_cache import memo
 from cll.system.workspace import Workspace
@@ -41,7 +41,7 @@ def ingest(ws: Workspace, tree: Tree, world: project.World) -> None:
     """Take what the source knew at `as_of`, day by day; a day that stands is not made again."""
     source = source_of(tree)
     seen = arrival_log.see(ws, source, world.as_of)
-    if seen.files and (ws.signals / disk.MANIFEST).is_file() and not arrival_log.is_kept(ws):
+    if seen.files and (ws.signals / manifest.MANIFEST).is_file() and not arrival_log.is_kept(ws):
         progress.note(f"ingest: {arrival_log.LOG}: not there, so all files count as seen just now.")
     _say_how_it_reads(source)
     _say_what_waits(seen.files)
@@ -156,7 +156,7 @@ def _settle(
     found = deduplicate.settle_incidents(pl.concat(frames), as_of)
     rejects = [segments.rejects(name) for name, facts in read.items() if facts["quarantined"]]
     days = renewal.partitions
-    rejects += [renewal.read(disk.rejected(d)) for d in days if days[d]["quarantined"]]
+    rejects += [renewal.read(manifest.rejected(d)) for d in days if days[d]["quarantined"]]
     counts = Counts(
         records_in=sum(facts["records"] for facts in read.values()),
         kept=found.kept.height + sum(one["rows"] for one in days.values()),
@@ -195,7 +195,7 @@ def _refuse(renewal: Renewal, source: Source, days: Mapping[str, Any], settled: 
         days,
         settled.incidents,
         _entities(renewal, settled.incidents, newest),
-        disk.midnight(newest[0]) if newest else None,
+        manifest.midnight(newest[0]) if newest else None,
         settled.quarantine,
         settled.counts,
     )
@@ -215,7 +215,7 @@ def _publish(
     """Renew the folder, now that nothing speaks against it, and say what became of the records."""
     counts = _counted(settled.counts)
     renewal.stage("incidents.parquet", settled.incidents)
-    renewal.stage(disk.QUARANTINE, settled.quarantine)
+    renewal.stage(manifest.QUARANTINE, settled.quarantine)
     for line in renewal.told("ingest"):
         progress.note(line)
     facts = {"columns": asdict(source.columns), "counts": counts, "pieces": read, **more}

@@ -9,6 +9,7 @@ import yaml
 from cll.config import project
 from cll.pipeline.dataset import labelled
 from cll.system import disk
+from cll.system import manifest as system_manifest
 from cll.types.errors import DataRefused, SecurityRefusal, Unavailable
 from cll.types.tables import Matrix, format_instant
 from tests.build import small
@@ -49,29 +50,31 @@ def test_stages_of_one_process_share_what_follows_from_the_same(copy):
     for other in ((tree, later), (split, world), (drawn, world), ({**drawn, "seed": 9}, world)):
         assert labelled.shared(copy, *other) is not first
     first = labelled.shared(copy, tree, world)
-    manifest = disk.read_checked(copy.features / disk.MANIFEST)
+    manifest = disk.read_checked(copy.features / system_manifest.MANIFEST)
     facts = {**manifest["facts"], "changed": True}
-    disk.write_manifest(copy.features, manifest["key"], facts, manifest["files"])
+    system_manifest.write_manifest(copy.features, manifest["key"], facts, manifest["files"])
     assert labelled.shared(copy, tree, world) is not first
 
 
 def test_features_of_other_signals_are_refused(copy):
-    manifest = disk.read_checked(copy.signals / disk.MANIFEST)
+    manifest = disk.read_checked(copy.signals / system_manifest.MANIFEST)
     manifest["facts"]["counts"]["in"] += 1
-    disk.write_manifest(copy.signals, manifest["key"], manifest["facts"], manifest["files"])
+    system_manifest.write_manifest(
+        copy.signals, manifest["key"], manifest["facts"], manifest["files"]
+    )
     with pytest.raises(DataRefused, match=r"features: not the features of .*signals; run `dvc"):
         load(copy)
 
 
 def test_features_that_lack_a_day_are_refused(copy):
-    (copy.features / disk.part("2026-01-02")).unlink()
+    (copy.features / system_manifest.part("2026-01-02")).unlink()
     with pytest.raises(DataRefused, match=r"part-0\.parquet: is missing; run `dvc repro` again"):
         load(copy)
 
 
 @pytest.mark.parametrize("part", ["signals", "features"])
 def test_one_flipped_byte_of_the_data_is_refused(copy, part):
-    path = copy.root / "data" / part / disk.part("2026-01-02")
+    path = copy.root / "data" / part / system_manifest.part("2026-01-02")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)

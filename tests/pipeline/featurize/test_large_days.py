@@ -3,7 +3,7 @@ import pytest
 
 from cll.config import components
 from cll.pipeline.dataset import labelled
-from cll.system import disk
+from cll.system import frames, manifest
 from cll.system.partitions import Standing
 from tests.build import small
 
@@ -31,7 +31,7 @@ def whole(tmp_path_factory):
 
 def parts(folder):
     there = Standing(folder)
-    return {date: len(disk.parts(there.files[date])) for date in there.partitions}
+    return {date: len(manifest.parts(there.files[date])) for date in there.partitions}
 
 
 @pytest.mark.parametrize("rows", [300, 700, 1500])
@@ -49,7 +49,8 @@ def test_a_day_with_more_rows_than_a_bucket_has_parts_of_whole_entities(tmp_path
     assert parts(ws.features) == parts(ws.signals)
     first = Standing(ws.signals).files["2026-01-02"]
     entities = [
-        set(disk.read_frame(ws.signals / name, ["entity"])["entity"]) for name in disk.parts(first)
+        set(frames.read_frame(ws.signals / name, ["entity"])["entity"])
+        for name in manifest.parts(first)
     ]
     assert sum(map(len, entities)) == len(set().union(*entities)) == 6
 
@@ -82,6 +83,6 @@ def test_only_what_is_within_a_bucket_is_read_at_once(tmp_path):
     small.reproduce(ws, [*WORDS, "ingest.bucket_rows=300"], last="ingest")
     for date, files in Standing(ws.signals).files.items():
         if date.startswith("2026"):
-            for name in disk.parts(files):
+            for name in manifest.parts(files):
                 rows = pl.scan_parquet(ws.signals / name).select(pl.len()).collect().item()
                 assert rows <= 300 + 288  # a whole entity more at most

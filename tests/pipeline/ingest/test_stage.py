@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from cll.pipeline.dataset import labelled
-from cll.system import disk
+from cll.system import disk, frames, manifest
 from cll.system.partitions import Standing
 from cll.types.errors import DataRefused
 from cll.verify import reproduce
@@ -145,7 +145,7 @@ def test_another_source_and_back_leaves_nothing_behind(run, tmp_path):
     good = {str(p): p.read_bytes() for p in run.ws.signals.rglob("*.parquet")}
     run.capsys.readouterr()
     small.reproduce(run.ws, small.FLEET, last="featurize")
-    assert not any("a" in disk.read_frame(p)["entity"] for p in run.ws.signals.glob("date=*/*"))
+    assert not any("a" in frames.read_frame(p)["entity"] for p in run.ws.signals.glob("date=*/*"))
     run.tick()
     assert {str(p): p.read_bytes() for p in run.ws.signals.rglob("*.parquet")} == good
     assert run.rebuilt(tmp_path / "again")
@@ -300,7 +300,7 @@ def test_the_same_record_in_two_files_and_two_formats_is_kept_once(run):
 
 
 def test_a_partition_that_is_taken_over_is_not_a_second_copy(run):
-    (name,) = disk.parts(Standing(run.ws.signals).files["2026-01-02"])
+    (name,) = manifest.parts(Standing(run.ws.signals).files["2026-01-02"])
     # DVC copies a file of two names before each run of its stage, so it has one.
     assert (run.ws.signals / name).stat().st_nlink == 1
     assert list((run.ws.root / ".cll" / "segments").glob("*/2026-01-02.parquet")) == []

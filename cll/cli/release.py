@@ -88,14 +88,16 @@ def doctor(
     """
     from cll.maintenance import doctor as examining  # noqa: PLC0415  each command imports what it uses
     from cll.release import remote as storing  # noqa: PLC0415  each command imports what it uses
-    from cll.system import processes  # noqa: PLC0415  each command imports what it uses
+    from cll.system import (  # noqa: PLC0415
+        locks,
+    )
     from cll.vcs import repair  # noqa: PLC0415  each command imports what it uses
 
     if mend:
         with repair.only_one(ROOT):
             pass
     if remote is not None:
-        with processes.only_one(ROOT):
+        with locks.only_one(ROOT):
             where = storing.set_up(ROOT, remote)
         typer.echo(f"ok  remote: {where}: a probe went there and back; commit .dvc/config.")
         return
@@ -152,9 +154,11 @@ def registry_push() -> None:
 def registry_sync() -> None:
     """Make the mirror that `mirror` names say what the ledger says."""
     from cll.release import mirror  # noqa: PLC0415  each command imports what it uses
-    from cll.system import processes  # noqa: PLC0415  each command imports what it uses
+    from cll.system import (  # noqa: PLC0415
+        locks,
+    )
 
-    with processes.only_one(ROOT):
+    with locks.only_one(ROOT):
         lines = mirror.sync(ROOT)
     for line in lines or ["The mirror says what the ledger says."]:
         typer.echo(line)

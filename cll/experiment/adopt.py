@@ -14,7 +14,7 @@ from cll.config import components, project, trees, yaml_loader
 from cll.config.project import Tree, load_world
 from cll.experiment import yaml_edit
 from cll.pipeline.compose import compose
-from cll.system import disk, links, processes, progress
+from cll.system import disk, links, locks, progress
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError
 from cll.types.tables import format_instant, parse_instant
@@ -30,7 +30,7 @@ def adopt(root: Path, job: Path) -> list[str]:
     """Write the job's choices and values into params.yaml; return what changed, to be told."""
     conf, path = root / "conf", root / "params.yaml"
     world = load_world(Workspace(root))
-    with processes.only_one(root):
+    with locks.only_one(root):
         links.refuse_on_way(root, path)
         ran = _ran(job)
         params = components.load_yaml(path)

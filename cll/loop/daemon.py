@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from cll.config import project
 from cll.loop import backoff
 from cll.release.policy import Mode
-from cll.system import disk, processes, progress
+from cll.system import disk, locks, processes, progress
 from cll.types.errors import CllError, DataRefused
 from cll.types.tables import format_duration, format_instant
 from cll.vcs.commands import for_child, python
@@ -35,7 +35,7 @@ class Loop:
 
 def run(loop: Loop) -> NoReturn:
     """Tick until SIGTERM or SIGINT, which end it with 0; failures are told, and waited out."""
-    held = processes.alone(
+    held = locks.alone(
         loop.root / LOCK, "Another `cll loop` runs in this project; `cll status` says what it does."
     )
     failures = 0

@@ -10,7 +10,7 @@ from cll.loop import daemon, tick, trigger_report
 from cll.model import ledger_entries
 from cll.pipeline.ingest import arrival_log, growth, stage
 from cll.release import ledger
-from cll.system import disk, processes
+from cll.system import disk, locks
 from cll.system.workspace import Workspace
 from cll.types.components import Source
 from cll.types.errors import CllError, DataRefused
@@ -91,7 +91,7 @@ def _loop(root: Path) -> dict[str, Any]:
     state = _kept(root / daemon.STATE, _LOOP) or {}
     if state and "ticking" not in state:
         state = _kept(root / daemon.STATE, _LOOP_RESTS)
-    return {"runs": processes.is_held(root / daemon.LOCK), **state}
+    return {"runs": locks.is_held(root / daemon.LOCK), **state}
 
 
 def lines(told: Mapping[str, Any]) -> list[str]:

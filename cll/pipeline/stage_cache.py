@@ -12,7 +12,7 @@ from cll.pipeline import stages
 from cll.pipeline.featurize import stage as featurize_stage
 from cll.pipeline.ingest import arrival_log
 from cll.pipeline.ingest import stage as ingest_stage
-from cll.system import disk, links, manifest, processes, progress
+from cll.system import disk, links, locks, manifest, progress
 from cll.system.partitions import Standing
 from cll.system.stat_cache import memo
 from cll.system.workspace import Workspace
@@ -32,7 +32,7 @@ def made_once(ws: Workspace, stage: str, tree: Tree, world: config_project.World
     folder = ws.cache / "store" / f"{stage}-{disk.digest(made_of)[:16]}"
     if Standing(project).key == made_of and _sound(ws, project):
         folder = project
-    with processes.in_turn(ws.root, folder.name):  # one job makes it, and the others wait
+    with locks.in_turn(ws.root, folder.name):  # one job makes it, and the others wait
         if folder == project or _sound(ws, folder):
             progress.note(f"{stage}: as kept in {folder}")
         else:

@@ -12,6 +12,7 @@ from typing import Any
 from cll.config import components, project
 from cll.config.fingerprint import environment
 from cll.config.project import Tree, load_tree, load_world
+from cll.pipeline import input_guard
 from cll.pipeline.dataset import labelled
 from cll.system import disk, frames, links, processes, progress
 from cll.system.workspace import Workspace
@@ -180,7 +181,7 @@ def main(name: str) -> int:
         links.refuse(ws.root)
         processes.refuse_other_code(ws.root, name)
         processes.enough_files()
-        with processes.inputs_unchanged(ws.root, name):
+        with input_guard.inputs_unchanged(ws.root, name):
             if name == "compose":
                 compose(ws)
             else:

@@ -8,23 +8,18 @@ would be recorded as if it had been used; and a killed DVC leaves its children r
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import runpy
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from cll.system import links
-from cll.types.errors import Busy, ConfigError, Unavailable
+from cll.pipeline.input_guard import _inputs
+from cll.types.errors import ConfigError, Unavailable
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _FILES = 64  # that a stage may have open at once; with fewer, Polars' threads abort
-Print = dict[str, tuple[int, int]]
 
 
 def die_with_parent() -> None:
@@ -72,39 +67,6 @@ def enough_files() -> None:
 
 
 @contextlib.contextmanager
-def only_one(root: Path) -> Iterator[None]:
-    """Raise Busy where another `cll` is changing this project; the lock goes with its process."""
-    links.refuse(root)
-    says = "Another `cll` is changing this project; run again when it is done."
-    with alone(root / ".cll" / "lock", says):
-        yield
-
-
-def is_held(path: Path) -> bool:
-    """Tell whether a process holds this lock."""
-    if not path.is_file():
-        return False
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
-@contextlib.contextmanager
-def alone(path: Path, says: str) -> Iterator[None]:
-    """Raise Busy, saying so, where another process holds this lock."""
-    path.parent.mkdir(exist_ok=True)
-    with links.open_text(path, "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(says) from None
-        yield
-
-
-@contextlib.contextmanager
 def ending(code: int, *signals: signal.Signals) -> Iterator[None]:
     """Raise SystemExit at SIGTERM, or these, to put right what was begun; more are ignored."""
     chosen = signals or (signal.SIGTERM,)
@@ -140,31 +102,6 @@ def unbroken() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-@contextlib.contextmanager
-def in_turn(root: Path, name: str) -> Iterator[None]:
-    """Wait until no other process is at what has this name; the lock goes with its process."""
-    path = root / ".cll" / "locks" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with links.open_text(path, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
-def inputs_unchanged(root: Path, stage: str) -> Iterator[None]:
-    """Raise Busy when a dependency of `stage` in dvc.yaml is not, at the end, what it was."""
-    paths = _inputs(root, stage)
-    before = _print(root, paths)
-    yield
-    after = _print(root, paths)
-    changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-    if changed:
-        raise Busy(
-            f"{changed[0]} changed while stage {stage} ran, so its result is not recorded; run "
-            "`dvc repro` again. What is always being written belongs into a source.path of its own."
-        )
-
-
 def refuse_other_code(root: Path, stage: str) -> None:
     """Raise ConfigError where a code file that dvc.yaml names for `stage` is not the one that runs.
 
@@ -191,25 +128,6 @@ def _code(folder: Path, dep: str) -> dict[str, bytes]:
         for file in files
         if file.is_file() and "__pycache__" not in file.parts
     }
-
-
-def _inputs(root: Path, stage: str) -> list[str]:
-    pipeline = yaml.load((root / "dvc.yaml").read_text("utf-8"), yaml.CSafeLoader)
-    entry: dict[str, Any] = pipeline["stages"][stage]
-    params = [p if isinstance(p, str) else next(iter(p)) for p in entry.get("params", [])]
-    return [*entry.get("deps", []), *params]
-
-
-def _print(root: Path, names: list[str]) -> Print:
-    """Size and time of change of each input: as cheap as DVC's own question whether to hash."""
-    found: Print = {}
-    for name in names:
-        path = root / name
-        for file in [path] if path.is_file() else sorted(path.rglob("*")):
-            if file.is_file() and "__pycache__" not in file.parts:
-                stat = file.stat()
-                found[str(file.relative_to(root))] = (stat.st_size, stat.st_mtime_ns)
-    return found
 
 
 if __name__ == "__main__":

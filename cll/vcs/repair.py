@@ -16,8 +16,7 @@ from typing import Any, ClassVar, Literal
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from cll.system import disk, progress
-from cll.system import processes as system_processes
+from cll.system import disk, locks, progress
 from cll.types.errors import Busy, CllError
 from cll.vcs import git
 
@@ -97,7 +96,7 @@ _RUNNING, _LOCKED = TypeAdapter(_Running), TypeAdapter(_Lock)
 @contextlib.contextmanager
 def only_one(root: Path) -> Iterator[None]:
     """Raise Busy where another `cll` is changing this project; else repair it first."""
-    with system_processes.only_one(root):
+    with locks.only_one(root):
         heal(root)
         yield
 
@@ -112,7 +111,7 @@ def heal(root: Path) -> None:
 
 def damages(root: Path) -> list[Damage]:
     """List what `heal` would repair; nothing is changed."""
-    idle = not any(system_processes.is_held(root / path) for path in _HELD)
+    idle = not any(locks.is_held(root / path) for path in _HELD)
     return [*_state(root), *(_made(root) if idle else ())]
 
 
@@ -135,9 +134,7 @@ def _alone(root: Path) -> Iterator[bool]:
         idle = True
         try:
             for path in _HELD if (root / _RWLOCK.parent).is_dir() else ():
-                stack.enter_context(
-                    system_processes.alone(root / path, "A process of DVC is at work.")
-                )
+                stack.enter_context(locks.alone(root / path, "A process of DVC is at work."))
         except Busy:
             idle = False
         yield idle

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from cll.config import components, trees, yaml_loader
 from cll.experiment import adopt
 from cll.pipeline.compose import compose
-from cll.system import processes
+from cll.system import locks
 from cll.types.errors import CllError
 from tests.build import small
 from tests.conftest import ROOT, clone
@@ -406,7 +406,7 @@ def test_a_layout_that_cannot_be_followed_is_refused(folder):
 
 def test_another_command_that_changes_the_project_is_waited_for(folder):
     job(folder)
-    with processes.only_one(folder):
+    with locks.only_one(folder):
         assert refused(folder)[0] == 5
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from cll.loop import daemon
-from cll.system import processes
+from cll.system import locks
 from tests.build import small
 from tests.loop.test_tick import PIPELINE, STAGE, WORLD
 from tests.run import turning
@@ -96,7 +96,7 @@ def test_what_is_no_interval_is_refused(root, words, says):
 
 
 def test_a_second_loop_in_a_project_is_refused(root):
-    with processes.alone(root / daemon.LOCK, "held"):
+    with locks.alone(root / daemon.LOCK, "held"):
         said = small.cll(root, "loop")
     assert said.code == 5
     assert said.err.splitlines() == [

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from cll.loop import daemon, status, tick
-from cll.system import disk, processes
+from cll.system import disk, locks
 from tests.build import released, small
 from tests.run import turning
 
@@ -51,7 +51,7 @@ def test_a_resolved_config_of_before_says_what_to_run(tmp_path):
 
 def test_it_reads_only_also_while_another_changes_the_project(ws):
     before = files(ws)
-    with processes.only_one(ws.root):
+    with locks.only_one(ws.root):
         assert told(ws)["trigger"]["fires"] is False
     released.cll(ws.root, "trigger", "--explain")
     assert {path: told for path, told in files(ws).items() if path.name != "lock"} == {
@@ -101,7 +101,7 @@ def test_a_loop_that_runs_says_what_it_does_or_waits_for(tmp_path, state, says):
     ws = small.project(tmp_path / "project")
     disk.write_json(ws.root / daemon.STATE, {"every": "1h", "mode": None, "pid": 1, **state})
     assert lines(ws)["loop"] == "not running"
-    with processes.alone(ws.root / daemon.LOCK, "held"):
+    with locks.alone(ws.root / daemon.LOCK, "held"):
         assert lines(ws)["loop"] == says
 
 

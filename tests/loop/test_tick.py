@@ -7,7 +7,7 @@ import pytest
 
 from cll.loop import outcome, tick
 from cll.release import ledger
-from cll.system import processes
+from cll.system import locks
 from cll.types.errors import ConfigError
 from tests.build import released, small
 from tests.run import turning
@@ -134,7 +134,7 @@ def test_a_world_written_otherwise_is_left_alone(root):
 
 
 def test_a_second_change_at_once_is_busy(root):
-    with processes.only_one(root):
+    with locks.only_one(root):
         assert small.cll(root, "tick").code == 5
     assert world(root) == WORLD
 

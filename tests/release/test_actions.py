@@ -9,7 +9,7 @@ import pytest
 
 from cll.model import ledger_entries
 from cll.release import actions, audit, ledger, models
-from cll.system import disk, processes
+from cll.system import disk, locks
 from cll.types.errors import CllError
 from cll.vcs import commands, git, staleness
 from tests.build import released
@@ -466,5 +466,5 @@ def test_an_entry_that_someone_else_appended_is_not_committed(twice):
 
 def test_the_guard_is_free_again_after_a_refusal(project):
     refused(project, "release", code=2)
-    with processes.only_one(project.root):
+    with locks.only_one(project.root):
         pass

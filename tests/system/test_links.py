@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cll.pipeline import stages
 from cll.release import models
-from cll.system import disk, links, partitions, processes
+from cll.system import disk, links, locks, partitions
 from cll.system.stat_cache import Memo
 from cll.types.errors import SecurityRefusal
 from cll.vcs import git
@@ -123,7 +123,7 @@ def test_no_lock_is_taken_through_a_link(tmp_path, foreign):
     linked(tmp_path / "project", ".cll", foreign)
     with (
         pytest.raises(SecurityRefusal, match=r"\.cll: is a link"),
-        processes.only_one(tmp_path / "project"),
+        locks.only_one(tmp_path / "project"),
     ):
         pass
     assert not (foreign / "lock").exists()
@@ -133,7 +133,7 @@ def test_a_file_is_not_opened_through_a_link_that_came_later(tmp_path):
     linked(tmp_path, ".cll/locks/ingest", tmp_path / "theirs")
     with (
         pytest.raises(SecurityRefusal, match="ingest: is a link"),
-        processes.in_turn(tmp_path, "ingest"),
+        locks.in_turn(tmp_path, "ingest"),
     ):
         pass
     assert not (tmp_path / "theirs").exists()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cll.system import processes
+from cll.pipeline import input_guard
+from cll.system import locks, processes
 from cll.types.errors import Busy, ConfigError, Unavailable
 
 PIPELINE = """
@@ -32,14 +33,14 @@ def root(tmp_path):
 
 def test_a_second_change_of_a_project_at_once_is_told_so(tmp_path):
     busy = pytest.raises(Busy, match="Another `cll` is changing")
-    with processes.only_one(tmp_path), busy, processes.only_one(tmp_path):
+    with locks.only_one(tmp_path), busy, locks.only_one(tmp_path):
         pass
 
 
 def test_an_edit_of_code_while_the_stage_runs_fails_it(root):
     with (
         pytest.raises(Busy, match=r"code/a.py changed while stage train ran"),
-        processes.inputs_unchanged(root, "train"),
+        input_guard.inputs_unchanged(root, "train"),
     ):
         (root / "code" / "a.py").write_text("x = 22\n")
 
@@ -47,7 +48,7 @@ def test_an_edit_of_code_while_the_stage_runs_fails_it(root):
 def test_a_new_file_among_the_inputs_fails_it(root):
     with (
         pytest.raises(Busy, match=r"code/b.py changed while"),
-        processes.inputs_unchanged(root, "train"),
+        input_guard.inputs_unchanged(root, "train"),
     ):
         (root / "code" / "b.py").write_text("")
 
@@ -55,13 +56,13 @@ def test_a_new_file_among_the_inputs_fails_it(root):
 def test_an_edit_of_the_params_file_fails_it(root):
     with (
         pytest.raises(Busy, match=r"resolved.yaml changed"),
-        processes.inputs_unchanged(root, "train"),
+        input_guard.inputs_unchanged(root, "train"),
     ):
         (root / "resolved.yaml").write_text("estimator: {C: 2}\n")
 
 
 def test_byte_code_written_meanwhile_is_no_change(root):
-    with processes.inputs_unchanged(root, "train"):
+    with input_guard.inputs_unchanged(root, "train"):
         (root / "code" / "__pycache__" / "a.pyc").write_text("")
 
 
@@ -116,10 +117,10 @@ def test_a_signal_waits_for_what_must_not_end_half_done(threads):
 
 def test_a_lock_is_seen_to_be_held_and_to_be_free(tmp_path):
     lock = tmp_path / ".cll" / "lock"
-    assert not processes.is_held(lock)
-    with processes.only_one(tmp_path):
-        assert processes.is_held(lock)
-    assert not processes.is_held(lock)
+    assert not locks.is_held(lock)
+    with locks.only_one(tmp_path):
+        assert locks.is_held(lock)
+    assert not locks.is_held(lock)
 
 
 def with_code(root):

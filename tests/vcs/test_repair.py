@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cll.loop import daemon, tick
-from cll.system import processes
+from cll.system import locks
 from cll.vcs import repair
 from tests.build import released, small
 from tests.conftest import BIN
@@ -154,7 +154,7 @@ HELD = [".dvc/tmp/lock", ".dvc/tmp/rwlock.lock"]
 @pytest.mark.parametrize("name", HELD)
 def test_while_dvc_holds_a_lock_nothing_is_repaired(bare, name):
     (bare / LOCK).write_text("")
-    with processes.alone(bare / name, "held"):
+    with locks.alone(bare / name, "held"):
         assert repair.damages(bare) == []
         repair.heal(bare)
     assert (bare / LOCK).read_text() == ""

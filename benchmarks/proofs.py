@@ -41,8 +41,8 @@ from cll.components.trigger._time_windows import Stretch
 from cll.config import components
 from cll.pipeline.train.threshold import Threshold, choose
 from cll.system import progress
+from cll.types.arrays import Floats, Matrix
 from cll.types.components import Trigger
-from cll.types.tables import Floats, Matrix
 from cll.types.triggers import Situation
 
 START, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)

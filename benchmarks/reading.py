@@ -22,7 +22,7 @@ from rich.table import Table
 
 from cll.components.source.files import Files, Signals
 from cll.pipeline.ingest.readers.splitter import survey
-from cll.types.tables import Arrived, Part
+from cll.types.records import Arrived, Part
 
 AS_OF = datetime(2027, 1, 31, tzinfo=UTC)
 RESULTS = Path(__file__).parent / "results" / "reading.json"

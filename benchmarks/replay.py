@@ -109,7 +109,7 @@ def _bare(folder: Path, _: Any) -> list[float]:
     from cll.replay import log as replay_log  # noqa: PLC0415
     from cll.replay import prequential  # noqa: PLC0415  for this command alone
     from cll.system import workspace  # noqa: PLC0415
-    from cll.types.tables import parse_instant  # noqa: PLC0415
+    from cll.types.times import parse_instant  # noqa: PLC0415
 
     tree = components.load_yaml(folder / "resolved.yaml")
     ws = workspace.Workspace(Path(), folder)

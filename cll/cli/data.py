@@ -119,11 +119,11 @@ def verify_leakage(
 
     Also names columns that give the answer away. Exit 1 where something leaks.
     """
-    from cll.types import tables  # noqa: PLC0415  each command imports what it uses
+    from cll.types import times  # noqa: PLC0415  each command imports what it uses
     from cll.verify import leakage  # noqa: PLC0415  each command imports what it uses
 
     try:
-        instant = None if at is None else tables.parse_instant(at)
+        instant = None if at is None else times.parse_instant(at)
     except ValueError as error:
         raise ConfigError(f"--at: {error}") from None
     raise typer.Exit(leakage.check(ROOT, instant))

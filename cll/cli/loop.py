@@ -127,9 +127,9 @@ def trigger(
 
 def _parsed(option: str, reading: str, text: str) -> Any:
     """Read an instant or a duration, or refuse the option by name."""
-    from cll.types import tables  # noqa: PLC0415  each command imports what it uses
+    from cll.types import times  # noqa: PLC0415  each command imports what it uses
 
     try:
-        return getattr(tables, reading)(text)
+        return getattr(times, reading)(text)
     except ValueError as error:
         raise ConfigError(f"{option}: {error}") from None

@@ -10,7 +10,7 @@ from pydantic import Field
 from cll.config.components import refuse_unsafe, validate
 from cll.config.yaml_loader import load_yaml
 from cll.system.workspace import Workspace
-from cll.types.tables import Instant
+from cll.types.times import Instant
 
 Tree = Mapping[str, Any]  # resolved.yaml: a mapping of groups to their settings
 

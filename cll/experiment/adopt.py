@@ -17,7 +17,7 @@ from cll.pipeline.compose import compose
 from cll.system import disk, links, locks, progress
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError
-from cll.types.tables import format_instant, parse_instant
+from cll.types.times import format_instant, parse_instant
 
 _FIGURES = ("metrics.json", "replay.json")  # what an experiment, or a replay, leaves at its end
 _DERIVED = {"choices", "directions", "fallback", "schema"}  # what compose adds to a tree

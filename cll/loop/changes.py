@@ -15,7 +15,7 @@ from cll.system import disk
 from cll.system.partitions import Standing
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError
-from cll.types.tables import RECORDS
+from cll.types.records import RECORDS
 from cll.types.triggers import Answer
 from cll.vcs import git
 

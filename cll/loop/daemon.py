@@ -16,7 +16,7 @@ from cll.loop import backoff
 from cll.release.policy import Mode
 from cll.system import disk, locks, processes, progress
 from cll.types.errors import CllError, DataRefused
-from cll.types.tables import format_duration, format_instant
+from cll.types.times import format_duration, format_instant
 from cll.vcs.commands import for_child, python
 
 LOCK, STATE = Path(".cll") / "loop.lock", Path(".cll") / "loop.json"

@@ -14,7 +14,7 @@ from cll.system import disk, locks
 from cll.system.workspace import Workspace
 from cll.types.components import Source
 from cll.types.errors import CllError, DataRefused
-from cll.types.tables import format_instant, parse_instant
+from cll.types.times import format_instant, parse_instant
 
 _FORM = {"form": "status", "version": 1}
 _TICK = frozenset({"as_of", "code", "says", "ended"})

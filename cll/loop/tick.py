@@ -14,7 +14,7 @@ from cll.review import review, snapshots
 from cll.system import disk, processes, progress
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError, of_the_system
-from cll.types.tables import format_instant
+from cll.types.times import format_instant
 from cll.types.triggers import Answer
 from cll.vcs import repair, repro, staleness
 

@@ -16,8 +16,9 @@ from cll.pipeline.dataset import labelled
 from cll.pipeline.dataset.labelled import Known
 from cll.system import disk
 from cll.system.workspace import Workspace
+from cll.types.arrays import Floats, Matrix
 from cll.types.components import Label
-from cll.types.tables import Floats, Matrix, parse_instant
+from cll.types.times import parse_instant
 from cll.types.triggers import Situation
 
 

@@ -11,7 +11,7 @@ from cll.loop import ask, trigger_input
 from cll.system import disk
 from cll.system.workspace import Workspace
 from cll.types.errors import ConfigError
-from cll.types.tables import format_instant
+from cll.types.times import format_instant
 from cll.types.triggers import Answer, Reason, Situation
 
 NAME = "trigger.json"

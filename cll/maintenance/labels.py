@@ -16,7 +16,8 @@ from cll.pipeline.dataset import labelled
 from cll.pipeline.report.terminal import WIDTH
 from cll.system import disk, manifest, progress
 from cll.system.workspace import Workspace
-from cll.types.tables import GROUP, format_instant
+from cll.types.tables import GROUP
+from cll.types.times import format_instant
 
 # Why no time will tell these rows' label: in an incident already, not watched, or never told.
 CENSORED = ("running", "uncovered", "untold")

@@ -16,7 +16,7 @@ from cll.pipeline.ingest.readers.csv_headers import is_about_header
 from cll.system import disk
 from cll.system.workspace import Workspace
 from cll.types.errors import ConfigError
-from cll.types.tables import RECORDS
+from cll.types.records import RECORDS
 
 FOLDER = "mended"  # below the source's, where its patterns reach that far
 

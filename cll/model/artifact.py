@@ -13,9 +13,10 @@ from pydantic import FiniteFloat, TypeAdapter, ValidationError
 from cll.config import components
 from cll.model import card, platt
 from cll.system import disk
+from cll.types.arrays import Features, Flags, Floats
 from cll.types.components import Model
 from cll.types.errors import CllError, SecurityRefusal, Unavailable
-from cll.types.tables import Features, Flags, Floats, Lineage
+from cll.types.verdicts import Lineage
 
 MODEL, CARD, SUMS = "model.json", "MODEL_CARD.md", "SHA256SUMS"
 MAX_BYTES = 1 << 28  # of all files together, so that a foreign folder can't fill the memory

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cll.types.tables import Floats
+from cll.types.arrays import Floats
 
 DIGITS = 9  # of slope and intercept: coarser than what two CPU families' exp() differ by
 STEPS = 100  # Newton's takes some ten; a bisection halves 100 times

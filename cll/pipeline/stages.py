@@ -17,7 +17,8 @@ from cll.pipeline.dataset import labelled
 from cll.system import disk, frames, links, processes, progress
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError, of_the_system
-from cll.types.tables import Rule, Verdict, format_instant
+from cll.types.times import format_instant
+from cll.types.verdicts import Rule, Verdict
 
 
 def compose(ws: Workspace, *, check: bool = False) -> None:

@@ -19,7 +19,7 @@ from cll.release import ledger, models, policy, smoke_test
 from cll.system import disk, processes
 from cll.system.workspace import Workspace
 from cll.types.errors import ConfigError, SecurityRefusal, Unavailable
-from cll.types.tables import format_instant
+from cll.types.times import format_instant
 from cll.vcs import git, repair, staleness
 
 _FINISHED = "committed now; it had been broken off."

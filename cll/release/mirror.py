@@ -8,7 +8,7 @@ from cll.model import ledger_entries
 from cll.release import ledger
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError, Unavailable
-from cll.types.tables import Released
+from cll.types.verdicts import Released
 
 
 def sync(root: Path) -> list[str]:

@@ -20,8 +20,8 @@ from cll.model.artifact import Predictor
 from cll.pipeline.dataset import labelled
 from cll.system import disk
 from cll.system.workspace import Workspace
+from cll.types.arrays import Features, Floats
 from cll.types.errors import CllError, SecurityRefusal
-from cll.types.tables import Features, Floats
 from cll.vcs.commands import python
 
 ROWS = 100

@@ -13,7 +13,7 @@ from cll.model.ledger_entries import NONE, Entry
 from cll.pipeline.report import terminal
 from cll.release import ledger
 from cll.types.errors import ConfigError
-from cll.types.tables import parse_instant
+from cll.types.times import parse_instant
 
 _DAY = len("2026-01-31")
 

@@ -18,7 +18,8 @@ from cll.pipeline.dataset import labelled
 from cll.pipeline.dataset.labelled import Dataset
 from cll.pipeline.train import candidate
 from cll.system.workspace import Workspace
-from cll.types.tables import Keep, format_instant
+from cll.types.arrays import Keep
+from cll.types.times import format_instant
 
 # What decides when to train, and on what comes of it: no part of a training.
 _BESIDE = frozenset({"trigger", "replay", "release", "mirror", "evaluate", "gate"})

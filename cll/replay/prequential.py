@@ -22,9 +22,10 @@ from cll.pipeline.dataset.labelled import Known
 from cll.pipeline.evaluate.statistics import baselines, events
 from cll.pipeline.evaluate.statistics.ranking import rank
 from cll.replay.log import NONE, Turn
+from cll.types.arrays import Flags, Floats, Matrix
 from cll.types.components import Metric
 from cll.types.directions import Directions, sign
-from cll.types.tables import Flags, Floats, Matrix, parse_instant
+from cll.types.times import parse_instant
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOSS = "log_loss"

@@ -25,8 +25,9 @@ from cll.pipeline.evaluate import stage as evaluate_stage
 from cll.pipeline.gate import stage as gate_stage
 from cll.replay.fit_cache import Fits
 from cll.replay.log import NONE, Diary, Turn
+from cll.types.arrays import Floats
 from cll.types.errors import DataRefused
-from cll.types.tables import Floats, format_instant, parse_instant
+from cll.types.times import format_instant, parse_instant
 from cll.types.triggers import Answer
 
 _LEAKS_BY = "roc_auc"  # the metric by which the gate knows what is too good to be true

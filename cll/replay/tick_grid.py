@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from cll.types.errors import DataRefused
-from cll.types.tables import Duration, config_error, format_duration, format_instant
+from cll.types.errors import DataRefused, config_error
+from cll.types.times import Duration, format_duration, format_instant
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

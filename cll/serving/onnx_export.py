@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cll.model.artifact import Predictor
+from cll.types.arrays import Floats
 from cll.types.errors import ConfigError
-from cll.types.tables import Floats
 
 INPUT, PROBABILITY, ALERT = "features", "probability", "alert"
 OPSETS = {"": 18, "ai.onnx.ml": 3}

@@ -22,18 +22,15 @@ from cll.system import disk, frames, progress
 from cll.system.workspace import Workspace
 from cll.types.components import FeatureSet, Source
 from cll.types.errors import ConfigError, DataRefused, Unavailable
+from cll.types.records import RECORDS, Arrived, Chunk, Counts
 from cll.types.tables import (
     GROUP,
     INCIDENTS,
     INSTANT,
     OUTCOME,
     OUTCOME_KNOWN_AT,
-    RECORDS,
     SIGNAL_KEYS,
-    Arrived,
-    Chunk,
     Columns,
-    Counts,
 )
 
 FILES = "cll.components.source.files.Files"

@@ -7,19 +7,12 @@ from typing import Any, Protocol, runtime_checkable
 
 import polars as pl
 
-from cll.types.tables import (
-    Arrived,
-    Columns,
-    Features,
-    Floats,
-    Matrix,
-    Piece,
-    Released,
-    Scored,
-    Split,
-)
+from cll.types.arrays import Features, Floats, Matrix, Scored, Split
+from cll.types.records import Arrived, Piece
+from cll.types.tables import Columns
 from cll.types.triggers import Reason, Situation
 from cll.types.updates import Entry, Lesson
+from cll.types.verdicts import Released
 
 
 class Source(Protocol):

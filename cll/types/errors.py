@@ -60,3 +60,8 @@ def of_the_system(error: OSError) -> Unavailable:
     where = error.filename2 or error.filename
     reason = error.strerror or str(error) or type(error).__name__
     return Unavailable(": ".join([*([str(where)] if where else []), f"{reason}; see to it."]))
+
+
+def config_error(key: str, found: object, way_out: str) -> ConfigError:
+    """Build the one-line error of a component that refuses its own settings."""
+    return ConfigError(f"{key}={found}: {way_out}")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cll.types.tables import Flags, Floats
+from cll.types.arrays import Flags, Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from cll.config.project import load_world
 from cll.system import disk
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError, DataRefused, Unavailable
-from cll.types.tables import format_instant
+from cll.types.times import format_instant
 from cll.vcs.commands import for_child, python
 
 ANSWERS = ("promote", "reject", "not enough evidence")

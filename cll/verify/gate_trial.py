@@ -20,8 +20,7 @@ from cll.pipeline.gate import champion_rules, gate
 from cll.system import progress
 from cll.system.workspace import Workspace
 from cll.types.directions import Directions, directions_of
-from cll.types.errors import ConfigError, DataRefused, Undecided
-from cll.types.tables import config_error
+from cll.types.errors import ConfigError, DataRefused, Undecided, config_error
 from cll.verify import permutation
 from cll.verify.permutation import Swaps
 from cll.verify.power import SEEN, Sight, sight

@@ -23,7 +23,8 @@ from cll.system.partitions import Renewal, Standing
 from cll.system.stat_cache import memo
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError
-from cll.types.tables import Columns, format_instant
+from cll.types.tables import Columns
+from cll.types.times import format_instant
 from cll.verify import leaky_columns, perturb
 
 _KEYS = ["entity", "time"]

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from cll.pipeline.evaluate.statistics import baselines, data_facts
-from cll.types.tables import Flags, Floats
+from cll.types.arrays import Flags, Floats
 
 TOO_GOOD = 0.99  # ROC AUC of a single column
 _EPOCHS = (1, 10**3, 10**6, 10**9)  # s, ms, us, ns

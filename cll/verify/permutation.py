@@ -13,7 +13,7 @@ import numpy as np
 
 from cll.pipeline.evaluate.statistics.bootstrap import Figures
 from cll.pipeline.evaluate.statistics.scored_holdout import Answer, Court
-from cll.types.tables import Flags
+from cll.types.arrays import Flags
 
 CONFIDENCE = 0.99
 _STEPS = 60  # of a bisection: as fine as a float

@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 
 from cll.pipeline.evaluate.statistics.bootstrap import interval
-from cll.types.tables import Floats
+from cll.types.arrays import Floats
 
 SEEN = 0.8  # of the cases in which there is such a gain
 

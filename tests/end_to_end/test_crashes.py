@@ -17,7 +17,7 @@ from cll.pipeline.ingest import arrival_log
 from cll.system import manifest
 from cll.system.stat_cache import Memo
 from cll.types.errors import CllError
-from cll.types.tables import Arrival
+from cll.types.records import Arrival
 from tests.build import small
 from tests.run import killed
 

@@ -12,7 +12,8 @@ from cll.model import artifact
 from cll.pipeline.dataset import labelled
 from cll.system import disk
 from cll.types.errors import DataRefused, SecurityRefusal
-from cll.types.tables import LABELS, format_instant, parse_instant
+from cll.types.tables import LABELS
+from cll.types.times import format_instant, parse_instant
 from tests.build import released, small
 
 

@@ -11,8 +11,9 @@ from cll.components.estimator.logistic import Logistic
 from cll.model import artifact
 from cll.model.artifact import CARD, MODEL, SUMS, Predictor
 from cll.system import disk
+from cll.types.arrays import Matrix
 from cll.types.errors import SecurityRefusal, Unavailable
-from cll.types.tables import Lineage, Matrix
+from cll.types.verdicts import Lineage
 
 LINEAGE = Lineage(
     config={"seed": 1},

@@ -8,7 +8,7 @@ from cll.pipeline.dataset import labelled, point_in_time
 from cll.replay import fit_cache, replay, tick_grid
 from cll.replay.log import Diary
 from cll.system.content_cache import Shelf
-from cll.types.tables import parse_instant
+from cll.types.times import parse_instant
 from tests.build import small
 from tests.replay.test_replay import END, POLICY, decisions
 

@@ -16,7 +16,7 @@ from cll.replay import prequential, replay, tick_grid
 from cll.replay.log import Diary
 from cll.system import disk
 from cll.types.errors import DataRefused, SecurityRefusal
-from cll.types.tables import format_instant, parse_instant
+from cll.types.times import format_instant, parse_instant
 from tests.build import small
 
 POLICY = [

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from cll.pipeline.ingest.readers.limits import Limits
 from cll.pipeline.ingest.readers.splitter import survey
-from cll.types.tables import Arrived, Part
+from cll.types.records import Arrived, Part
 
 
 def arrived(path, *seen, limits=None, settled=True):

@@ -12,8 +12,8 @@ from cll.components.estimator.lightgbm import LightGBM
 from cll.components.estimator.logistic import Logistic
 from cll.model.artifact import Predictor
 from cll.serving.onnx_export import to_onnx
+from cll.types.arrays import Matrix
 from cll.types.errors import ConfigError
-from cll.types.tables import Matrix
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
 

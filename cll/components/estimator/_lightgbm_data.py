@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from cll.system import cpu
+from cll.types.arrays import Matrix
 from cll.types.errors import Unavailable
-from cll.types.tables import Matrix
 
 
 def library() -> Any:

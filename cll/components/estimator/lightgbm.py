@@ -11,8 +11,8 @@ import numpy as np
 from annotated_types import Ge, Interval
 
 from cll.components.estimator._lightgbm_data import binned, library, scorable, weighted
+from cll.types.arrays import Features, Floats, Matrix
 from cll.types.errors import DataRefused
-from cll.types.tables import Features, Floats, Matrix
 
 FILE = "model.txt"
 # What the text tells of the machine and not of the model.

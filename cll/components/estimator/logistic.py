@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Gt, Interval
 
+from cll.types.arrays import Features, Flags, Floats, Matrix
 from cll.types.errors import DataRefused
-from cll.types.tables import Features, Flags, Floats, Matrix
 
 # One Newton step costs rows * columns^2 and few are needed; from here on lbfgs, whose many steps
 # cost rows * columns each, is the cheaper way to the same coefficients.

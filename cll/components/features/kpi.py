@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from cll.types.tables import config_error
+from cll.types.errors import config_error
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,9 @@ from cll.pipeline.featurize.windows.known_rows import Sight, View, Watch
 from cll.pipeline.featurize.windows.peers import Peers
 from cll.pipeline.featurize.windows.rolling import Rows
 from cll.pipeline.featurize.windows.surprise import Surprise
-from cll.types.tables import Duration, Features, Floats, config_error, format_duration
+from cll.types.arrays import Features, Floats
+from cll.types.errors import config_error
+from cll.types.times import Duration, format_duration
 
 Count = Annotated[int, Ge(1)]
 Named = Iterator[tuple[str, Floats | Features]]

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from cll.types.tables import INCIDENTS, LABELS, TRUTH_PREFIX, Duration, config_error
+from cll.types.errors import config_error
+from cll.types.tables import INCIDENTS, LABELS, TRUTH_PREFIX
+from cll.types.times import Duration
 
 _OPEN = datetime(9999, 1, 1, tzinfo=UTC)  # the end of what has not ended
 

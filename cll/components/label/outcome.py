@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from cll.types.tables import OUTCOME, OUTCOME_KNOWN_AT, TRUTH_PREFIX, Duration, config_error
+from cll.types.errors import config_error
+from cll.types.tables import OUTCOME, OUTCOME_KNOWN_AT, TRUTH_PREFIX
+from cll.types.times import Duration
 
 _CHANCE = f"{TRUTH_PREFIX}outcome"
 

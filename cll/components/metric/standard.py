@@ -3,8 +3,8 @@
 import numpy as np
 
 from cll.pipeline.evaluate.statistics.ranking import equal_bins, precision_area, roc_area
+from cll.types.arrays import Floats, Scored
 from cll.types.directions import higher_is_better, lower_is_better
-from cll.types.tables import Floats, Scored
 
 BINS = 15
 _TINY = float(np.finfo(np.float64).eps)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from cll.types.errors import Unavailable
-from cll.types.tables import Released
+from cll.types.verdicts import Released
 from cll.vcs.commands import git
 
 Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$")]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cll.types.tables import Released
+from cll.types.verdicts import Released
 
 
 @dataclass(frozen=True)

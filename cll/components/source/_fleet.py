@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cll.types.tables import Floats
+from cll.types.arrays import Floats
 
 Integers = NDArray[np.int64]
 

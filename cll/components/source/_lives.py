@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cll.components.source import _fleet as fleet
-from cll.types.tables import Floats
+from cll.types.arrays import Floats
 
 Chances = Callable[[int, int], Floats]
 _KEPT = 2  # days that are kept whole: each is a hundred times the state it leads to

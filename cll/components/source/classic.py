@@ -10,20 +10,10 @@ import numpy as np
 import polars as pl
 from annotated_types import Ge, Interval
 
-from cll.types.tables import (
-    INSTANT,
-    OUTCOME,
-    OUTCOME_KNOWN_AT,
-    REJECTS,
-    TRUTH_PREFIX,
-    Arrived,
-    Chunk,
-    Columns,
-    Floats,
-    Instant,
-    Piece,
-    format_instant,
-)
+from cll.types.arrays import Floats
+from cll.types.records import Arrived, Chunk, Piece
+from cll.types.tables import INSTANT, OUTCOME, OUTCOME_KNOWN_AT, REJECTS, TRUTH_PREFIX, Columns
+from cll.types.times import Instant, format_instant
 
 _KPIS = ("cpu_usage", "memory_usage", "error_rate", "response_time")
 _TRUTH = TRUTH_PREFIX + OUTCOME

@@ -16,7 +16,8 @@ from cll.pipeline.ingest.readers.fields import Field
 from cll.pipeline.ingest.readers.limits import Limits
 from cll.pipeline.ingest.readers.mapping import Clock, Incidents, Mapped, Signals
 from cll.pipeline.ingest.readers.records import Records, Wanted, faults_frame
-from cll.types.errors import DataRefused, Unavailable
+from cll.types.errors import DataRefused, Unavailable, config_error
+from cll.types.records import Arrived, Chunk, Piece, Table
 from cll.types.tables import (
     GROUP,
     INCIDENTS,
@@ -25,14 +26,9 @@ from cll.types.tables import (
     OUTCOME_KNOWN_AT,
     REJECTS,
     SIGNAL_KEYS,
-    Arrived,
-    Chunk,
     Columns,
-    Piece,
-    Table,
-    config_error,
-    format_instant,
 )
+from cll.types.times import format_instant
 
 _PLACE = {"file": pl.String, "row": pl.Int64}
 

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from cll.components.source import _fleet as fleet
 from cll.components.source._lives import Chances, Lives
+from cll.types.arrays import Flags, Floats
+from cll.types.errors import config_error
+from cll.types.records import Arrived, Chunk, Piece
 from cll.types.tables import (
     GROUP,
     INCIDENTS,
@@ -22,18 +25,9 @@ from cll.types.tables import (
     OUTCOME_KNOWN_AT,
     REJECTS,
     TRUTH_PREFIX,
-    Arrived,
-    Chunk,
     Columns,
-    Duration,
-    Flags,
-    Floats,
-    Instant,
-    Piece,
-    config_error,
-    format_duration,
-    format_instant,
 )
+from cll.types.times import Duration, Instant, format_duration, format_instant
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY, _HOUR, _SHORTEST = timedelta(days=1), timedelta(hours=1), timedelta(seconds=10)

@@ -9,7 +9,8 @@ import polars as pl
 from annotated_types import Interval
 
 from cll.pipeline.dataset import holdout
-from cll.types.tables import Instant, Split
+from cll.types.arrays import Split
+from cll.types.times import Instant
 
 Share = Annotated[float, Interval(gt=0, lt=1)]
 

@@ -9,7 +9,7 @@ import polars as pl
 from annotated_types import Interval
 
 from cll.pipeline.dataset import holdout
-from cll.types.tables import Split
+from cll.types.arrays import Split
 
 
 @dataclass(frozen=True)

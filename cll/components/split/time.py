@@ -9,7 +9,9 @@ import polars as pl
 from annotated_types import Interval
 
 from cll.pipeline.dataset import holdout
-from cll.types.tables import Duration, Instant, Split, config_error, format_duration, format_instant
+from cll.types.arrays import Split
+from cll.types.errors import config_error
+from cll.types.times import Duration, Instant, format_duration, format_instant
 
 Share = Annotated[float, Interval(gt=0, lt=1)]
 

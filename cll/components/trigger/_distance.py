@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cll.components.trigger._significance import Usual, usual
-from cll.types.tables import Floats
+from cll.types.arrays import Floats
 
 # Failures are rare, and what announces them lies in the tails.
 QUANTILES = (0.002, 0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.998)

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from cll.pipeline.evaluate.statistics.ranking import rank, roc_area
-from cll.types.tables import Floats
+from cll.types.arrays import Floats
 
 _TINY = float(np.finfo(np.float64).eps)
 

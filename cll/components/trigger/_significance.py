@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cll.types.tables import Flags, Floats
+from cll.types.arrays import Flags, Floats
 
 
 @dataclass(frozen=True)

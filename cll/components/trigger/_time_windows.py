@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from cll.types.tables import INSTANT, format_instant
+from cll.types.tables import INSTANT
+from cll.types.times import format_instant
 from cll.types.triggers import Situation
 
 NO_MODEL = "No model is in force."

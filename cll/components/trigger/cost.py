@@ -10,7 +10,8 @@ from annotated_types import Gt, Interval
 from cll.components.trigger import _time_windows as time_windows
 from cll.components.trigger._losses import answers, wrong_share
 from cll.components.trigger._time_windows import Stretch
-from cll.types.tables import Duration, config_error, format_duration
+from cll.types.errors import config_error
+from cll.types.times import Duration, format_duration
 from cll.types.triggers import Reason, Situation
 
 _TWO = 2  # stretches that are compared

@@ -7,7 +7,7 @@ from typing import Annotated
 import polars as pl
 from annotated_types import Ge
 
-from cll.types.tables import config_error
+from cll.types.errors import config_error
 from cll.types.triggers import Reason, Situation
 
 Count = Annotated[int, Ge(1)]

@@ -15,7 +15,8 @@ from cll.components.trigger import _time_windows as time_windows
 from cll.components.trigger._losses import LACKS_FROM_ONE, LOSSES, answers
 from cll.components.trigger._significance import Usual, chance_of_several, usual
 from cll.components.trigger._time_windows import Stretch
-from cll.types.tables import Duration, config_error, format_duration
+from cll.types.errors import config_error
+from cll.types.times import Duration, format_duration
 from cll.types.triggers import Reason, Situation
 
 _LEAST = 5  # windows of the history in which the metric is defined

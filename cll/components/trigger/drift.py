@@ -14,7 +14,8 @@ from cll.components.trigger import _row_cache as row_cache
 from cll.components.trigger import _time_windows as time_windows
 from cll.components.trigger._significance import chance_of_several, discoveries
 from cll.components.trigger._time_windows import Stretch
-from cll.types.tables import Duration, config_error, format_duration
+from cll.types.errors import config_error
+from cll.types.times import Duration, format_duration
 from cll.types.triggers import Reason, Situation
 
 _SCORE = "p"  # as situations call it

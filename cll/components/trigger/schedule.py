@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from cronsim import CronSim, CronSimError
 
-from cll.types.tables import config_error, format_instant
+from cll.types.errors import config_error
+from cll.types.times import format_instant
 from cll.types.triggers import Reason, Situation
 
 _FIELDS = 5  # CronSim takes seconds, too, which no tick is as fine as

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from cll.types.tables import Duration, config_error
+from cll.types.errors import config_error
+from cll.types.times import Duration
 from cll.types.updates import Lesson
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Interval
 
 from cll.pipeline.evaluate.statistics.bootstrap import interval
-from cll.types.tables import config_error
+from cll.types.errors import config_error
 from cll.types.updates import Entry
 
 

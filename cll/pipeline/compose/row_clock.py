@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cll.types.tables import format_duration, parse_duration
+from cll.types.times import format_duration, parse_duration
 
 _DELAYS = (("label", "delay"), ("features", "past_outcomes", "delay"))
 

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
+from cll.types.arrays import Flags, Split
 from cll.types.errors import DataRefused
-from cll.types.tables import Flags, Split, format_instant
+from cll.types.times import format_instant
 
 
 def boundary(rows: pl.DataFrame, share: float) -> datetime | None:

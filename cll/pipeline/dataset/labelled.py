@@ -17,8 +17,10 @@ from cll.system import disk, manifest
 from cll.system.partitions import Standing
 from cll.system.stat_cache import memo
 from cll.system.workspace import Workspace
+from cll.types.arrays import Features, Flags, Matrix, Split
 from cll.types.errors import DataRefused, Unavailable
-from cll.types.tables import GROUP, Columns, Features, Flags, Matrix, Split, parse_instant
+from cll.types.tables import GROUP, Columns
+from cll.types.times import parse_instant
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from cll.pipeline.evaluate.statistics import baselines, curves, data_facts, even
 from cll.pipeline.evaluate.statistics.bootstrap import Figures, as_frame, with_intervals
 from cll.pipeline.evaluate.statistics.ranking import rank
 from cll.pipeline.evaluate.statistics.scored_holdout import Answer, Court
+from cll.types.arrays import Flags, Floats
 from cll.types.components import Metric
-from cll.types.errors import DataRefused
-from cll.types.tables import Duration, Flags, Floats, config_error
+from cll.types.errors import DataRefused, config_error
+from cll.types.times import Duration
 
 RANKING = ("roc_auc", "average_precision")
 USUAL = ("accuracy", "balanced_accuracy", *RANKING, "precision", "recall", "f1")

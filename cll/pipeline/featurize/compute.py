@@ -9,16 +9,8 @@ from datetime import datetime
 import polars as pl
 
 from cll.types.components import FeatureSet
-from cll.types.errors import DataRefused
-from cll.types.tables import (
-    GROUP,
-    OUTCOME,
-    OUTCOME_KNOWN_AT,
-    SIGNAL_KEYS,
-    TRUTH_PREFIX,
-    Columns,
-    config_error,
-)
+from cll.types.errors import DataRefused, config_error
+from cll.types.tables import GROUP, OUTCOME, OUTCOME_KNOWN_AT, SIGNAL_KEYS, TRUTH_PREFIX, Columns
 
 
 def featurize(

@@ -8,7 +8,7 @@ from annotated_types import Ge
 
 from cll.pipeline.gate.figures import Figure, Outcome, gain, number, outcome, undefined
 from cll.types.directions import Better, Directions
-from cll.types.tables import Rule
+from cll.types.verdicts import Rule
 
 
 @dataclass(frozen=True)

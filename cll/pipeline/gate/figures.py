@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cll.types.directions import Better
-from cll.types.tables import Rule
+from cll.types.verdicts import Rule
 
 Outcome = Literal["passed", "failed", "not enough evidence", "noted"]
 

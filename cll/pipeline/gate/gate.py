@@ -10,7 +10,7 @@ from cll.pipeline.gate import champion_rules
 from cll.pipeline.gate.champion_rules import Slices
 from cll.pipeline.gate.figures import Outcome, gain, number, outcome, read, undefined
 from cll.types.directions import Better, Directions
-from cll.types.tables import Rule, Verdict
+from cll.types.verdicts import Rule, Verdict
 
 NONE = "none"  # the champion when no model is in force
 EXIT_CODES = {"promote": 0, "reject": 10, "not enough evidence": 11}

@@ -13,15 +13,14 @@ from typing import Any
 import polars as pl
 
 from cll.pipeline.ingest.deduplicate import Settled, merge, rejects, settle, settle_incidents
+from cll.types.records import Chunk, Counts
 from cll.types.tables import (
     INCIDENTS,
     OUTCOME,
     OUTCOME_KNOWN_AT,
     REJECTS,
     SIGNAL_KEYS,
-    Chunk,
     Columns,
-    Counts,
     is_finite,
     span,
 )

@@ -24,7 +24,9 @@ from cll.system.stat_cache import Memo, memo, stamp
 from cll.system.workspace import Workspace
 from cll.types.components import Source
 from cll.types.errors import Busy, ConfigError, DataRefused, Unavailable
-from cll.types.tables import Arrival, Arrived, Tail, format_instant, parse_instant
+from cll.types.records import Arrival, Arrived
+from cll.types.tables import Tail
+from cll.types.times import format_instant, parse_instant
 
 LOG = Path("registry") / "arrivals.jsonl"
 _FORM = {"form": "arrivals", "version": 1}

@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 
 from cll.types.errors import DataRefused
-from cll.types.tables import Columns, Counts
+from cll.types.records import Counts
+from cll.types.tables import Columns
 
 REASONS = 5  # of the quarantine, that are told
 LACKS = "lacks "  # how the reason begins where a file has not the columns that are mapped

@@ -19,7 +19,8 @@ from cll.pipeline.ingest.segments import Facts, Segments
 from cll.system import frames as system_frames
 from cll.system import manifest
 from cll.system.partitions import Renewal
-from cll.types.tables import Columns, format_instant, parse_instant
+from cll.types.tables import Columns
+from cll.types.times import format_instant, parse_instant
 
 _NONE = {"duplicate": 0, "pending": 0, "quarantined": 0}
 Bounds = tuple[str, str]  # the first and the last entity of a part

@@ -9,7 +9,8 @@ from pathlib import Path
 from cll.pipeline.ingest.readers.last_line import lacks_newline
 from cll.pipeline.ingest.readers.splitter import Cut, Survey
 from cll.types.errors import DataRefused
-from cll.types.tables import Arrival, Arrived, Part, format_instant
+from cll.types.records import Arrival, Arrived, Part
+from cll.types.times import format_instant
 
 GONE = ""  # the digest of a file that was let go
 _READ = 2**20  # bytes at once

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from cll.types.tables import GROUP, OUTCOME, Columns, Floats, span
+from cll.types.arrays import Floats
+from cll.types.tables import GROUP, OUTCOME, Columns, span
 
 DIGITS = 9  # significant ones that are kept
 GROUPS = 50  # more are no groups: then none is told

@@ -23,7 +23,8 @@ from cll.system.partitions import SHARED, Renewal
 from cll.system.stat_cache import memo
 from cll.system.workspace import Workspace
 from cll.types.components import Source
-from cll.types.tables import RECORDS, Arrived, Counts, format_instant
+from cll.types.records import RECORDS, Arrived, Counts
+from cll.types.times import format_instant
 
 _RECENT = 31  # days with signals that incidents are compared with
 

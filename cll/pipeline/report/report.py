@@ -9,7 +9,7 @@ import polars as pl
 
 from cll.pipeline.report import rendering, tables, timeline
 from cll.types.directions import TREE_KEY
-from cll.types.tables import Verdict
+from cll.types.verdicts import Verdict
 
 MARKDOWN_LIMIT = 60_000  # bytes; a comment on GitHub holds 65,536 characters
 _TOP_FEATURES, _TOP_REASONS, _EXAMPLES, _STRIPS = 20, 20, 3, 6

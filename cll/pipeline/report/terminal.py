@@ -15,7 +15,7 @@ from rich.table import Table
 from cll.system import disk, progress
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError
-from cll.types.tables import RECORDS
+from cll.types.records import RECORDS
 from cll.vcs import staleness
 
 WIDTH = 200  # characters of a line where no terminal says

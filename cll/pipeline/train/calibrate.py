@@ -9,7 +9,7 @@ import polars as pl
 
 from cll.model import platt
 from cll.pipeline.dataset import blocks
-from cll.types.tables import Floats
+from cll.types.arrays import Floats
 
 Calibration = Literal["platt", "none"]
 

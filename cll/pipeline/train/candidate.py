@@ -17,9 +17,11 @@ from cll.model.artifact import Predictor
 from cll.pipeline.dataset.labelled import Dataset
 from cll.pipeline.train import race
 from cll.pipeline.train.update import Learnt, Means, learn
+from cll.types.arrays import Keep
 from cll.types.components import Contest, Update
 from cll.types.directions import directions_in
-from cll.types.tables import Keep, Lineage, format_instant, parse_instant
+from cll.types.times import format_instant, parse_instant
+from cll.types.verdicts import Lineage
 
 # What a model's lineage quotes of the config: all that it takes to make it again, or to score.
 LEARNT_FROM = ("source", "features", "label", "split", "estimator", "train", "update")

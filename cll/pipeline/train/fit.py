@@ -17,8 +17,9 @@ from cll.pipeline.train import forward_chaining, threshold
 from cll.pipeline.train.calibrate import Before, Judged, Trust, trust
 from cll.pipeline.train.forward_chaining import Course, Pass
 from cll.pipeline.train.threshold import Threshold
+from cll.types.arrays import Floats, Matrix
 from cll.types.components import Estimator, GoesOn, Metric, Model, Report
-from cll.types.tables import Duration, Floats, Matrix
+from cll.types.times import Duration
 
 # Rounds of boosting where no held-out time can say when to stop: afresh, and on top of a model's own.
 UNGUIDED_ROUNDS, UNGUIDED_MORE = 100, 10

@@ -11,8 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cll.model import platt
+from cll.types.arrays import Flags, Floats, Matrix
 from cll.types.components import Counted, Estimator, GoesOn, Model, Report
-from cll.types.tables import Flags, Floats, Matrix
 
 OPTIMISTIC = "Slightly optimistic: rounds, calibration and threshold were set on these rows."
 DAY_US = 86_400_000_000

@@ -15,9 +15,10 @@ from cll.pipeline.evaluate.statistics.bootstrap import Figures, Judged, figures,
 from cll.pipeline.evaluate.statistics.ranking import rank
 from cll.pipeline.train.update import Means, learn
 from cll.system import progress
+from cll.types.arrays import Flags
 from cll.types.components import Contest, Update
 from cll.types.errors import DataRefused
-from cll.types.tables import Flags, format_instant
+from cll.types.times import format_instant
 from cll.types.updates import Entry
 
 REPLICATES, DRAWS_SEED = 300, 0

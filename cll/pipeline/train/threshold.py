@@ -9,8 +9,8 @@ import polars as pl
 from annotated_types import Gt
 from numpy.typing import NDArray
 
+from cll.types.arrays import Floats
 from cll.types.errors import DataRefused
-from cll.types.tables import Floats
 
 DAY_US = 86_400_000_000
 

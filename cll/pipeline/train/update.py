@@ -15,9 +15,9 @@ from cll.pipeline.dataset.labelled import Dataset
 from cll.pipeline.train import fit as step
 from cll.pipeline.train.calibrate import Before
 from cll.pipeline.train.fit import Start, Trained
+from cll.types.arrays import Flags, Keep
 from cll.types.components import Estimator, GoesOn, Metric, Report, Update
 from cll.types.errors import ConfigError, DataRefused
-from cll.types.tables import Flags, Keep
 from cll.types.updates import Lesson
 
 AFRESH = "choose update=full once"

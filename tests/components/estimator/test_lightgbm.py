@@ -8,8 +8,8 @@ from threadpoolctl import threadpool_limits
 
 from cll.components.estimator.lightgbm import FILE, LightGBM, Model, load
 from cll.system.content_cache import Shelf
+from cll.types.arrays import Matrix
 from cll.types.errors import DataRefused, Unavailable
-from cll.types.tables import Matrix
 
 SEED = 3
 SMALL = LightGBM(max_rounds=40, patience=5, min_data_in_leaf=20)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cll.components.estimator.logistic import Logistic, load
+from cll.types.arrays import Matrix
 from cll.types.errors import DataRefused
-from cll.types.tables import Matrix
 
 SEED = 0
 

@@ -5,7 +5,7 @@ import pytest
 
 from cll.components.mirror.gto import Gto
 from cll.types.errors import Unavailable
-from cll.types.tables import Released
+from cll.types.verdicts import Released
 from tests.build import released
 
 pytestmark = pytest.mark.slow

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from cll.components.mirror.none import NoMirror
-from cll.types.tables import Released
+from cll.types.verdicts import Released
 
 
 def test_nothing_is_mirrored():

@@ -10,8 +10,9 @@ from cll.config import project
 from cll.pipeline.dataset import labelled
 from cll.system import disk
 from cll.system import manifest as system_manifest
+from cll.types.arrays import Matrix
 from cll.types.errors import DataRefused, SecurityRefusal, Unavailable
-from cll.types.tables import Matrix, format_instant
+from cll.types.times import format_instant
 from tests.build import small
 
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cll.pipeline.ingest import admit as ingest_admit
-from cll.types.tables import INCIDENTS, INSTANT, OUTCOME, OUTCOME_KNOWN_AT, REJECTS, Chunk, Columns
+from cll.types.records import Chunk
+from cll.types.tables import INCIDENTS, INSTANT, OUTCOME, OUTCOME_KNOWN_AT, REJECTS, Columns
 
 AS_OF = datetime(2026, 1, 31, tzinfo=UTC)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -12,7 +12,7 @@ from cll.pipeline.ingest import arrival_log, growth
 from cll.pipeline.ingest.readers.mapping import Signals
 from cll.system.workspace import Workspace
 from cll.types.errors import Busy, ConfigError, DataRefused
-from cll.types.tables import Arrival
+from cll.types.records import Arrival
 from tests.build.history import commit, git, repository
 from tests.conftest import ROOT
 

@@ -5,7 +5,8 @@ import pytest
 
 from cll.pipeline.ingest import checks
 from cll.types.errors import DataRefused
-from cll.types.tables import INCIDENTS, REJECTS, Columns, Counts
+from cll.types.records import Counts
+from cll.types.tables import INCIDENTS, REJECTS, Columns
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 COLUMNS = Columns(numeric=("cpu", "queue"))

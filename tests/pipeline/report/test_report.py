@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from cll.pipeline.report.report import MARKDOWN_LIMIT, Report, report
-from cll.types.tables import REJECTS, Rule, Verdict
+from cll.types.tables import REJECTS
+from cll.types.verdicts import Rule, Verdict
 
 EVIL = "<script>alert('x')</script>|`a`\n\n# @org/team #1 \u202e*b*"
 ENTITIES = [f"checkout-{n}" for n in range(8)]

@@ -14,8 +14,8 @@ from cll.components.estimator.logistic import Logistic
 from cll.config import components
 from cll.pipeline.train.fit import UNGUIDED_ROUNDS, Settings, train
 from cll.pipeline.train.threshold import Threshold
+from cll.types.arrays import Matrix
 from cll.types.errors import DataRefused, Stopped
-from cll.types.tables import Matrix
 
 METRICS = components.build("metric", yaml.safe_load(Path("conf/metric/standard.yaml").read_text()))
 START = datetime(2026, 1, 1, tzinfo=UTC)

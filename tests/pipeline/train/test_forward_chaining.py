@@ -13,7 +13,7 @@ from cll.components.estimator.lightgbm import LightGBM
 from cll.components.estimator.logistic import Logistic
 from cll.pipeline.train import forward_chaining
 from cll.pipeline.train.forward_chaining import Course
-from cll.types.tables import Matrix
+from cll.types.arrays import Matrix
 from tests.pipeline.train.test_fit import HORIZON, SEED, START, fleet
 
 DAY = timedelta(days=1)

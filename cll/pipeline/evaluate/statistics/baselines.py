@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from cll.pipeline.evaluate.statistics.ranking import precision_area, rank, roc_area, sweep, tie_ends
-from cll.types.tables import Flags, Floats, Scored
+from cll.types.arrays import Flags, Floats, Scored
 
 EVEN = 0.5  # a constant or a repeated label raises an alert from here up
 

@@ -15,8 +15,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cll.pipeline.evaluate.statistics.curves import DIGITS
+from cll.types.arrays import Floats, Scored
 from cll.types.components import Metric
-from cll.types.tables import Floats, Scored
 
 LEVEL = 95  # per cent of intervals that hold the truth
 TAIL = (100 - LEVEL) / 200  # of them that lie above it, or below

@@ -5,7 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cll.pipeline.evaluate.statistics.ranking import equal_bins, sweep
-from cll.types.tables import Floats, Scored
+from cll.types.arrays import Floats, Scored
 
 CALIBRATION_BINS = 15
 DIGITS = 6

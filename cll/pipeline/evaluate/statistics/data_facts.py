@@ -10,7 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cll.pipeline.evaluate.statistics import baselines
-from cll.types.tables import Floats, format_instant
+from cll.types.arrays import Floats
+from cll.types.times import format_instant
 
 # Rows of either class: among fewer, some column tells the classes apart by mere chance.
 ENOUGH = 10

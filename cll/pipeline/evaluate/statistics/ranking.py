@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cll.types.tables import Flags, Floats, Scored
+from cll.types.arrays import Flags, Floats, Scored
 
 Rows = NDArray[np.intp]
 

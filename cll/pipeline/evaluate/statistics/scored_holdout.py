@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from cll.pipeline.evaluate.statistics.bootstrap import Figures, Judged, figures
 from cll.pipeline.evaluate.statistics.ranking import rank
+from cll.types.arrays import Flags, Floats
 from cll.types.components import Metric
-from cll.types.tables import Flags, Floats
 
 Answer = tuple[Floats, Flags]  # one model's probabilities, and its alerts
 

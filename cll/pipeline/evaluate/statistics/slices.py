@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from cll.types.tables import GROUP, Flags
+from cll.types.arrays import Flags
+from cll.types.tables import GROUP
 
 
 def parts(rows: pl.DataFrame, most: int, positives: int) -> Iterator[tuple[str, Flags]]:

@@ -9,7 +9,7 @@ import numpy as np
 from numba import from_dtype, types
 
 from cll.pipeline.featurize.windows.jit import FLOATS, INTEGERS, compiled
-from cll.types.tables import Floats, Integers
+from cll.types.arrays import Floats, Integers
 
 MEAN, STD, SLOPE, MIN, MAX, MISSING, Z, RATIO, CHANGE = range(9)  # as moments.STATISTICS has them
 _HOUR = 3.6e9  # microseconds

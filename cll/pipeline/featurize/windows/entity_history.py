@@ -13,16 +13,10 @@ from annotated_types import Ge
 from cll.pipeline.featurize.windows import inputs
 from cll.pipeline.featurize.windows.known_rows import View
 from cll.pipeline.featurize.windows.rolling import HOUR, Rows, microseconds
-from cll.types.tables import (
-    INCIDENTS,
-    OUTCOME,
-    OUTCOME_KNOWN_AT,
-    Duration,
-    Floats,
-    Integers,
-    config_error,
-    format_duration,
-)
+from cll.types.arrays import Floats, Integers
+from cll.types.errors import config_error
+from cll.types.tables import INCIDENTS, OUTCOME, OUTCOME_KNOWN_AT
+from cll.types.times import Duration, format_duration
 
 
 @dataclass(frozen=True)

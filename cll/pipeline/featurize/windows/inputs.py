@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from cll.pipeline.featurize.windows.rolling import Rows
-from cll.types.errors import ConfigError
-from cll.types.tables import Floats, config_error
+from cll.types.arrays import Floats
+from cll.types.errors import ConfigError, config_error
 
 _DIGITS = 12  # processors differ in the last digit of a logarithm
 

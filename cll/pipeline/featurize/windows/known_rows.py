@@ -16,7 +16,7 @@ import polars as pl
 
 from cll.pipeline.featurize.windows import rolling
 from cll.pipeline.featurize.windows.rolling import Rows
-from cll.types.tables import Features, Flags, Floats, Integers
+from cll.types.arrays import Features, Flags, Floats, Integers
 
 _PART = 65_536  # copies that are worked at once; a stretch of one entity is not cut
 ALWAYS = int(np.iinfo(np.int64).max)  # an instant from which nothing is hidden

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cll.types.tables import Floats, Integers
+from cll.types.arrays import Floats, Integers
 
 NORMAL = 1.4826  # of normal values, the standard deviation in median absolute deviations
 

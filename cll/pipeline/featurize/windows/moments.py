@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cll.pipeline.featurize.windows.rolling import Rows
-from cll.types.tables import Floats
+from cll.types.arrays import Floats
 
 # Those behind "missing" compare a row with its window up to its ties, itself left out.
 STATISTICS = ("mean", "std", "slope", "min", "max", "missing", "z", "ratio", "change")

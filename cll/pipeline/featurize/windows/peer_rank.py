@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cll.types.tables import Flags, Floats, Integers
+from cll.types.arrays import Flags, Floats, Integers
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,10 @@ from annotated_types import Ge
 from cll.pipeline.featurize.windows import peer_rank, rolling
 from cll.pipeline.featurize.windows.known_rows import ALWAYS, Watch
 from cll.pipeline.featurize.windows.rolling import Rows
-from cll.types.tables import GROUP, Duration, Floats, Integers, config_error, format_duration
+from cll.types.arrays import Floats, Integers
+from cll.types.errors import config_error
+from cll.types.tables import GROUP
+from cll.types.times import Duration, format_duration
 
 _CELLS = 200_000  # of a table of instants and entities that is worked at once: they fit a cache
 _DAY = 86_400_000_000  # microseconds

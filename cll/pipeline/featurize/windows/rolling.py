@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from cll.types.tables import Flags, Integers
+from cll.types.arrays import Flags, Integers
 
 HOUR = 3_600_000_000  # microseconds
 

@@ -6,7 +6,7 @@ import numpy as np
 from numba import types
 
 from cll.pipeline.featurize.windows.jit import FLOATS, INTEGERS, compiled
-from cll.types.tables import Floats, Integers
+from cll.types.arrays import Floats, Integers
 
 
 @compiled()

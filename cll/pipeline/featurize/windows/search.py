@@ -3,7 +3,7 @@
 from numba import types
 
 from cll.pipeline.featurize.windows.jit import FLOATS, INTEGERS, compiled
-from cll.types.tables import Floats, Integers
+from cll.types.arrays import Floats, Integers
 
 _FLAG, _NUMBER, _FOUND = types.boolean, types.int64, types.int64[::1]
 

@@ -16,7 +16,9 @@ from annotated_types import Ge, Gt
 from cll.pipeline.featurize.windows import median_mad, moments, rolling
 from cll.pipeline.featurize.windows.peers import Comparison
 from cll.pipeline.featurize.windows.rolling import Rows
-from cll.types.tables import Duration, Floats, config_error, format_duration
+from cll.types.arrays import Floats
+from cll.types.errors import config_error
+from cll.types.times import Duration, format_duration
 
 _DIGITS = 9  # processors differ in the last digit of a logarithm
 

@@ -9,7 +9,9 @@ import polars as pl
 from cll.pipeline.ingest.readers import times
 from cll.pipeline.ingest.readers.fields import Field, Kind, Wrong, as_text, is_blank, text_of
 from cll.pipeline.ingest.readers.records import FAULTS, NESTED, NOT_UTF8, Records
-from cll.types.tables import VALUE_WIDTH, Flags, config_error, is_finite
+from cll.types.arrays import Flags
+from cll.types.errors import config_error
+from cll.types.tables import VALUE_WIDTH, is_finite
 
 # Factor, divisor and what is kept: shares as ratios, spans in seconds, sizes in bytes.
 UNITS: dict[str, tuple[int, int, str]] = {

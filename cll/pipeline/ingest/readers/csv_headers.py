@@ -13,7 +13,9 @@ from typing import TypeVar
 import polars as pl
 
 from cll.pipeline.ingest.readers.records import Wanted
-from cll.types.tables import Arrived, Flags, Header, Piece
+from cll.types.arrays import Flags
+from cll.types.records import Arrived, Piece
+from cll.types.tables import Header
 
 T = TypeVar("T")
 Reading = tuple[Sequence[Piece], Sequence[Header | None], T]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cll.pipeline.ingest.readers.records import Numbers
-from cll.types.tables import Flags
+from cll.types.arrays import Flags
 
 NEWLINE, COMMA, QUOTE = b'\n,"'
 

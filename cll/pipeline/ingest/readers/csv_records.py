@@ -28,8 +28,9 @@ from cll.pipeline.ingest.readers.records import (
     faults_frame,
     refuse_lacking,
 )
+from cll.types.arrays import Flags
 from cll.types.errors import DataRefused
-from cll.types.tables import VALUE_WIDTH, Flags, Header
+from cll.types.tables import VALUE_WIDTH, Header
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from cll.pipeline.ingest.readers.csv_records import Above
 from cll.pipeline.ingest.readers.limits import Limits, refuse_over
 from cll.pipeline.ingest.readers.records import Records, Wanted
 from cll.types.errors import DataRefused
-from cll.types.tables import Arrived
+from cll.types.records import Arrived
 
 
 @dataclass(frozen=True)

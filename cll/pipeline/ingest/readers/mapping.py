@@ -4,16 +4,9 @@ from dataclasses import dataclass, field
 
 from cll.pipeline.ingest.readers import casting, times
 from cll.pipeline.ingest.readers.fields import Field, Kind
-from cll.types.tables import (
-    GROUP,
-    LABELS,
-    OUTCOME,
-    OUTCOME_KNOWN_AT,
-    TRUTH_PREFIX,
-    Duration,
-    Instant,
-    config_error,
-)
+from cll.types.errors import config_error
+from cll.types.tables import GROUP, LABELS, OUTCOME, OUTCOME_KNOWN_AT, TRUTH_PREFIX
+from cll.types.times import Duration, Instant
 
 Mapped = dict[str, str | None]  # canonical to published; null: there is none
 

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from cll.pipeline.ingest.readers.fields import Field, Wrong, as_text, is_far, text_of
-from cll.types.tables import INSTANT, config_error
+from cll.types.errors import config_error
+from cll.types.tables import INSTANT
 
 EPOCHS = {"s": 10**6, "ms": 10**3, "us": 1, "ns": 1}  # microseconds in one; ns are divided
 YEARS = (1980, 2200)  # an epoch in the wrong unit falls out of these

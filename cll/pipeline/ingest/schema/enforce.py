@@ -14,7 +14,8 @@ from cll.pipeline.ingest.schema.rules import Enforcement, Profiles
 from cll.system import disk, progress
 from cll.system.workspace import Workspace
 from cll.types.errors import DataRefused
-from cll.types.tables import Columns, Counts
+from cll.types.records import Counts
+from cll.types.tables import Columns
 
 _TOLD = 3  # breaches that one line has room for
 

@@ -15,7 +15,8 @@ from annotated_types import Ge, Interval
 from cll.pipeline.ingest.schema import form, presence, rates, units
 from cll.pipeline.ingest.schema.breach import ACCEPT, Breach, gathered, number, span
 from cll.pipeline.ingest.schema.form import Column, Outcome, Range, Rate, Schema
-from cll.types.tables import OUTCOME, Columns, Counts
+from cll.types.records import Counts
+from cll.types.tables import OUTCOME, Columns
 
 Profiles = Mapping[str, Mapping[str, Any]]  # by day: what cll.pipeline.ingest.profile says of it
 Incidents = Mapping[str, int]  # by day: how many began

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from cll.components.source.files import Clock, Files, Incidents, Signals
 from cll.pipeline.ingest.readers import csv_headers
 from cll.pipeline.ingest.readers import splitter as surveying
-from cll.types.tables import Arrived, Header, Part
+from cll.types.records import Arrived, Part
+from cll.types.tables import Header
 from tests.run.draining import arrived, pieces
 
 AS_OF = datetime(2026, 1, 31, tzinfo=UTC)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from cll.pipeline.ingest.schema import form, rules
 from cll.pipeline.ingest.schema.rules import Enforcement
-from cll.types.tables import Columns, Counts
+from cll.types.records import Counts
+from cll.types.tables import Columns
 from tests.build.profiles import (
     COLUMNS,
     DAYS,

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from cll.types.errors import Busy
+from cll.types.errors import Busy, ConfigError
 
 Print = dict[str, tuple[int, int]]
 
@@ -44,3 +44,31 @@ def _print(root: Path, names: list[str]) -> Print:
                 stat = file.stat()
                 found[str(file.relative_to(root))] = (stat.st_size, stat.st_mtime_ns)
     return found
+
+
+def refuse_foreign_package(root: Path, stage: str) -> None:
+    """Raise ConfigError where a code file that dvc.yaml names for `stage` is not the one that runs.
+
+    DVC would record the project's file, though another `cll` that is installed made the result.
+    """
+    home = Path(__file__).resolve().parents[2]
+    if not (root / "cll").is_dir() or (root / "cll").samefile(home / "cll"):
+        return
+    for dep in (dep for dep in _inputs(root, stage) if Path(dep).parts[0] == "cll"):
+        project, package = (_code(folder, dep) for folder in (root, home))
+        for name in sorted(project.keys() | package.keys()):
+            if project.get(name) != package.get(name):
+                raise ConfigError(
+                    f"{name}: is not the code that runs, which is {home / name}; install the"
+                    " project's own (`make setup`), and call `dvc` from its .venv/bin."
+                )
+
+
+def _code(folder: Path, dep: str) -> dict[str, bytes]:
+    """Return the files of a module or a package below `folder`."""
+    files = [folder / dep] if (folder / dep).is_file() else (folder / dep).rglob("*.*")
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in files
+        if file.is_file() and "__pycache__" not in file.parts
+    }

@@ -180,7 +180,7 @@ def main(name: str) -> int:
     refusal = ws.reports / "refusal.json"
     try:
         links.refuse(ws.root)
-        processes.refuse_other_code(ws.root, name)
+        input_guard.refuse_foreign_package(ws.root, name)
         processes.enough_files()
         with input_guard.inputs_unchanged(ws.root, name):
             if name == "compose":

@@ -13,10 +13,8 @@ import runpy
 import signal
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-from cll.pipeline.input_guard import _inputs
-from cll.types.errors import ConfigError, Unavailable
+from cll.types.errors import Unavailable
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _FILES = 64  # that a stage may have open at once; with fewer, Polars' threads abort
@@ -100,34 +98,6 @@ def unbroken() -> Iterator[None]:
             signal.signal(one, handler)
         for number in dict.fromkeys(waiting):
             signal.raise_signal(number)
-
-
-def refuse_other_code(root: Path, stage: str) -> None:
-    """Raise ConfigError where a code file that dvc.yaml names for `stage` is not the one that runs.
-
-    DVC would record the project's file, though another `cll` that is installed made the result.
-    """
-    home = Path(__file__).resolve().parent.parent
-    if not (root / "cll").is_dir() or (root / "cll").samefile(home / "cll"):
-        return
-    for dep in (dep for dep in _inputs(root, stage) if Path(dep).parts[0] == "cll"):
-        project, package = (_code(folder, dep) for folder in (root, home))
-        for name in sorted(project.keys() | package.keys()):
-            if project.get(name) != package.get(name):
-                raise ConfigError(
-                    f"{name}: is not the code that runs, which is {home / name}; install the"
-                    " project's own (`make setup`), and call `dvc` from its .venv/bin."
-                )
-
-
-def _code(folder: Path, dep: str) -> dict[str, bytes]:
-    """Return the files of a module or a package below `folder`."""
-    files = [folder / dep] if (folder / dep).is_file() else (folder / dep).rglob("*.*")
-    return {
-        file.relative_to(folder).as_posix(): file.read_bytes()
-        for file in files
-        if file.is_file() and "__pycache__" not in file.parts
-    }
 
 
 if __name__ == "__main__":

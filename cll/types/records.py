@@ -7,9 +7,24 @@ from typing import Any, Literal
 
 import polars as pl
 
-from cll.types.tables import Header, Tail
-
 Table = Literal["signals", "incidents"]
+
+
+@dataclass(frozen=True)
+class Header:
+    """A header in the middle of a file."""
+
+    row: int  # its line
+    text: str
+    names: tuple[str, ...] = ()  # of all headers of the file so far, sorted
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Bytes at the end of a file that are no whole record yet."""
+
+    size: int
+    sha256: str
 
 
 @dataclass(frozen=True)

@@ -63,23 +63,6 @@ class Columns:
     refused: tuple[str, ...] = ()  # named as label columns by the config: never features
 
 
-@dataclass(frozen=True)
-class Header:
-    """A header in the middle of a file."""
-
-    row: int  # its line
-    text: str
-    names: tuple[str, ...] = ()  # of all headers of the file so far, sorted
-
-
-@dataclass(frozen=True)
-class Tail:
-    """Bytes at the end of a file that are no whole record yet."""
-
-    size: int
-    sha256: str
-
-
 def span(instants: pl.Series) -> tuple[datetime, datetime]:
     """Return the first and the last of instants, of which there is one at least."""
     return cast("datetime", instants.min()), cast("datetime", instants.max())

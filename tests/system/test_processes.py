@@ -132,16 +132,16 @@ def with_code(root):
 
 def test_code_of_the_project_that_is_not_what_runs_is_refused(tmp_path):
     path = with_code(tmp_path)
-    processes.refuse_other_code(tmp_path, "train")
+    input_guard.refuse_foreign_package(tmp_path, "train")
     path.write_text("x = 1\n")
     with pytest.raises(
         ConfigError, match=r"cll/loop/backoff.py: is not the code that runs, which is /.*;"
     ):
-        processes.refuse_other_code(tmp_path, "train")
+        input_guard.refuse_foreign_package(tmp_path, "train")
     path.unlink()
     with pytest.raises(ConfigError, match=r"cll/loop/backoff.py: is not the code that runs"):
-        processes.refuse_other_code(tmp_path, "train")
+        input_guard.refuse_foreign_package(tmp_path, "train")
 
 
 def test_a_project_without_code_runs_what_is_installed(root):
-    processes.refuse_other_code(root, "train")
+    input_guard.refuse_foreign_package(root, "train")

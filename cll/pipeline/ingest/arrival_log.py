@@ -24,8 +24,7 @@ from cll.system.stat_cache import Memo, memo, stamp
 from cll.system.workspace import Workspace
 from cll.types.components import Source
 from cll.types.errors import Busy, ConfigError, DataRefused, Unavailable
-from cll.types.records import Arrival, Arrived
-from cll.types.tables import Tail
+from cll.types.records import Arrival, Arrived, Tail
 from cll.types.times import format_instant, parse_instant
 
 LOG = Path("registry") / "arrivals.jsonl"

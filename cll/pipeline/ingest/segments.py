@@ -24,8 +24,8 @@ from cll.system import disk, frames, links, manifest, progress
 from cll.system.partitions import sweep
 from cll.system.stat_cache import stamp
 from cll.types.errors import CllError
-from cll.types.records import Arrived, Piece
-from cll.types.tables import Columns, Header, span
+from cll.types.records import Arrived, Header, Piece
+from cll.types.tables import Columns, span
 from cll.types.times import format_instant
 
 _FACTS, _PLACES, _REJECTS, _INCIDENTS = (

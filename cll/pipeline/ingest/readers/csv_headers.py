@@ -14,8 +14,7 @@ import polars as pl
 
 from cll.pipeline.ingest.readers.records import Wanted
 from cll.types.arrays import Flags
-from cll.types.records import Arrived, Piece
-from cll.types.tables import Header
+from cll.types.records import Arrived, Header, Piece
 
 T = TypeVar("T")
 Reading = tuple[Sequence[Piece], Sequence[Header | None], T]

@@ -30,7 +30,8 @@ from cll.pipeline.ingest.readers.records import (
 )
 from cll.types.arrays import Flags
 from cll.types.errors import DataRefused
-from cll.types.tables import VALUE_WIDTH, Header
+from cll.types.records import Header
+from cll.types.tables import VALUE_WIDTH
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from cll.pipeline.ingest.readers.limits import Limits
 from cll.types.errors import DataRefused
-from cll.types.tables import VALUE_WIDTH, Header
+from cll.types.records import Header
+from cll.types.tables import VALUE_WIDTH
 
 Numbers = NDArray[np.int64]
 Fault = tuple[

@@ -21,7 +21,7 @@ from cll.pipeline.ingest.readers import day_breaks
 from cll.pipeline.ingest.readers.formats import format_of, is_utf16
 from cll.pipeline.ingest.readers.last_line import LINES, Last, unfinished
 from cll.pipeline.ingest.readers.limits import Limits, count
-from cll.types.tables import Tail
+from cll.types.records import Tail
 
 BLOCK = 30 * 2**20  # what is larger than 32 MiB glibc maps anew, and clearing it outlasts reading
 _LEAST = 8  # of a block, as a share, is worth a cut

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from cll.components.source.files import Clock, Files, Incidents, Signals
 from cll.pipeline.ingest.readers import csv_headers
 from cll.pipeline.ingest.readers import splitter as surveying
-from cll.types.records import Arrived, Part
-from cll.types.tables import Header
+from cll.types.records import Arrived, Header, Part
 from tests.run.draining import arrived, pieces
 
 AS_OF = datetime(2026, 1, 31, tzinfo=UTC)

@@ -4,7 +4,7 @@ import importlib.metadata
 import platform
 from pathlib import Path
 
-from cll.config import components
+from cll.config import catalog, components
 from cll.system import disk
 from cll.system.workspace import Workspace
 
@@ -18,7 +18,7 @@ def code(ws: Workspace, stage: str) -> dict[str, str]:
     """Return the digests of the code that a stage of dvc.yaml can run."""
     pipeline = components.load_yaml(ws.root / "dvc.yaml")["stages"]
     # The code that runs is the package's, wherever the project lies.
-    home = components.PACKAGE.parent
+    home = catalog.PACKAGE.parent
     deps = [home / dep for dep in pipeline[stage]["deps"] if dep.startswith("cll")]
     files = sorted(f for dep in deps for f in ([dep] if dep.is_file() else dep.glob("*.py")))
     return {f.relative_to(home).as_posix(): disk.sha256(f) for f in files}

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from cll.config.components import refuse_unsafe, validate
+from cll.config.components import validate
+from cll.config.safety import refuse_unsafe
 from cll.config.yaml_loader import load_yaml
 from cll.system.workspace import Workspace
 from cll.types.times import Instant

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cll.config import components, project, trees, yaml_loader
+from cll.config import catalog, components, project, safety, trees, yaml_loader
 from cll.config.project import Tree, load_world
 from cll.experiment import yaml_edit
 from cll.pipeline.compose import compose
@@ -64,19 +64,19 @@ def _ran(job: Path) -> Tree:
     if not _is_whole(ran):
         raise ConfigError(f"{path}: not what `cll run` writes there; run the job again.")
     for key, node in ran.items():
-        components.refuse_unsafe(node, f"{path}: {key}", "source" if key == "fallback" else key)
+        safety.refuse_unsafe(node, f"{path}: {key}", "source" if key == "fallback" else key)
     return ran
 
 
 def _is_whole(ran: Mapping[str, Any]) -> bool:
     choices = ran.get("choices")
     return (
-        set(ran) == {*_DERIVED, *components.GROUPS, "seed"}
-        and all(isinstance(ran[group], dict) for group in components.GROUPS)
+        set(ran) == {*_DERIVED, *catalog.GROUPS, "seed"}
+        and all(isinstance(ran[group], dict) for group in catalog.GROUPS)
         and isinstance(choices, dict)
-        and {*components.GROUPS} - components.NAMED
+        and {*catalog.GROUPS} - catalog.NAMED
         <= set(choices)
-        <= {*components.GROUPS, compose.EXPERIMENT}
+        <= {*catalog.GROUPS, compose.EXPERIMENT}
         and all(isinstance(choice, str) for choice in choices.values())
     )
 
@@ -96,7 +96,7 @@ def _wanted(conf: Path, params: Mapping[str, Any], ran: Tree, job: Path) -> dict
     """Say what params.yaml has to hold: choices, and what is `set` beside what they give."""
     chosen = _choices(conf, params, ran)
     base, in_force = compose.composed(conf, compose.baseline(conf, chosen))
-    tree = {key: ran[key] for key in (*components.GROUPS, "seed")}
+    tree = {key: ran[key] for key in (*catalog.GROUPS, "seed")}
     _refuse_lost(trees.of(base), trees.of(tree))
     try:
         compose.checked(conf, tree, ran["choices"])
@@ -113,14 +113,14 @@ def _choices(conf: Path, params: Mapping[str, Any], ran: Tree) -> dict[str, Any]
     """Name a choice where neither params.yaml nor the experiment nor conf/config.yaml gives it."""
     chosen = {key: value for key, value in params.items() if key != "set"}
     asked = dict(ran["choices"])
-    for group in components.NAMED - set(asked):  # where several are chosen, Hydra names no choice
+    for group in catalog.NAMED - set(asked):  # where several are chosen, Hydra names no choice
         asked[group] = _listed(conf, group, ran[group])
     experiment = asked.get(compose.EXPERIMENT)
     if chosen.get(compose.EXPERIMENT) != experiment:
         chosen[compose.EXPERIMENT] = experiment
     overrides = compose.baseline(conf, {compose.EXPERIMENT: experiment})
     _, given = compose.composed(conf, overrides)
-    for group in components.GROUPS:
+    for group in catalog.GROUPS:
         if chosen.get(group) != asked[group]:
             if given.get(group) != asked[group]:
                 chosen[group] = asked[group]
@@ -150,7 +150,7 @@ def _values(
 ) -> dict[str, Any]:
     """Say what `set` has to hold: for choices in force what deviates, for others what it held."""
     values = dict(before)
-    for group in (group for group in components.GROUPS if group in in_force):
+    for group in (group for group in catalog.GROUPS if group in in_force):
         held, choice = values.get(group) or {}, in_force[group]
         there = trees.of(base[group])
         deviates = {k: v for k, v in trees.of(tree[group]).items() if not trees.has(there, k, v)}

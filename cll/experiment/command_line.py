@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType
 from hydra.errors import HydraException
 
-from cll.config import components
+from cll.config import catalog
 from cll.config.project import Tree
 from cll.pipeline.compose import compose
 from cll.pipeline.compose.hydra_errors import first_line, one_line
@@ -102,7 +102,7 @@ def _parse(text: str, *, sweeping: bool) -> Override:
     name = found.key_or_group
     if not name:
         raise ConfigError(f"{text}: names no key; write KEY=VALUE.")
-    if found.type is OverrideType.DEL and name in {*components.GROUPS, "seed"}:
+    if found.type is OverrideType.DEL and name in {*catalog.GROUPS, "seed"}:
         raise ConfigError(f"{text}: {name} has to be there; write {name}=VALUE.")
     if found.is_sweep_override() and not sweeping:
         raise ConfigError(f"{text}: several values; add -m to run each.")

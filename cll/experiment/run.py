@@ -20,7 +20,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from cll.config import components
+from cll.config import catalog, components
 from cll.config.project import Tree, load_world
 from cll.experiment import command_line, jobs, launcher, leaderboard
 from cll.experiment.command_line import Asked, Plan
@@ -149,7 +149,7 @@ def _begun(root: Path, asked: Asked, plan: Plan, resumed: Path | None) -> Path:
 def _made_of(root: Path) -> dict[str, str]:
     """Digest what all jobs of a sweep are made of."""
     conf = {str(p.relative_to(root)): disk.sha256(p) for p in sorted(root.glob("conf/**/*.y*ml"))}
-    code = {p.name: disk.sha256(p) for p in sorted(components.PACKAGE.rglob("*.py"))}
+    code = {p.name: disk.sha256(p) for p in sorted(catalog.PACKAGE.rglob("*.py"))}
     files = {name: disk.sha256(root / name) for name in ("params.yaml", "world.yaml")}
     return {"conf/": disk.digest(conf), "the code": disk.digest(code), **files}
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
-from cll.config import components
+from cll.config import catalog
 from cll.model import card, platt
 from cll.system import disk
 from cll.types.arrays import Features, Flags, Floats
@@ -177,7 +177,7 @@ def _read(files: Mapping[str, bytes], folder: Path, wanted: str | None) -> Predi
 
 
 def _model(form: Form, beside: Mapping[str, bytes], where: Path) -> Model:
-    module = components.component_module("estimator", form.model_type)
+    module = catalog.component_module("estimator", form.model_type)
     try:
         model: Model = module.load(form.model, beside)
         names = tuple(model.importance)

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from cll.config import components
+from cll.config import safety
 from cll.model.ledger_entries import Entry
 from cll.release import models
 from cll.system import disk, links
@@ -35,7 +35,7 @@ def url(root: Path, name: str) -> str:
 
 def set_up(root: Path, where: str) -> str:
     """Make a URL the default remote, if a probe goes there and back; else leave all as it was."""
-    components.refuse_unsafe_string("--remote", where)
+    safety.refuse_unsafe_string("--remote", where)
     # A relative path would be another one in each clone, and for each folder DVC is run from.
     absolute = where if "://" in where else str(Path(where).expanduser().resolve())
     noted = root / ".dvc" / "config"

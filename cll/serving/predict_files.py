@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from cll.config import components
+from cll.config import catalog, components
 from cll.config.project import load_world
 from cll.model import artifact, champion
 from cll.model.artifact import Predictor
@@ -50,9 +50,7 @@ def score(ws: Workspace, data: Path, out: Path, model: str) -> Counts:
         raise Unavailable(f"{data}: no such file or folder.")
     predictor = _load(ws, model)
     quoted = predictor.meta["lineage"]["config"]
-    trained_with = {
-        name: components.with_path(name, quoted[name]) for name in ("source", "features")
-    }
+    trained_with = {name: catalog.with_path(name, quoted[name]) for name in ("source", "features")}
     feature_set = components.build("features", trained_with["features"])
     source = components.build("source", _reading(trained_with["source"], feature_set, data))
     if source.missing is not None:

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from cll.config import components, project
+from cll.config import catalog, components, project, safety
 from cll.types.errors import ConfigError, SecurityRefusal
 
 LIGHTGBM = "cll.components.estimator.lightgbm.LightGBM"
@@ -81,16 +81,16 @@ def test_nothing_is_imported_for_a_refused_target():
 @pytest.mark.parametrize("key", ["password", "db_password", "api_key", "token", "client_secret"])
 def test_a_secret_in_a_config_is_refused(key):
     with pytest.raises(SecurityRefusal, match=f"source.{key}: a secret .* {key}_env"):
-        components.refuse_unsafe({key: "hunter2"}, "source")
+        safety.refuse_unsafe({key: "hunter2"}, "source")
 
 
 def test_the_name_of_an_environment_variable_is_no_secret():
-    components.refuse_unsafe({"password_env": "PGPASSWORD"}, "source")
+    safety.refuse_unsafe({"password_env": "PGPASSWORD"}, "source")
 
 
 def test_credentials_inside_a_value_are_refused():
     with pytest.raises(SecurityRefusal, match=r"source.url: the value holds credentials"):
-        components.refuse_unsafe({"url": "postgresql://me:hunter2@db/x"}, "source")
+        safety.refuse_unsafe({"url": "postgresql://me:hunter2@db/x"}, "source")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_credentials_inside_a_value_are_refused():
 )
 def test_a_resolver_is_refused(text):
     with pytest.raises(SecurityRefusal, match=r"only \$\{key\} of the config"):
-        components.refuse_unsafe({"path": text}, "source")
+        safety.refuse_unsafe({"path": text}, "source")
 
 
 def test_an_unknown_key_comes_with_the_near_one():
@@ -124,7 +124,7 @@ def test_a_value_out_of_range_is_refused():
 
 def test_a_number_that_is_not_finite_is_refused():
     with pytest.raises(ConfigError, match=r"gate.floor=nan: not a finite number"):
-        components.refuse_unsafe({"floor": float("nan")}, "gate")
+        safety.refuse_unsafe({"floor": float("nan")}, "gate")
 
 
 def test_the_world_needs_an_instant_with_a_zone(tmp_path):
@@ -157,7 +157,7 @@ def test_a_champion_is_a_model_id_or_none(tmp_path, champion):
 
 
 def test_what_is_no_component_is_not_on_the_list():
-    assert components.targets("estimator") == [
+    assert catalog.targets("estimator") == [
         "cll.components.estimator.lightgbm.LightGBM",
         "cll.components.estimator.logistic.Logistic",
     ]
@@ -166,29 +166,29 @@ def test_what_is_no_component_is_not_on_the_list():
 @pytest.mark.parametrize("name", ["gone", "../estimator/logistic", "Logistic", "", None])
 def test_a_lineage_that_names_no_component_is_refused(name):
     with pytest.raises(SecurityRefusal, match=r"estimator\.is=.*: no component of estimator has"):
-        components.with_path("estimator", {"is": name})
+        catalog.with_path("estimator", {"is": name})
 
 
-@pytest.mark.parametrize("group", components.SETTINGS)
+@pytest.mark.parametrize("group", catalog.SETTINGS)
 def test_the_settings_of_a_step_are_quoted_without_a_path(group):
-    assert components.without_paths({"_target_": components.SETTINGS[group], "a": 1}) == {"a": 1}
+    assert catalog.without_paths({"_target_": catalog.SETTINGS[group], "a": 1}) == {"a": 1}
 
 
 def test_a_component_that_is_quoted_by_name_can_be_built_again():
     node = {"_target_": "cll.components.estimator.logistic.Logistic", "C": 0.5}
-    quoted = components.without_paths(node)
+    quoted = catalog.without_paths(node)
     assert quoted == {"is": "logistic", "C": 0.5}
-    assert components.with_path("estimator", quoted) == node
+    assert catalog.with_path("estimator", quoted) == node
 
 
 def test_components_within_settings_are_quoted_by_name_too():
     race = {"contenders": [{"_target_": "cll.components.update.full.Full"}]}
-    assert components.without_paths(race) == {"contenders": [{"is": "full"}]}
+    assert catalog.without_paths(race) == {"contenders": [{"is": "full"}]}
 
 
-@pytest.mark.parametrize("group", sorted(set(components.COMPONENTS) - components.NAMED))
+@pytest.mark.parametrize("group", sorted(set(catalog.COMPONENTS) - catalog.NAMED))
 def test_each_file_of_a_group_defines_one_component_so_its_name_is_enough(group):
-    names = [target.split(".")[3] for target in components.targets(group)]
+    names = [target.split(".")[3] for target in catalog.targets(group)]
     assert len(names) == len(set(names))
 
 

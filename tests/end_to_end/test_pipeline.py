@@ -7,7 +7,7 @@ import grimp
 import pytest
 import yaml
 
-from cll.config import components
+from cll.config import catalog
 from cll.pipeline import stages
 
 ROOT = Path(__file__).parents[2]
@@ -79,8 +79,8 @@ def closure(modules):
 
 def expected_code(stage):
     modules, groups = uses(stage)
-    packages = {g for g in groups if g in components.COMPONENTS}
-    settings = {components.SETTINGS[g].split(".")[1] for g in groups if g in components.SETTINGS}
+    packages = {g for g in groups if g in catalog.COMPONENTS}
+    settings = {catalog.SETTINGS[g].split(".")[1] for g in groups if g in catalog.SETTINGS}
     if "artifact" in modules:
         packages.add("estimator")
     eager = {"stages", "workspace"} | {
@@ -91,7 +91,7 @@ def expected_code(stage):
     inside = {m for p in packages for m in GRAPH.find_descendants(f"cll.{p}")}
     needed = closure((modules | settings | eager) - {"stages"})
     needed |= {"cll.pipeline.stages"}.union(*(GRAPH.find_upstream_modules(m) for m in inside))
-    files = {_path(m) for m in needed if m.split(".")[1] not in components.COMPONENTS}
+    files = {_path(m) for m in needed if m.split(".")[1] not in catalog.COMPONENTS}
     return sorted(files | {f"cll/{p}" for p in packages})
 
 

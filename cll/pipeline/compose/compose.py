@@ -18,7 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from cll.config import components, resolvers, secret_values
+from cll.config import catalog, components, resolvers, safety, secret_values
 from cll.pipeline.compose import conf_files, row_clock
 from cll.pipeline.compose.hydra_errors import first_line, one_line
 from cll.pipeline.compose.hydra_limits import limits
@@ -46,25 +46,25 @@ def refuse_unsafe(conf: Path, params: Mapping[str, Any], overrides: Sequence[str
     conf_files.refuse_unsafe(conf)
     names = partial(conf_files.names, conf)
     secret_values.refuse(params, "params.yaml", names)
-    components.refuse_unsafe(params, "params.yaml")
+    safety.refuse_unsafe(params, "params.yaml")
     for override in overrides:
         key, _, value = override.partition("=")
         secret_values.refuse(key, "", names)
         secret_values.refuse(value, key, names)
-        components.refuse_unsafe_string(key, override)
+        safety.refuse_unsafe_string(key, override)
 
 
 def checked(conf: Path, tree: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
     """Check a composed tree against the allow-list and each component's own annotations."""
     secret_values.refuse(tree, "", partial(conf_files.names, conf))
-    components.refuse_unsafe(tree, "")
+    safety.refuse_unsafe(tree, "")
     tree = row_clock.in_time(tree)
-    for key in sorted(set(tree) - {*components.GROUPS, "seed"}):
-        raise ConfigError(f"{key}: unknown key; {_hint(key, [*components.GROUPS, 'seed'])}")
+    for key in sorted(set(tree) - {*catalog.GROUPS, "seed"}):
+        raise ConfigError(f"{key}: unknown key; {_hint(key, [*catalog.GROUPS, 'seed'])}")
     seed = tree.get("seed")
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < SEEDS:
         raise ConfigError(f"seed={seed}: write an integer from 0 to {SEEDS - 1}.")
-    for group in components.GROUPS:
+    for group in catalog.GROUPS:
         if group not in tree:
             raise ConfigError(f"{group}: not chosen; name it in the defaults of conf/config.yaml.")
         components.build(group, tree[group])
@@ -133,7 +133,7 @@ def baseline(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = (
     named = {key: value for key, value in params.items() if key != "set" and value is not None}
     asked = _asked(overrides)
     for key, value in {**named, **asked}.items():
-        if isinstance(value, list) and key not in components.NAMED and value is named.get(key):
+        if isinstance(value, list) and key not in catalog.NAMED and value is named.get(key):
             raise ConfigError(f"params.yaml: {key}={value}: name one choice.")
         for choice in value if isinstance(value, list) else [value]:
             _refuse_unknown_choice(groups, key, choice)
@@ -165,7 +165,7 @@ def _asked(overrides: Sequence[str]) -> dict[str, Any]:
     asked: dict[str, Any] = {}
     for override in overrides:
         key, separator, value = override.partition("=")
-        if separator and key in {*components.GROUPS, EXPERIMENT}:
+        if separator and key in {*catalog.GROUPS, EXPERIMENT}:
             try:
                 asked[key] = OverridesParser.create().parse_override(override).value()
             except HydraException as error:
@@ -192,8 +192,8 @@ def _set_overrides(
         if group == "seed":
             overrides.append(f"seed={quote(by_choice)}")
             continue
-        if group not in components.GROUPS:
-            hint = _hint(group, [*components.GROUPS, "seed"])
+        if group not in catalog.GROUPS:
+            hint = _hint(group, [*catalog.GROUPS, "seed"])
             raise ConfigError(f"params.yaml: set.{group}: unknown key; {hint}")
         for choice, settings in (by_choice or {}).items() if _is_map(by_choice) else [(None, None)]:
             if choice is None or not _is_map(settings):
@@ -254,9 +254,7 @@ def split(cfg: DictConfig, chosen: Mapping[str, Any]) -> tuple[dict[str, Any], d
     plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     with one_line(), resolvers.in_force():
         tree: Any = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
-    known = {
-        group: chosen[group] for group in (EXPERIMENT, *components.GROUPS) if chosen.get(group)
-    }
+    known = {group: chosen[group] for group in (EXPERIMENT, *catalog.GROUPS) if chosen.get(group)}
     return tree, known
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra.plugins.config_source import ConfigSource
 
-from cll.config import components, resolvers, secret_values
+from cll.config import catalog, components, resolvers, safety, secret_values
 from cll.types.errors import ConfigError, SecurityRefusal
 
 _HEADER_LENGTH = 512  # characters in which Hydra looks for `# @package`
@@ -27,7 +27,7 @@ def refuse_unsafe(conf: Path) -> None:
             _refuse_unsafe_hydra(path, inner, tree)
         else:
             group = inner.parts[0] if len(inner.parts) > 1 else None
-            components.refuse_unsafe(tree, str(inner), group)
+            safety.refuse_unsafe(tree, str(inner), group)
 
 
 def names(conf: Path) -> set[str]:
@@ -37,7 +37,7 @@ def names(conf: Path) -> set[str]:
 
 def _names(trees: Mapping[Path, Any]) -> set[str]:
     listed = {name for path, tree in trees.items() for name in (path.stem, *_keys(tree))}
-    listed |= {*components.GROUPS}
+    listed |= {*catalog.GROUPS}
     words = {word for name in listed for word in re.findall(r"[A-Za-z0-9]+", name)}
     return {name.lower() for name in listed | words}
 
@@ -70,8 +70,8 @@ def _refuse_unsafe_hydra(path: Path, inner: Path, tree: Mapping[str, Any]) -> No
             f"{path}: # @package {package}: a file under conf/hydra/ may only set keys below hydra; "
             "write # @package hydra, or move the file."
         )
-    for key, value in components.leaves(tree, str(inner)):
-        components.refuse_unsafe_leaf(key, value, resolvers.NAMES)
+    for key, value in safety.leaves(tree, str(inner)):
+        safety.refuse_unsafe_leaf(key, value, resolvers.NAMES)
 
 
 def _package(path: Path) -> str | None:

@@ -10,7 +10,7 @@ from omegaconf.errors import (
     UnsupportedInterpolationType,
 )
 
-from cll.config import components
+from cll.config import safety
 from cll.types.errors import CllError, ConfigError, SecurityRefusal
 
 
@@ -36,7 +36,7 @@ def _ours(error: Exception) -> CllError:
     for cause in causes:
         if isinstance(cause, UnsupportedInterpolationType):
             name = str(cause).split("\n", 1)[0].rsplit(" ", 1)[-1]
-            return components.resolver_refusal(_key(cause), name)
+            return safety.resolver_refusal(_key(cause), name)
         if isinstance(cause, InterpolationKeyError) and "'hydra." in str(cause):
             return SecurityRefusal(
                 f"{_key(cause)}: ${{hydra.*}} is refused; it tells the time and the machine's folders."

@@ -16,7 +16,7 @@ from hydra._internal.config_repository import ConfigRepository
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cll.config import components, resolvers
+from cll.config import resolvers, safety
 from cll.types.errors import CllError, SecurityRefusal
 
 FOLDERS = ("outputs", "multirun")  # of runs: all that a config makes lies below one of them
@@ -105,8 +105,8 @@ def refuse_unsafe_settings(cfg: DictConfig, root: Path) -> None:
         if name in _MAPPINGS and not isinstance(value, Mapping):
             raise _no_mapping(f"hydra.{name}")
     settings = {name: value for name, value in node.items() if name not in _COMPOSED_BY_HYDRA}
-    for key, value in components.leaves(settings, "hydra"):
-        components.refuse_unsafe_leaf(key, value, resolvers.NAMES)
+    for key, value in safety.leaves(settings, "hydra"):
+        safety.refuse_unsafe_leaf(key, value, resolvers.NAMES)
     for name in _PLUGINS:  # Hydra follows references there, and calls what it comes to
         settings[name] = OmegaConf.to_container(cfg.hydra[name], resolve=True)
     _refuse_calls(settings, "hydra")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from cll.config import components
+from cll.config import catalog, components
 from cll.config.fingerprint import libraries
 from cll.config.project import Tree
 from cll.model import artifact
@@ -49,7 +49,7 @@ def fit(
     update = components.build("update", tree["update"])
     means = Means(
         rows=rows,
-        asked={group: components.without_paths(tree[group]) for group in ("label", "features")},
+        asked={group: catalog.without_paths(tree[group]) for group in ("label", "features")},
         estimator=components.build("estimator", tree["estimator"]),
         settings=components.build("train", tree["train"]),
         metrics=components.build("metric", tree["metric"]),
@@ -114,7 +114,7 @@ def _lineage(learnt: Learnt, rows: Dataset, tree: Tree, notes: Mapping[str, Any]
         first = min(first, parse_instant(before["train_from"]))
         last = max(last, parse_instant(before["train_until"]))
     return Lineage(
-        config={group: components.without_paths(tree[group]) for group in LEARNT_FROM},
+        config={group: catalog.without_paths(tree[group]) for group in LEARNT_FROM},
         data_sha256=told.hexdigest(),
         train_from=format_instant(first),
         train_until=format_instant(last),

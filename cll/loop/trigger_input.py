@@ -12,8 +12,8 @@ from cll.config.project import Tree
 from cll.model import artifact
 from cll.model import champion as model_champion
 from cll.model.artifact import Predictor
-from cll.pipeline.dataset import labelled
-from cll.pipeline.dataset.labelled import Known
+from cll.pipeline.dataset import labelled, tables
+from cll.pipeline.dataset.tables import Known
 from cll.system import disk
 from cll.system.workspace import Workspace
 from cll.types.arrays import Floats, Matrix
@@ -83,7 +83,7 @@ def now(ws: Workspace, tree: Tree, world: project.World) -> Situation:
     champion = None
     if world.champion != "none":
         champion = model_champion.in_force(ws, world.champion)
-    return situation(labelled.known(ws), tree, world.as_of, champion, trained(ws, world))
+    return situation(tables.known(ws), tree, world.as_of, champion, trained(ws, world))
 
 
 def trained(ws: Workspace, world: project.World) -> datetime | None:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from cll.config import components
 from cll.config.project import load_tree, load_world
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import tables
 from cll.pipeline.report.terminal import WIDTH
 from cll.system import disk, manifest, progress
 from cll.system.workspace import Workspace
@@ -30,10 +30,10 @@ def counts(root: Path) -> dict[str, Any]:
     """
     ws = Workspace(root)
     tree, world = load_tree(ws), load_world(ws)
-    has = labelled.columns(ws)
-    signals = labelled.read(ws.signals)
+    has = tables.columns(ws)
+    signals = tables.read(ws.signals)
     label = components.build("label", tree["label"])
-    labels = label(signals, labelled.incidents(ws), world.as_of)
+    labels = label(signals, tables.incidents(ws), world.as_of)
     rows = labels.select("label", "status", day=labels["time"].dt.date().cast(pl.String))
     found = {
         "as_of": format_instant(world.as_of),

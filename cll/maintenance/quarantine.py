@@ -16,7 +16,7 @@ from rich.text import Text
 
 from cll.config.project import load_tree
 from cll.maintenance import excerpts
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import tables
 from cll.pipeline.ingest import stage
 from cll.pipeline.report.terminal import WIDTH
 from cll.system import disk
@@ -129,7 +129,7 @@ def content(path: Path, rows: list[int] | None) -> tuple[bytes | None, str]:
 
 def read(ws: Workspace) -> pl.DataFrame:
     """Read what was put into quarantine."""
-    return labelled.quarantine(ws)
+    return tables.quarantine(ws)
 
 
 def source_path(ws: Workspace) -> str | None:

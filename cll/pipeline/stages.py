@@ -13,7 +13,7 @@ from cll.config import components, project
 from cll.config.fingerprint import environment
 from cll.config.project import Tree, load_tree, load_world
 from cll.pipeline import input_guard
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import labelled, tables
 from cll.system import disk, frames, links, processes, progress
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError, of_the_system
@@ -87,7 +87,7 @@ def _champion(ws: Workspace, world: project.World) -> Any:
 
 def _fallback(ws: Workspace) -> dict[str, Any]:
     """Return the note that the data are simulated, where they are."""
-    facts = labelled.facts(ws)
+    facts = tables.facts(ws)
     return {k: facts[k] for k in ("fallback",) if k in facts}
 
 
@@ -99,10 +99,10 @@ def evaluate(ws: Workspace, tree: Tree, world: project.World) -> None:
     models = {"candidate": artifact.load(ws.candidate)}
     if (champion := _champion(ws, world)) is not None:
         models["champion"] = champion
-    facts = labelled.facts(ws)
+    facts = tables.facts(ws)
     rows = labelled.shared(ws, tree, world)
     found = evaluate_stage.judge(
-        rows, models, labelled.incidents(ws), facts["columns"]["numeric"], tree
+        rows, models, tables.incidents(ws), facts["columns"]["numeric"], tree
     )
     found.metrics["data"] |= {**facts["counts"], "excluded": rows.excluded, **_fallback(ws)}
     disk.write_json(ws.results / "metrics.json", found.metrics)
@@ -142,7 +142,7 @@ def report(ws: Workspace, tree: Tree, world: project.World) -> None:
         decided,
         {path.stem: frames.read_csv(path) for path in plots},
         disk.read_json(ws.candidate / "model.json"),
-        labelled.quarantine(ws),
+        tables.quarantine(ws),
         {
             "as_of": format_instant(world.as_of),
             "choices": tree["choices"],

@@ -14,7 +14,7 @@ from typing import Any
 from cll.config.fingerprint import code, libraries
 from cll.config.project import Tree
 from cll.model.artifact import Predictor
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import tables
 from cll.pipeline.dataset.labelled import Dataset
 from cll.pipeline.train import candidate
 from cll.system.workspace import Workspace
@@ -69,7 +69,7 @@ def shared(ws: Workspace, tree: Tree, keep: Keep) -> Fits:
     made_of = {
         "code": code(ws, "train"),
         "libraries": libraries(),
-        "data": labelled.made_of(ws),
+        "data": tables.made_of(ws),
         "config": {**config, "choices": choices, "gate": gate},
     }
     return Fits(tree, keep, made_of)

@@ -18,7 +18,7 @@ from cll.config import components
 from cll.config.project import Tree
 from cll.model.artifact import Predictor
 from cll.pipeline.dataset import labelled, point_in_time
-from cll.pipeline.dataset.labelled import Known
+from cll.pipeline.dataset.tables import Known
 from cll.pipeline.evaluate.statistics import baselines, events
 from cll.pipeline.evaluate.statistics.ranking import rank
 from cll.replay.log import NONE, Turn

@@ -20,7 +20,8 @@ from cll.model import artifact
 from cll.model.artifact import Predictor
 from cll.pipeline.dataset import labelled as dataset_labelled
 from cll.pipeline.dataset import point_in_time
-from cll.pipeline.dataset.labelled import Dataset, Known
+from cll.pipeline.dataset.labelled import Dataset
+from cll.pipeline.dataset.tables import Known
 from cll.pipeline.evaluate import stage as evaluate_stage
 from cll.pipeline.gate import stage as gate_stage
 from cll.replay.fit_cache import Fits

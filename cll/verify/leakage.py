@@ -17,7 +17,7 @@ from cll.config import components
 from cll.config.project import Tree, World, load_tree, load_world
 from cll.model import artifact
 from cll.pipeline import stages
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import labelled, tables
 from cll.system import disk, manifest
 from cll.system.partitions import Renewal, Standing
 from cll.system.stat_cache import memo
@@ -57,14 +57,14 @@ def check(root: Path, at: datetime | None = None) -> int:
     """Say what was checked, a line each; return 1 where something leaks."""
     ws = Workspace(root)
     tree, world = load_tree(ws), load_world(ws)
-    data, columns = labelled.load(ws, tree, world), labelled.columns(ws)
-    signals = labelled.read(ws.signals)
+    data, columns = labelled.load(ws, tree, world), tables.columns(ws)
+    signals = tables.read(ws.signals)
     at = at or _middle(data.rows["time"], tree)
     first, last = signals.select(first=pl.min("known_at"), last=pl.max("known_at")).row(0)
     if not first <= at < last:
         span = f"{format_instant(first)} up to {format_instant(last)}"
         raise ConfigError(f"--at {format_instant(at)}: not within the data; choose from {span}.")
-    case, incidents = _Case(ws, tree, world, at, columns), labelled.incidents(ws)
+    case, incidents = _Case(ws, tree, world, at, columns), tables.incidents(ws)
     _say(f"All that was known after {format_instant(at)} is made wild, and all is made again.")
     keys = _known(signals, _wait(tree), at)
     worlds = (
@@ -110,7 +110,7 @@ def _make(case: _Case, signals: pl.DataFrame, incidents: pl.DataFrame, keys: pl.
         whole = replace(case.ws, out=Path(scratch, "whole"), apart=True)
         _write_signals(whole, case, signals, incidents)
         stages.STAGES["featurize"](whole, case.tree, case.world)
-        features = _of(labelled.read(whole.features), keys)
+        features = _of(tables.read(whole.features), keys)
         then = replace(case.ws, out=Path(scratch, "then"), apart=True)
         _write_signals(then, case, _of(signals, keys), incidents)
         key = dict(Standing(whole.features).key)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cll.pipeline import stages as order
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import tables
 from cll.pipeline.ingest import arrival_log
 from cll.system import manifest
 from cll.system.stat_cache import Memo
@@ -261,11 +261,11 @@ MANIFESTS = ("data/signals/manifest.json", "data/features/manifest.json")
 def refusals(ws):
     """Read all there is, as the stages behind do; return who refuses."""
     reads = {
-        "signals": lambda: labelled.read(ws.signals),
-        "features": lambda: labelled.read(ws.features),
-        "facts": lambda: labelled.facts(ws),
-        "incidents": lambda: labelled.incidents(ws),
-        "quarantine": lambda: labelled.quarantine(ws),
+        "signals": lambda: tables.read(ws.signals),
+        "features": lambda: tables.read(ws.features),
+        "facts": lambda: tables.facts(ws),
+        "incidents": lambda: tables.incidents(ws),
+        "quarantine": lambda: tables.quarantine(ws),
     }
     found = {}
     for name, read in reads.items():

@@ -9,7 +9,7 @@ import yaml
 from cll.config import components, project
 from cll.loop import trigger_input
 from cll.model import artifact
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import tables
 from cll.system import disk
 from cll.types.errors import DataRefused, SecurityRefusal
 from cll.types.tables import LABELS
@@ -24,7 +24,7 @@ def fleet(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def known(fleet):
-    return labelled.known(fleet)
+    return tables.known(fleet)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from cll.config import components
 from cll.config.project import load_tree, load_world
 from cll.maintenance import labels
 from cll.pipeline import stages
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import labelled, tables
 from cll.system import manifest
 from tests.build import small
 
@@ -42,7 +42,7 @@ def move(ws, as_of):
 
 def test_the_figures_add_up_by_day_and_by_group(fleet):
     found = labels.counts(fleet.root)
-    assert found["total"] == labelled.read(fleet.signals).height
+    assert found["total"] == tables.read(fleet.signals).height
     for parts in (found["days"], found["groups"]):
         for name in ASKED:
             assert sum(one[name] for one in parts) == found[name]

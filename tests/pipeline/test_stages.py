@@ -9,7 +9,7 @@ import yaml
 
 from cll.config import components, project
 from cll.pipeline import stages
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import tables
 from cll.pipeline.featurize import compute
 from cll.pipeline.train import candidate
 from cll.system import disk, frames, manifest
@@ -254,8 +254,8 @@ def test_a_days_features_are_the_same_bytes_alone_and_in_a_stretch_of_days(ws):
     overrides = [*small.FLEET, "features.windows=[30m,2d]"]
     tree = small.reproduce(ws, overrides, last="featurize")
     feature_set = components.build("features", tree["features"])
-    columns, incidents = labelled.columns(ws), labelled.incidents(ws)
-    signals = labelled.read(ws.signals)
+    columns, incidents = tables.columns(ws), tables.incidents(ws)
+    signals = tables.read(ws.signals)
     for day in days(ws.signals):
         since = datetime.fromisoformat(day).replace(tzinfo=UTC)
         until_then = signals.filter(pl.col("time") < since + timedelta(days=1))

@@ -4,7 +4,7 @@ import pytest
 
 from cll.config import components
 from cll.model import artifact
-from cll.pipeline.dataset import labelled, point_in_time
+from cll.pipeline.dataset import labelled, point_in_time, tables
 from cll.replay import fit_cache, replay, tick_grid
 from cll.replay.log import Diary
 from cll.system.content_cache import Shelf
@@ -30,7 +30,7 @@ def tree_of(ws, words):
 def replayed(ws, words, folder, shelf=None):
     tree = tree_of(ws, words)
     shared = fit_cache.shared(ws, tree, shelf.keep) if shelf else None
-    history = replay.History(labelled.known(ws), tree, shared)
+    history = replay.History(tables.known(ws), tree, shared)
     first = history.known.signals["known_at"].min()
     ticks = tick_grid.between(first, AT, components.build("replay", tree["replay"]))
     diary = Diary(folder)
@@ -77,7 +77,7 @@ def test_what_a_training_reads_decides_whether_it_is_shared(ws, words, shares):
 
 
 def test_what_goes_on_is_shared_where_it_goes_on_from_the_same_model(ws, tmp_path):
-    tree, known = tree_of(ws, [*NEVER, "update=warm"]), labelled.known(ws)
+    tree, known = tree_of(ws, [*NEVER, "update=warm"]), tables.known(ws)
     shelf = Shelf(tmp_path / "store")
     fit = fit_cache.shared(ws, tree, shelf.keep)
 

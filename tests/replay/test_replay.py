@@ -11,7 +11,7 @@ from cll.config import components, project
 from cll.loop import ask, trigger_input
 from cll.loop import world as world_file
 from cll.pipeline.compose import compose
-from cll.pipeline.dataset import labelled, point_in_time
+from cll.pipeline.dataset import labelled, point_in_time, tables
 from cll.replay import prequential, replay, tick_grid
 from cll.replay.log import Diary
 from cll.system import disk
@@ -32,7 +32,7 @@ END = "2026-01-08T00:00:00Z"
 def history(tmp_path_factory):
     ws = small.project(tmp_path_factory.mktemp("replay") / "project", END)
     tree = small.reproduce(ws, POLICY, last="featurize")
-    return replay.History(labelled.known(ws), tree)
+    return replay.History(tables.known(ws), tree)
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def came_since(ws, tree, before, instant, serving):
     if before is None or serving == "none":
         return None
     world = project.read_world(ws.root / "world.yaml")
-    known = labelled.known(ws)
+    known = tables.known(ws)
     at = point_in_time.scored_at(known, tree)
     told = trigger_input.probability(known, stages_model(ws, serving))
     between = (at > before.timestamp() * 1e6) & (at <= instant.timestamp() * 1e6)
@@ -236,7 +236,7 @@ def test_a_late_record_is_scored_when_it_came(history):
 
 
 def test_an_incident_that_ended_later_is_open_at_a_past_instant(tmp_path_factory):
-    known = labelled.known(small.fleet(tmp_path_factory))
+    known = tables.known(small.fleet(tmp_path_factory))
     lasted = known.incidents.filter(pl.col("end") > pl.col("known_at")).row(0, named=True)
     then = point_in_time.at(known, lasted["known_at"])
     same = then.incidents.filter(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cll.components.features import windows
 from cll.pipeline import stages
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import tables
 from cll.pipeline.featurize import stage as featurize_stage
 from cll.pipeline.featurize.windows import block_sums, running_median, search
 from cll.pipeline.ingest import stage as ingest_stage
@@ -132,7 +132,7 @@ def wrong(root, before, whole):
     for name in DATA:
         try:
             manifest.unseal(root / name)
-            labelled.read(root / name)
+            tables.read(root / name)
         except CllError as refusal:
             if str(root / name) not in str(refusal):
                 found.append(f"{name} is refused without its name: {refusal}")

@@ -7,7 +7,7 @@ import yaml
 
 from cll.config import project
 from cll.model import artifact
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import labelled, tables
 from cll.serving import predict_files
 from cll.system import manifest
 from cll.types.errors import ConfigError, DataRefused, SecurityRefusal, Unavailable
@@ -58,7 +58,7 @@ def assert_same_bits(ws, out):
 
 
 def exported(fleet, columns=("entity", "time", *KPIS)):
-    return labelled.read(fleet.signals).select(columns)
+    return tables.read(fleet.signals).select(columns)
 
 
 def test_another_ending_is_refused_before_anything_is_read(fleet, tmp_path):

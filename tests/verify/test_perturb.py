@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import tables
 from cll.types.tables import INCIDENTS
 from cll.verify import perturb
 from tests.build import small
@@ -20,12 +20,12 @@ def fleet(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(fleet):
-    return labelled.read(fleet.signals)
+    return tables.read(fleet.signals)
 
 
 @pytest.fixture(scope="module")
 def wild(fleet, rows):
-    return perturb.signals(rows, labelled.columns(fleet), AT)
+    return perturb.signals(rows, tables.columns(fleet), AT)
 
 
 def known(rows):
@@ -68,7 +68,7 @@ def test_keys_stand_once_in_order_and_the_frame_is_of_the_same_kind(rows, wild):
 
 
 def test_incidents_known_later_move_and_known_ones_end_otherwise(fleet, rows):
-    found = labelled.incidents(fleet)
+    found = tables.incidents(fleet)
     wild = perturb.incidents(found, rows["entity"], AT)
     assert wild.schema == found.schema
     left, right = known(found), known(wild)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from cll.config import components
 from cll.config.project import Tree
-from cll.pipeline.dataset import labelled
-from cll.pipeline.dataset.labelled import Known
+from cll.pipeline.dataset import tables
+from cll.pipeline.dataset.tables import Known
 from cll.system.workspace import Workspace
 
 _LAST: dict[str, Known] = {}  # one at most, by what it follows from
@@ -18,10 +18,10 @@ _LAST: dict[str, Known] = {}  # one at most, by what it follows from
 
 def load(ws: Workspace) -> Known:
     """Read all signals, features and incidents, or return what this process read last."""
-    follows_from = labelled.made_of(ws)
+    follows_from = tables.made_of(ws)
     if follows_from not in _LAST:
         _LAST.clear()  # before the next one is there: memory for both may lack
-        _LAST[follows_from] = labelled.known(ws)
+        _LAST[follows_from] = tables.known(ws)
     return _LAST[follows_from]
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from cll.config import components, project
 from cll.config.fingerprint import code, libraries
 from cll.config.project import Tree
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import tables
 from cll.pipeline.featurize import compute as step
 from cll.pipeline.featurize import large_days
 from cll.system import disk, manifest, progress
@@ -35,7 +35,7 @@ def featurize(ws: Workspace, tree: Tree, _world: project.World) -> None:
     read more than twice.
     """
     feature_set: FeatureSet = components.build("features", tree["features"])
-    columns, incidents = labelled.columns(ws), labelled.incidents(ws)
+    columns, incidents = tables.columns(ws), tables.incidents(ws)
     signals = Standing(ws.signals)
     with Renewal(ws.features, key(ws, tree), memo(ws), ws.seeds("features")) as renewal:
         days = [date for date, told in sorted(signals.partitions.items()) if told["rows"]]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from cll.config import project
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import labelled, tables
 from cll.system import disk
 from cll.system import manifest as system_manifest
 from cll.types.arrays import Matrix
@@ -85,11 +85,11 @@ def test_one_flipped_byte_of_the_data_is_refused(copy, part):
 
 def test_data_that_is_not_there_says_what_to_run(tmp_path):
     with pytest.raises(Unavailable, match=r"manifest\.json: not there yet; run `dvc repro` first"):
-        labelled.columns(small.project(tmp_path / "project"))
+        tables.columns(small.project(tmp_path / "project"))
 
 
 def test_each_row_has_its_own_features(fleet, loaded):
-    features = labelled.read(fleet.features)
+    features = tables.read(fleet.features)
     keys = ["entity", "time"]
     wanted = loaded.rows.select(keys).join(features, on=keys, how="left", maintain_order="left")
     assert np.array_equal(loaded.X, wanted.select(loaded.names).to_numpy(), equal_nan=True)
@@ -108,7 +108,7 @@ def test_a_row_teaches_or_judges_or_neither(loaded):
 
 
 def test_rows_without_a_label_are_counted_by_the_reason(fleet, loaded):
-    everything = labelled.read(fleet.signals).height
+    everything = tables.read(fleet.signals).height
     assert loaded.rows.height + sum(loaded.excluded.values()) == everything
     assert loaded.excluded["immature"] > 0
     assert "mature" not in loaded.excluded
@@ -122,7 +122,7 @@ def test_a_matrix_holds_the_rows_of_its_mask(loaded):
 
 
 def test_columns_come_back_as_the_source_named_them(fleet):
-    columns = labelled.columns(fleet)
+    columns = tables.columns(fleet)
     assert columns.numeric == ("cpu_usage", "memory_usage", "error_rate", "response_time")
     assert columns.group
     assert columns.outcome

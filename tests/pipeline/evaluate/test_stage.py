@@ -7,7 +7,7 @@ import pytest
 
 from cll.config.project import load_tree, load_world
 from cll.model import artifact
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import labelled, tables
 from cll.pipeline.evaluate import stage
 from cll.system import disk
 from tests.build import small
@@ -20,8 +20,8 @@ def case(tmp_path_factory):
     tree = load_tree(ws)
     stage._LAST.clear()
     models = {"candidate": artifact.load(ws.candidate)}
-    columns = labelled.columns(ws).numeric
-    return labelled.load(ws, tree, load_world(ws)), models, labelled.incidents(ws), columns, tree
+    columns = tables.columns(ws).numeric
+    return labelled.load(ws, tree, load_world(ws)), models, tables.incidents(ws), columns, tree
 
 
 def told(case):

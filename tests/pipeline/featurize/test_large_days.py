@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from cll.config import components
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import tables
 from cll.system import frames, manifest
 from cll.system.partitions import Standing
 from tests.build import small
@@ -21,7 +21,7 @@ WORDS = [
 
 def features(ws, *words):
     small.reproduce(ws, [*WORDS, *words], last="featurize")
-    return labelled.read(ws.features)
+    return tables.read(ws.features)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_feature_set_that_has_no_halves_is_worked_whole(tmp_path):
     small.reproduce(
         ws, ["source.entities=4", "features=kpi", "ingest.bucket_rows=300"], last="featurize"
     )
-    assert labelled.read(ws.features).height == labelled.read(ws.signals).height
+    assert tables.read(ws.features).height == tables.read(ws.signals).height
     assert set(parts(ws.features).values()) == {1}
 
 

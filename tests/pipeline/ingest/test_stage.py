@@ -5,7 +5,7 @@ import json
 import polars as pl
 import pytest
 
-from cll.pipeline.dataset import labelled
+from cll.pipeline.dataset import tables
 from cll.system import disk, frames, manifest
 from cll.system.partitions import Standing
 from cll.types.errors import DataRefused
@@ -105,16 +105,16 @@ def test_a_late_record_is_pending_until_it_is_known(run):
     write(run.ws, "late.jsonl", rows(1, hours=[23], entities="c", known="2026-01-04T12:00:00Z"))
     assert run.tick()[0] == "ingest: made 1 of 3 days (other records): 2026-01-01"
     assert disk.read_json(run.ws.reports / "ingest.json")["pending"] == 1
-    assert "c" not in labelled.read(run.ws.signals)["entity"]
+    assert "c" not in tables.read(run.ws.signals)["entity"]
 
 
 def test_a_late_record_leaves_the_features_of_rows_that_were_scored_before(run):
-    before = labelled.read(run.ws.features)
+    before = tables.read(run.ws.features)
     late = rows(2, hours=[5], entities="a", value=9.0, known="2026-01-02T07:00:00Z")
     late = [{**one, "t": "2026-01-02T05:45:00Z"} for one in late]
     write(run.ws, "late.jsonl", late)
     run.tick()
-    after = labelled.read(run.ws.features).join(
+    after = tables.read(run.ws.features).join(
         before.select("entity", "time"), on=["entity", "time"]
     )
     changed = after.filter(after.hash_rows() != before.hash_rows()).select("entity", "time")
@@ -198,9 +198,7 @@ def test_a_value_that_lost_its_end_is_never_kept(run, tmp_path):
     path.write_text(text)
     run.tick()
     assert (counted(run)["kept"], counted(run)["pending"]) == (145, 0)
-    assert (
-        labelled.read(run.ws.signals).filter(pl.col("time").dt.day() == 4)["cpu_usage"][0] == 0.309
-    )
+    assert tables.read(run.ws.signals).filter(pl.col("time").dt.day() == 4)["cpu_usage"][0] == 0.309
 
 
 def test_a_last_line_without_a_newline_counts_from_the_as_of_that_sees_it_again(run, tmp_path):
@@ -239,7 +237,7 @@ def test_a_header_in_another_order_is_in_force_in_what_the_file_grows_by(run, tm
         world(run.ws, day)
         run.tick(*words)
         assert run.rebuilt(tmp_path / f"again-{day}")
-    rows = labelled.read(run.ws.signals).select("cpu_usage", "memory_usage")
+    rows = tables.read(run.ws.signals).select("cpu_usage", "memory_usage")
     assert rows.rows() == [(1, 100), (1, 100), (2, 200)]
     assert (counted(run)["in"], counted(run)["quarantined"]) == (4, 1)
 
@@ -287,7 +285,7 @@ def test_a_damaged_segment_is_read_again(run):
         path.write_bytes(data)
     write(run.ws, "late.jsonl", rows(1, hours=[3], entities="c"))
     run.tick()
-    assert labelled.read(run.ws.signals).filter(pl.col("time").dt.day() == 1).height == 49
+    assert tables.read(run.ws.signals).filter(pl.col("time").dt.day() == 1).height == 49
 
 
 def test_the_same_record_in_two_files_and_two_formats_is_kept_once(run):

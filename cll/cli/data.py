@@ -37,13 +37,13 @@ def ingest(
 
     Also where files of the source changed outside of data/raw, which `dvc repro` does not notice.
     """
-    from cll.pipeline import stage_cache  # noqa: PLC0415  each command imports what it uses
+    from cll.maintenance import refresh  # noqa: PLC0415  each command imports what it uses
     from cll.pipeline.report import terminal  # noqa: PLC0415  each command imports what it uses
     from cll.system import workspace  # noqa: PLC0415  each command imports what it uses
     from cll.vcs import repair as vcs_repair  # noqa: PLC0415  each command imports what it uses
 
     with vcs_repair.only_one(ROOT):
-        for line in stage_cache.accept(workspace.Workspace(ROOT), accept or []):
+        for line in refresh.accept(workspace.Workspace(ROOT), accept or []):
             typer.echo(line, err=True)
         _bring_up_to_date(silent=as_json)
     typer.echo(terminal.counts(ROOT, as_json=as_json))
@@ -156,11 +156,11 @@ def verify_gate(
 
 def _bring_up_to_date(*, silent: bool) -> None:
     """Ingest, also where files of the source changed that DVC does not look at."""
-    from cll.pipeline import stage_cache  # noqa: PLC0415  each command imports what it uses
+    from cll.maintenance import refresh  # noqa: PLC0415  each command imports what it uses
     from cll.system import workspace  # noqa: PLC0415  each command imports what it uses
 
     _repro("ingest", silent=silent)
-    if stage_cache.is_behind(workspace.Workspace(ROOT)):
+    if refresh.is_behind(workspace.Workspace(ROOT)):
         _repro("ingest", "--force", "--single-item", silent=silent)
 
 

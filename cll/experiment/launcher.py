@@ -11,8 +11,7 @@ from typing import Any
 
 from cll.experiment import jobs
 from cll.experiment.workers import Ask, Failed, Lost, Workers
-from cll.pipeline.report import terminal
-from cll.system import links, progress
+from cll.system import console, links, progress
 from cll.system.cpu import cores
 
 # Imported once, before the processes are forked that would each import them.
@@ -117,7 +116,7 @@ def _write_down(folder: Path, job: Job, told: Lost | Failed) -> None:
 
 def _line(folder: Path) -> str:
     """Say in one line what became of a job."""
-    job, where = jobs.read(folder), terminal.near(folder)
+    job, where = jobs.read(folder), console.near(folder)
     if job is None:
         return f"{where}: ended"
     if job.status == "failed":

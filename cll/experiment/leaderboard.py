@@ -18,7 +18,7 @@ from cll.config import trees as config_trees
 from cll.experiment import jobs
 from cll.experiment.jobs import Job
 from cll.pipeline.evaluate.statistics.difference import Difference, Judgement, difference
-from cll.pipeline.report import terminal
+from cll.system import console as system_console
 from cll.system import disk, frames
 from cll.system.workspace import Workspace
 from cll.types.directions import directions_in, sign
@@ -61,7 +61,7 @@ def show(folder: Path) -> None:
     """Print how the jobs in `folder` compare, and write it beside them as CSV."""
     board = rank(folder)
     rows = _rows(board, folder)
-    console = terminal.own_console()
+    console = system_console.own_console()
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for name in rows[0]:
         if any(row[name] for row in rows) and name != "cpu_seconds":
@@ -72,7 +72,7 @@ def show(folder: Path) -> None:
     for line in _notes(board):
         console.print(line, markup=False, soft_wrap=True)
     save(folder / CSV, rows)
-    console.print(f"table    {terminal.near(folder / CSV)}", markup=False, soft_wrap=True)
+    console.print(f"table    {system_console.near(folder / CSV)}", markup=False, soft_wrap=True)
 
 
 def save(path: Path, rows: Sequence[Mapping[str, str]]) -> None:

@@ -29,7 +29,7 @@ from cll.pipeline.compose import compose
 from cll.pipeline.compose.hydra_errors import one_line
 from cll.pipeline.compose.hydra_limits import limits
 from cll.pipeline.report import terminal
-from cll.system import disk, links, progress
+from cll.system import console, disk, links, progress
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError, Stopped
 
@@ -180,7 +180,7 @@ def _one_of_many(
     except Stopped:
         return None
     except CllError as error:
-        progress.say(f"cll: {terminal.near(folder)}: {error}")
+        progress.say(f"cll: {console.near(folder)}: {error}")
         return None
     return record.figure
 

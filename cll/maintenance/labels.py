@@ -13,8 +13,8 @@ from rich.table import Table
 from cll.config import components
 from cll.config.project import load_tree, load_world
 from cll.pipeline.dataset import tables
-from cll.pipeline.report.terminal import WIDTH
 from cll.system import disk, manifest, progress
+from cll.system.console import WIDTH
 from cll.system.workspace import Workspace
 from cll.types.tables import GROUP
 from cll.types.times import format_instant

@@ -18,8 +18,8 @@ from cll.config.project import load_tree
 from cll.maintenance import excerpts
 from cll.pipeline.dataset import tables
 from cll.pipeline.ingest import stage
-from cll.pipeline.report.terminal import WIDTH
 from cll.system import disk
+from cll.system.console import WIDTH
 from cll.system.workspace import Workspace
 from cll.types.errors import ConfigError, DataRefused
 

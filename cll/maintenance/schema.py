@@ -17,8 +17,8 @@ from cll.pipeline.ingest.schema import file, rules, units
 from cll.pipeline.ingest.schema.breach import span
 from cll.pipeline.ingest.schema.form import Column, Schema
 from cll.pipeline.ingest.schema.rules import Incidents, Profiles
-from cll.pipeline.report.terminal import WIDTH
 from cll.system import disk, frames, manifest
+from cll.system.console import WIDTH
 from cll.system.workspace import Workspace
 from cll.types.errors import DataRefused, Unavailable
 from cll.types.tables import Columns

@@ -1,13 +1,12 @@
 """Signals and features by content under .cll/store: made once for all runs that would make them."""
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cll.config import project as config_project
-from cll.config.project import Tree, load_tree, load_world
+from cll.config.project import Tree
 from cll.pipeline import stages
 from cll.pipeline.featurize import stage as featurize_stage
 from cll.pipeline.ingest import arrival_log
@@ -53,22 +52,6 @@ def _key(ws: Workspace, stage: str, tree: Tree, world: config_project.World) -> 
         return featurize_stage.key(ws, tree)
     seen = arrival_log.see(ws, ingest_stage.source_of(tree), world.as_of)
     return ingest_stage.key(ws, tree, world, seen.files)
-
-
-def is_behind(ws: Workspace) -> bool:
-    """Tell whether the source reads other files now than the project's signals were made of."""
-    seen = arrival_log.see(ws, ingest_stage.source_of(load_tree(ws)), load_world(ws).as_of)
-    tree, world = load_tree(ws), load_world(ws)
-    wanted = ingest_stage.key(ws, tree, world, seen.files)
-    return bool(Standing(ws.signals).key.get("inputs") != wanted["inputs"])
-
-
-def accept(ws: Workspace, files: Sequence[str]) -> list[str]:
-    """Take files of the source that were rewritten, or are gone, as they are now."""
-    if not files:
-        return []
-    source = ingest_stage.source_of(load_tree(ws))
-    return arrival_log.accept(ws, source, files, load_world(ws).as_of)
 
 
 def _sound(ws: Workspace, folder: Path) -> bool:

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from cll.model import ledger_entries
 from cll.model.ledger_entries import NONE, Entry
-from cll.pipeline.report import terminal
 from cll.release import ledger
+from cll.system import console
 from cll.types.errors import ConfigError
 from cll.types.times import parse_instant
 
@@ -36,7 +36,7 @@ def show_all(root: Path, *, as_json: bool) -> None:
         mark = "*" if number == len(entries) else ""
         row = (entry.version, entry.kind, entry.model_id, entry.as_of, entry.instant, entry.why)
         shown.add_row(mark, *row)
-    terminal.own_console().print(shown, markup=False)
+    console.own_console().print(shown, markup=False)
 
 
 def show_one(root: Path, version: str) -> None:

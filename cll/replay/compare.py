@@ -11,9 +11,9 @@ from cll.config import components, trees
 from cll.config.project import Tree
 from cll.experiment import jobs, leaderboard
 from cll.experiment.jobs import Job
-from cll.pipeline.report import terminal
 from cll.replay import job as replay_job
 from cll.replay.log import TICKS
+from cll.system import console as system_console
 from cll.system import disk
 from cll.system.workspace import Workspace
 from cll.types.directions import Better, directions_in, sign
@@ -47,7 +47,10 @@ class Replayed:
 def show(folder: Path) -> None:
     """Print what one replay found."""
     told = disk.read_json(folder / replay_job.FIGURES)
-    console, shown = terminal.own_console(), Table(box=None, pad_edge=False, header_style="bold")
+    console, shown = (
+        system_console.own_console(),
+        Table(box=None, pad_edge=False, header_style="bold"),
+    )
     shown.add_column("prequential")
     for name in ("policy", *_OTHERS):
         shown.add_column(_OTHERS.get(name, "the loop"), justify="right")
@@ -56,7 +59,7 @@ def show(folder: Path) -> None:
         values = ["" if value is None else f"{value:.4f}" for value in row]
         shown.add_row(metric.replace("_", " "), *values)
     console.print(shown)
-    for line in (*_facts(told), f"figures  {terminal.near(folder / replay_job.FIGURES)}"):
+    for line in (*_facts(told), f"figures  {system_console.near(folder / replay_job.FIGURES)}"):
         console.print(line, markup=False, soft_wrap=True)
 
 
@@ -94,7 +97,10 @@ def compare(folder: Path) -> None:
     rest = [one for one in replayed if one not in done]
     keys = leaderboard.differing([one.tree for one in replayed if one.tree])
     rows = _rows([*done, *rest], keys, metric, folder)
-    console, shown = terminal.own_console(), Table(box=None, pad_edge=False, header_style="bold")
+    console, shown = (
+        system_console.own_console(),
+        Table(box=None, pad_edge=False, header_style="bold"),
+    )
     names = [name for name in rows[0] if any(row[name] for row in rows)]
     for name in names:
         shown.add_column(name.replace("_", " "), overflow="fold")
@@ -108,8 +114,10 @@ def compare(folder: Path) -> None:
         points = [_point(one, keys, metric) for one in done]
         chart = tradeoff.draw(points, f"{metric.replace('_', ' ')} ({better} is better)")
         disk.write_bytes(folder / CHART, chart.encode())
-        console.print(f"chart    {terminal.near(folder / CHART)}", markup=False, soft_wrap=True)
-    console.print(f"table    {terminal.near(folder / CSV)}", markup=False, soft_wrap=True)
+        console.print(
+            f"chart    {system_console.near(folder / CHART)}", markup=False, soft_wrap=True
+        )
+    console.print(f"table    {system_console.near(folder / CSV)}", markup=False, soft_wrap=True)
 
 
 def _read(folder: Path, job: Job) -> Replayed:

@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from cll.pipeline.report import rendering
-from cll.pipeline.report.terminal import WIDTH
 from cll.review.compare import ABSENT, Change, Moved
 from cll.review.review import Review
+from cll.system.console import WIDTH
 
 _MOST = 50  # rows of a table of Markdown: a comment may have 65,536 characters
 _STYLE = {"worse": "red", "better": "green", "can't be told": "yellow"}

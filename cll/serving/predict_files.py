@@ -15,8 +15,8 @@ from cll.model import artifact, champion
 from cll.model.artifact import Predictor
 from cll.pipeline.featurize.compute import featurize
 from cll.pipeline.ingest import arrival_log
-from cll.pipeline.ingest.admit import Intake
 from cll.pipeline.ingest.readers import csv_headers
+from cll.serving.collect import Intake
 from cll.serving.predict import predict
 from cll.system import disk, frames, progress
 from cll.system.workspace import Workspace

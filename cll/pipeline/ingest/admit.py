@@ -4,22 +4,17 @@ Always: records in = kept + quarantined + duplicate + pending. What is kept is t
 whatever order the records come.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cached_property
-from typing import Any
 
 import polars as pl
 
-from cll.pipeline.ingest.deduplicate import Settled, merge, rejects, settle, settle_incidents
-from cll.types.records import Chunk, Counts
+from cll.pipeline.ingest.deduplicate import rejects
+from cll.types.records import Chunk
 from cll.types.tables import (
-    INCIDENTS,
     OUTCOME,
     OUTCOME_KNOWN_AT,
     REJECTS,
-    SIGNAL_KEYS,
     Columns,
     is_finite,
     span,
@@ -130,60 +125,7 @@ def _sift(table: str, rows: pl.DataFrame, checks: Checks) -> tuple[pl.DataFrame,
     return rows.filter(first.is_null()), pl.concat(refused)
 
 
-class Intake:
-    """Collects a source's chunks in memory; all have to be taken before anything is asked for."""
-
-    def __init__(self, columns: Columns, as_of: datetime) -> None:
-        self._columns = columns
-        self._as_of = as_of
-        self._admitted: dict[str, list[Admitted]] = {"signals": [], "incidents": []}
-        self._records_in = 0
-        self._torn = 0
-
-    def take(self, chunk: Chunk) -> None:
-        self._records_in += chunk.records
-        self._torn += chunk.pending
-        self._admitted[chunk.table].append(admit(chunk, self._columns))
-
-    def days(self) -> Iterator[tuple[str, pl.DataFrame]]:
-        """Yield each day (UTC, as YYYY-MM-DD) with its signals, the earliest first."""
-        yield from by_day(self._signals.kept)
-
-    def incidents(self) -> pl.DataFrame:
-        return merge(self._incidents.kept)
-
-    def quarantine(self) -> pl.DataFrame:
-        found = [one.quarantine for table in self._admitted.values() for one in table]
-        return quarantined([*found, self._signals.quarantine, self._incidents.quarantine])
-
-    def counts(self) -> Counts:
-        parts = (self._signals, self._incidents)
-        return Counts(
-            records_in=self._records_in,
-            kept=sum(part.kept.height for part in parts),
-            quarantined=self.quarantine().height,
-            duplicate=sum(part.duplicate for part in parts),
-            pending=self._torn + sum(part.pending for part in parts),
-        )
-
-    @cached_property
-    def _signals(self) -> Settled:
-        rows = [one.rows for one in self._admitted["signals"]]
-        if not rows:
-            return _nothing(SIGNAL_KEYS)
-        return settle(pl.concat(rows), self._columns, self._as_of)
-
-    @cached_property
-    def _incidents(self) -> Settled:
-        rows = [one.rows for one in self._admitted["incidents"]]
-        return settle_incidents(pl.concat(rows), self._as_of) if rows else _nothing(INCIDENTS)
-
-
 def quarantined(found: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Put what was found in one frame of REJECTS, in an order of its own."""
     nothing = pl.DataFrame(schema=REJECTS)
     return pl.concat([nothing, *found]).sort(list(REJECTS), nulls_last=True)
-
-
-def _nothing(schema: Mapping[str, Any]) -> Settled:
-    return Settled(pl.DataFrame(schema=dict(schema)), pl.DataFrame(schema=REJECTS), 0)

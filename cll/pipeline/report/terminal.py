@@ -4,7 +4,6 @@ A project's own verdict counts only where DVC knows of no change since.
 """
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from cll.system import disk, progress
+from cll.system.console import _print, near, own_console
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError
 from cll.types.records import RECORDS
 from cll.vcs import staleness
 
-WIDTH = 200  # characters of a line where no terminal says
 ANSWER_STYLE = {"promote": "green", "reject": "red", "not enough evidence": "yellow"}
 EXIT_CODES = {"promote": 0, "reject": 10, "not enough evidence": 11}
 SIMULATED = "source   simulated: the source's folder is missing (fallback)"
@@ -59,24 +58,6 @@ def verdict(folder: Path, console: Console | None = None) -> int:
         raise why
     _print_verdict(console or own_console(), found)
     return EXIT_CODES[found["answer"]]
-
-
-def near(path: Path) -> Path:
-    """Write a path as seen from the current folder, if it lies below."""
-    return (
-        path.resolve().relative_to(Path.cwd())
-        if path.resolve().is_relative_to(Path.cwd())
-        else path
-    )
-
-
-def own_console() -> Console:
-    # A pipe or file has no width, and a sentence cut in two can't be searched for.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
-
-
-def _print(console: Console, line: str) -> None:
-    console.print(line, markup=False, soft_wrap=True)
 
 
 def _note_stale(ws: Workspace) -> None:

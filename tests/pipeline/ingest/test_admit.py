@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cll.pipeline.ingest import admit as ingest_admit
+from cll.serving import collect
 from cll.types.records import Chunk
 from cll.types.tables import INCIDENTS, INSTANT, OUTCOME, OUTCOME_KNOWN_AT, REJECTS, Columns
 
@@ -107,7 +108,7 @@ def test_an_outcome_is_known_no_earlier_than_its_row_happened():
 
 
 def test_a_record_that_is_still_being_written_is_pending():
-    intake = ingest_admit.Intake(COLUMNS, AS_OF)
+    intake = collect.Intake(COLUMNS, AS_OF)
     nothing = chunk([])
     intake.take(Chunk("signals", nothing.rows, nothing.rejects, 1, pending=1))
     assert intake.counts() == ingest_admit.Counts(records_in=1, pending=1)
@@ -137,14 +138,14 @@ def test_nan_is_a_missing_value_and_minus_zero_is_zero():
 
 
 def test_an_intake_of_nothing_counts_nothing():
-    intake = ingest_admit.Intake(COLUMNS, AS_OF)
+    intake = collect.Intake(COLUMNS, AS_OF)
     assert list(intake.days()) == []
     assert intake.incidents().equals(pl.DataFrame(schema=INCIDENTS))
     assert intake.counts() == ingest_admit.Counts()
 
 
 def test_days_are_utc_and_in_order():
-    intake = ingest_admit.Intake(COLUMNS, AS_OF)
+    intake = collect.Intake(COLUMNS, AS_OF)
     intake.take(chunk([signal(time=13 * 60), signal(time=0), signal("0", time=12 * 60)]))
     days = [(day, rows["entity"].to_list()) for day, rows in intake.days()]
     assert days == [("2026-01-01", ["a"]), ("2026-01-02", ["0", "a"])]
@@ -173,7 +174,7 @@ incidents = st.builds(
 
 
 def taken(chunks):
-    intake = ingest_admit.Intake(COLUMNS, at(10))
+    intake = collect.Intake(COLUMNS, at(10))
     for one in chunks:
         intake.take(one)
     days = [(day, rows) for day, rows in intake.days()]

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from cll.pipeline.report import terminal
-from cll.system import disk
+from cll.system import console, disk
 from cll.types.errors import CllError, ConfigError, DataRefused, Unavailable
 from cll.vcs import commands
 
@@ -228,7 +228,7 @@ def test_paths_are_told_from_the_current_folder(shown):
 def test_a_folder_elsewhere_is_told_as_it_is(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    assert terminal.near(tmp_path / "there") == tmp_path / "there"
+    assert console.near(tmp_path / "there") == tmp_path / "there"
 
 
 def test_brackets_in_a_name_are_no_markup(shown):

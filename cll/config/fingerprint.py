@@ -1,36 +1,122 @@
-"""Fingerprints of what results depend on besides data: code, libraries, processor."""
+"""Fingerprints of what results depend on besides data: code, libraries, processor.
 
+compose writes each stage's code fingerprint into resolved.yaml. dvc.yaml lists it among the
+parameters of the stage, so a change of code re-runs the stages that can run it, and no others.
+"""
+
+import functools
+import hashlib
 import importlib.metadata
 import platform
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from cll.config import catalog, components
+from cll.config.catalog import PACKAGE
+from cll.config.project import Tree
 from cll.system import disk
 from cll.system.workspace import Workspace
+from cll.types.errors import ConfigError
 
 _VECTOR_FLAGS = ("avx2", "fma", "avx512f")  # the kernels that NumPy and OpenBLAS choose by
-
-
 LIBRARIES = ("numpy", "numba", "llvmlite", "polars", "pyarrow", "scikit-learn", "lightgbm")
+_GROUND = ("types", "system", "config", "pipeline/stages.py", "pipeline/input_guard.py")
+# By stage: the rooms and files that it can run besides the components that are chosen.
+ROOMS: Mapping[str, tuple[str, ...]] = {
+    "ingest": (*_GROUND, "pipeline/ingest"),
+    "featurize": (*_GROUND, "pipeline/dataset", "pipeline/featurize"),
+    "train": (
+        *(*_GROUND, "model", "components/estimator"),
+        *("pipeline/dataset", "pipeline/evaluate", "pipeline/train"),
+    ),
+    "evaluate": (
+        *(*_GROUND, "model", "components/estimator"),  # the champion's may be another than chosen
+        *("pipeline/dataset", "pipeline/evaluate"),
+    ),
+    "gate": (*_GROUND, "pipeline/gate"),
+    "report": (*_GROUND, "pipeline/report"),
+}
+# By stage: the groups of the config whose chosen components it runs.
+CHOSEN: Mapping[str, tuple[str, ...]] = {
+    "ingest": ("source", "fallback"),
+    "featurize": ("features",),
+    "train": ("label", "split", "metric", "update"),
+    "evaluate": ("label", "split", "metric"),
+    "gate": (),
+    "report": (),
+}
 
 
-def code(ws: Workspace, stage: str) -> dict[str, str]:
-    """Return the digests of the code that a stage of dvc.yaml can run."""
-    pipeline = components.load_yaml(ws.root / "dvc.yaml")["stages"]
-    # The code that runs is the package's, wherever the project lies.
-    home = catalog.PACKAGE.parent
-    deps = [home / dep for dep in pipeline[stage]["deps"] if dep.startswith("cll")]
-    files = sorted(f for dep in deps for f in ([dep] if dep.is_file() else dep.glob("*.py")))
-    return {f.relative_to(home).as_posix(): disk.sha256(f) for f in files}
+def code(stage: str, tree: Tree) -> str:
+    """Return the digest of the code that a stage can run with these choices.
+
+    Line ends count as LF. The digest begins with a letter past f: DVC reads `1234e567` as a number.
+    """
+    targets = {target for group in CHOSEN[stage] for target in _targets(tree.get(group))}
+    return _digest(stage, tuple(sorted(targets)))
+
+
+def codes(tree: Tree) -> dict[str, str]:
+    """Return the digest of each stage's code."""
+    return {stage: code(stage, tree) for stage in ROOMS}
+
+
+def refuse_other_code(stage: str, tree: Tree) -> None:
+    """Raise ConfigError where the code that runs is not the code that resolved.yaml names."""
+    _digest.cache_clear()
+    composed = tree.get("code", {}).get(stage)
+    if composed != code(stage, tree):
+        raise ConfigError(
+            f"resolved.yaml: code.{stage}={composed}: the code of cll is another now; run"
+            " `cll compose`, then `dvc repro`."
+        )
+
+
+@functools.cache
+def _digest(stage: str, targets: tuple[str, ...]) -> str:
+    sums = {path.relative_to(PACKAGE).as_posix(): _sum(path) for path in files(stage, targets)}
+    return f"v{disk.digest(sums)[:16]}"
+
+
+def _sum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+
+
+def files(stage: str, targets: Iterable[str]) -> list[Path]:
+    """List the files whose code a stage can run with components of these targets."""
+    paths = {path for room in ROOMS[stage] for path in _python(PACKAGE / room)}
+    for target in targets:
+        module = PACKAGE.parent.joinpath(*target.split(".")[:-1]).with_suffix(".py")
+        paths |= {module, *module.parent.glob("_*.py")}  # its helpers begin with an underscore
+    return sorted(path for path in paths if path.is_file())
+
+
+def _python(path: Path) -> list[Path]:
+    """List the Python files and templates of a room, or one file."""
+    if path.is_file():
+        return [path]
+    return [file for file in path.rglob("*") if file.suffix in {".py", ".html", ".md"}]
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """Yield each `_target_` in a subtree of the config."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key == "_target_" and isinstance(value, str):
+                yield value
+            yield from _targets(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _targets(item)
 
 
 def libraries() -> dict[str, str]:
-    """List the versions of the libraries that decide on bytes."""
+    """Return the versions of the libraries that decide on bytes."""
     return {name: importlib.metadata.version(name) for name in LIBRARIES}
 
 
 def environment(ws: Workspace) -> dict[str, str]:
-    """Say what decides on the last bits besides the inputs: lock file, and kind of processor."""
+    """Return what decides on the last bits besides the inputs: lock file, and kind of processor."""
     flags: set[str] = set()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():

@@ -140,7 +140,7 @@ def differing(trees_of: Sequence[Mapping[str, Any]]) -> list[config_trees.Keys]:
     found: list[config_trees.Keys] = []
     trees = [(tree["choices"], config_trees.of(tree)) for tree in trees_of]
     for keys in dict.fromkeys(keys for _, there in trees for keys in there):
-        if keys[0] in {"directions", "fallback", "schema"} or keys[-1] == "_target_":
+        if keys[0] in {"code", "directions", "fallback", "schema"} or keys[-1] == "_target_":
             continue
         values: dict[str, set[str]] = {}
         for choices, there in trees:

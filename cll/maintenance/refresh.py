@@ -13,7 +13,7 @@ def is_behind(ws: Workspace) -> bool:
     """Tell whether the source reads other files now than the project's signals were made of."""
     seen = arrival_log.see(ws, ingest_stage.source_of(load_tree(ws)), load_world(ws).as_of)
     tree, world = load_tree(ws), load_world(ws)
-    wanted = ingest_stage.key(ws, tree, world, seen.files)
+    wanted = ingest_stage.key(tree, world, seen.files)
     return bool(Standing(ws.signals).key.get("inputs") != wanted["inputs"])
 
 

@@ -51,7 +51,7 @@ def _key(ws: Workspace, stage: str, tree: Tree, world: config_project.World) -> 
     if stage == "featurize":
         return featurize_stage.key(ws, tree)
     seen = arrival_log.see(ws, ingest_stage.source_of(tree), world.as_of)
-    return ingest_stage.key(ws, tree, world, seen.files)
+    return ingest_stage.key(tree, world, seen.files)
 
 
 def _sound(ws: Workspace, folder: Path) -> bool:

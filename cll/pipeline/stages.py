@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cll.config import components, project
+from cll.config import components, fingerprint, project
 from cll.config.fingerprint import environment
 from cll.config.project import Tree, load_tree, load_world
 from cll.pipeline import input_guard
@@ -186,7 +186,10 @@ def main(name: str) -> int:
             if name == "compose":
                 compose(ws)
             else:
-                STAGES[name](ws, load_tree(ws), load_world(ws))
+                tree = load_tree(ws)
+                fingerprint.refuse_other_code(name, tree)
+                STAGES[name](ws, tree, load_world(ws))
+                fingerprint.refuse_other_code(name, tree)  # it may have changed meanwhile
     except OSError as error:
         return _refused(refusal, name, of_the_system(error))
     except CllError as error:

@@ -67,7 +67,7 @@ def shared(ws: Workspace, tree: Tree, keep: Keep) -> Fits:
     config = {name: node for name, node in tree.items() if name not in _BESIDE | {"choices"}}
     choices = {name: choice for name, choice in tree["choices"].items() if name not in _BESIDE}
     made_of = {
-        "code": code(ws, "train"),
+        "code": code("train", tree),
         "libraries": libraries(),
         "data": tables.made_of(ws),
         "config": {**config, "choices": choices, "gate": gate},

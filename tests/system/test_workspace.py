@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from cll.config import fingerprint
 from cll.model import champion
 from cll.system import workspace
 from cll.types.errors import ConfigError
@@ -41,23 +40,6 @@ def test_results_go_to_a_folder_of_their_own_and_the_champion_stays(ws, tmp_path
     assert champion.folder(run, "champion").is_relative_to(ws.root)
 
 
-def test_the_code_of_a_stage_is_what_it_can_run(ws):
-    code = fingerprint.code(ws, "featurize")
-    assert "cll/pipeline/featurize/compute.py" in code
-    assert "cll/components/features/windows.py" in code
-    assert not any(
-        name.startswith(("cll/components/estimator", "cll/pipeline/ingest/readers"))
-        for name in code
-    )
-
-
-def test_the_code_of_a_stage_is_the_package_that_runs_not_the_folders(ws):
-    before = fingerprint.code(ws, "featurize")
-    (ws.root / "cll").mkdir()
-    (ws.root / "cll" / "featurize.py").write_text("raise SystemExit\n")
-    assert fingerprint.code(ws, "featurize") == before
-
-
 def test_what_is_apart_takes_over_nothing(ws, tmp_path):
     run = workspace.Workspace(ws.root, tmp_path / "run")
     assert run.seeds("signals") == [ws.root / "data" / "signals"]
@@ -65,16 +47,3 @@ def test_what_is_apart_takes_over_nothing(ws, tmp_path):
     apart = workspace.Workspace(ws.root, tmp_path / "run", apart=True)
     assert apart.seeds("signals") == []
     assert apart.cache == tmp_path / "run" / ".cll"
-
-
-def test_the_environment_is_the_lock_file_and_the_kind_of_processor(ws):
-    before = fingerprint.environment(ws)
-    (ws.root / "uv.lock").write_text("another")
-    after = fingerprint.environment(ws)
-    assert before["cpu"] == after["cpu"]
-    assert before["uv.lock"] != after["uv.lock"]
-
-
-def test_a_project_without_a_lock_file_says_none(ws):
-    (ws.root / "uv.lock").unlink()
-    assert fingerprint.environment(ws)["uv.lock"] == "none"

@@ -18,7 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from cll.config import catalog, components, resolvers, safety, secret_values
+from cll.config import catalog, components, fingerprint, resolvers, safety, secret_values
 from cll.pipeline.compose import conf_files, row_clock
 from cll.pipeline.compose.hydra_errors import first_line, one_line
 from cll.pipeline.compose.hydra_limits import limits
@@ -80,7 +80,8 @@ def checked(conf: Path, tree: Mapping[str, Any], choices: Mapping[str, str]) -> 
     # An experiment maps data of its own, so what is known of these goes by its name.
     section = choices.get(EXPERIMENT) or choices["source"]
     derived = {TREE_KEY: directions, "fallback": simulated, "schema": section}
-    return {"choices": dict(choices), **tree, **derived}
+    composed = {"choices": dict(choices), **tree, **derived}
+    return {**composed, "code": fingerprint.codes(composed)}
 
 
 def _refuse_unknown_metrics(tree: Mapping[str, Any]) -> None:

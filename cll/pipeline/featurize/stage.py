@@ -54,9 +54,9 @@ def featurize(ws: Workspace, tree: Tree, _world: project.World) -> None:
 
 
 def key(ws: Workspace, tree: Tree) -> dict[str, Any]:
-    """Say what the features follow from, and what all of their partitions do."""
+    """Return what the features follow from, for the key of their partitions."""
     return {
-        "code": code(ws, "featurize"),
+        "code": code("featurize", tree),
         "config": tree["features"],
         "libraries": libraries(),
         "inputs": {"signals": disk.sha256(ws.signals / manifest.MANIFEST)},

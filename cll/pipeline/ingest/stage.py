@@ -47,7 +47,7 @@ def ingest(ws: Workspace, tree: Tree, world: project.World) -> None:
     _say_how_it_reads(source)
     _say_what_waits(seen.files)
     settings: Enforcement = components.build("ingest", tree["ingest"])
-    made_of = key(ws, tree, world, seen.files)
+    made_of = key(tree, world, seen.files)
     common = {name: made_of[name] for name in SHARED}
     folders = [ws.signals, *ws.seeds("signals")]
     segments = Segments(ws.cache / "segments", common, source.columns, folders)
@@ -84,12 +84,10 @@ def ingest(ws: Workspace, tree: Tree, world: project.World) -> None:
         _publish(ws, source, renewal, read, settled, more)
 
 
-def key(
-    ws: Workspace, tree: Tree, world: project.World, files: Sequence[Arrived]
-) -> dict[str, Any]:
-    """Say what the signals follow from, and what all of their partitions do."""
+def key(tree: Tree, world: project.World, files: Sequence[Arrived]) -> dict[str, Any]:
+    """Return what the signals follow from, for the key of their partitions."""
     return {
-        "code": code(ws, "ingest"),
+        "code": code("ingest", tree),
         "config": {
             "source": tree["source"],
             "fallback": tree["fallback"],

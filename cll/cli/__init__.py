@@ -1,0 +1,1 @@
+"""Command line: a module a room, each command a few lines around one call."""

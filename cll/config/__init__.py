@@ -1,0 +1,1 @@
+"""Config: what YAML may name and hold, checked before anything is built from it."""

@@ -1,0 +1,1 @@
+"""`cll run` and sweeps: experiments as a Hydra app, their leaderboard, and adoption of one."""

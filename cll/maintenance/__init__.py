@@ -1,0 +1,1 @@
+"""`cll doctor`, `quarantine`, `schema`, `labels`, `gc`: looking after a project."""

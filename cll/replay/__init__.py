@@ -1,0 +1,1 @@
+"""`cll replay`: the loop over history, to compare policies."""

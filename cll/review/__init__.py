@@ -1,0 +1,1 @@
+"""`cll diff`: what a change does to config, data, metrics and verdict."""

@@ -1,0 +1,1 @@
+"""The operating system: files, partitions, caches, locks, processes, progress."""

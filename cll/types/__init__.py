@@ -1,0 +1,1 @@
+"""Values that pass between steps: errors, times, tables, records, verdicts, protocols."""

@@ -1,0 +1,1 @@
+"""git and DVC, run as programs of their own."""

@@ -1,0 +1,1 @@
+"""`cll verify`: proofs of the promises, on this project's own data."""

@@ -1,0 +1,1 @@
+"""Estimators: learn from a matrix of features, and score rows."""

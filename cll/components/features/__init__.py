@@ -1,0 +1,1 @@
+"""Feature sets: turn signals, and a bounded lookback, into features."""

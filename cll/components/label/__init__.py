@@ -1,0 +1,1 @@
+"""Labels: turn incidents or outcomes into what is predicted."""

@@ -1,0 +1,1 @@
+"""Mirrors of the ledger in other registries; they never decide."""

@@ -1,0 +1,1 @@
+"""Sources: hand over signals, incidents and outcomes as records."""

@@ -1,0 +1,1 @@
+"""Splits of labelled rows into training rows and holdout."""

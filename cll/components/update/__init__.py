@@ -1,0 +1,1 @@
+"""Update strategies: train afresh, or go on from the champion."""

@@ -1,0 +1,1 @@
+"""Stage compose: conf/ and params.yaml into resolved.yaml."""

@@ -1,0 +1,1 @@
+"""Labelled rows, read from the stages' tables, for train, evaluate and replay."""

@@ -1,0 +1,1 @@
+"""Stage evaluate: candidate, champion and baselines on the same holdout."""

@@ -1,0 +1,1 @@
+"""Stage featurize: signals into features, a partition at a time."""

@@ -1,0 +1,1 @@
+"""Stage gate: decide whether the candidate may take over."""

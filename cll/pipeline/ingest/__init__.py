@@ -1,0 +1,1 @@
+"""Stage ingest: a source's records into sealed partitions, and an account of each record."""

@@ -1,0 +1,1 @@
+"""Stage report: one HTML page that opens offline, and Markdown for a pull request."""

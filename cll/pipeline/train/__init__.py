@@ -1,0 +1,1 @@
+"""Stage train: fit, calibrate and set the threshold of a candidate."""

@@ -1,0 +1,1 @@
+"""Statistics of scored rows: metrics with intervals, curves, events, slices."""

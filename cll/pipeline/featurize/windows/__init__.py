@@ -1,0 +1,1 @@
+"""Compiled kernels of window features, over rows sorted by entity and time."""

@@ -1,0 +1,1 @@
+"""Schema of the data: learnt once, and held against what comes later."""

@@ -121,6 +121,6 @@ def _in_force(root: Path) -> Sequence[str]:
     now, before = str(_champion(root)), str(_champion(root, "HEAD"))
     if now == before:
         return []
-    entries = ledger.committed(root)
+    entries = ledger.read(root).committed
     names = [str(ledger_entries.find(entries, one) or one) for one in (now, before)]
     return [f"In force from this tick on: {names[0]}; before: {names[1]}."]

@@ -105,7 +105,7 @@ def _unreleased(root: Path, turned: Turned) -> str:
     """Say why a candidate that the gate promotes is not to be released; empty where it is."""
     if not _promoted(turned) or turned.verdict is None:
         return ""
-    entries, candidate = ledger.read(root), str(turned.verdict["model_id"])
+    entries, candidate = ledger.read(root).entries, str(turned.verdict["model_id"])
     if not entries:
         return "there is no ledger yet; begin it by `cll release --bootstrap`."
     if before := ledger_entries.find(entries, candidate):

@@ -48,7 +48,7 @@ def _told(part: Callable[[], Any]) -> Any:
 
 def _champion(ws: Workspace) -> dict[str, str]:
     """Name what is in force, and what will be from the next tick on, where that is another."""
-    now, entries = load_world(ws).champion, ledger.committed(ws.root)
+    now, entries = load_world(ws).champion, ledger.read(ws.root).committed
     told = {"model_id": now, "version": _version(entries, now)}
     if entries and (coming := ledger_entries.in_force(entries)) != now:
         told |= {"next_model_id": coming, "next_version": _version(entries, coming)}

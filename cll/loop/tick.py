@@ -105,10 +105,10 @@ def _turn(ws: Workspace, now: str, then: str, mode: Mode | None) -> Told:
     with outcome.place(root, chosen):
         before, days = snapshots.of_folder(root), changes.data(ws)
         values = {"as_of": then}
-        if ledger.read(root):  # else the champion is what a person wrote
-            values["champion"] = ledger.champion(root)
+        if (releases := ledger.read(root)).entries:  # else the champion is what a person wrote
+            values["champion"] = releases.champion
         progress.note(f"tick: as_of {now} -> {then}")
-        with world.moved(root / _WORLD, values, keep=lambda: ledger.pending(root)):
+        with world.moved(root / _WORLD, values, keep=lambda: ledger.read(root).pending):
             answer, trained = _made(ws, now)
             if settings(ws, mode) != chosen:
                 progress.say("tick: release: changed, which counts from the next tick on.")

@@ -71,14 +71,14 @@ def _made(root: Path) -> str:
 
 
 def _ledger(root: Path) -> str:
-    entries = ledger.read(root)
-    if not entries:
+    releases = ledger.read(root)
+    if not releases.entries:
         return "no release yet; `cll release --bootstrap` makes the first."
-    if left := ledger.pending(root):
+    if left := releases.pending:
         kind = left[-1].kind
         raise ConfigError(f"{left[-1]} is not committed; `cll {kind}` goes on with it.")
-    now, world = ledger.champion(root), load_world(Workspace(root)).champion
-    told = str(ledger_entries.released(entries, now))
+    now, world = releases.champion, load_world(Workspace(root)).champion
+    told = str(ledger_entries.released(releases.entries, now))
     return told + (" is in force." if world == now else " is in force from the next tick on.")
 
 

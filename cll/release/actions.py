@@ -16,6 +16,7 @@ from cll.model import artifact, ledger_entries
 from cll.model.ledger_entries import Bump, Entry, Judged
 from cll.pipeline import stages
 from cll.release import ledger, models, policy, smoke_test
+from cll.release.ledger import Ledger
 from cll.system import disk, processes
 from cll.system.workspace import Workspace
 from cll.types.errors import ConfigError, SecurityRefusal, Unavailable
@@ -29,35 +30,35 @@ def new(root: Path, *, why: str | None, bump: Bump, bootstrap: bool) -> tuple[En
     """Release the candidate; return its entry, and a sentence on what was done."""
     with repair.only_one(root):
         git.ready(root)
-        entries = ledger.begun(root, bootstrap=bootstrap and not ledger.pending(root))
-        if finished := _finish(root, entries):
+        releases = ledger.begun(root, bootstrap=bootstrap)
+        if finished := _finish(root, releases):
             if finished.kind == "release":
                 return finished, f"{finished}: {_FINISHED}"
-            entries = ledger.read(root)
-        return _release(root, entries, _sentence(why or policy.BY_THE_GATE), bump)
+            releases = ledger.read(root)
+        return _release(root, releases, _sentence(why or policy.BY_THE_GATE), bump)
 
 
 def finish(root: Path) -> str | None:
     """Commit what was broken off before its commit, within a lock; say so, if there was any."""
-    if not ledger.pending(root):
-        return None
-    finished = _finish(root, ledger.begun(root, bootstrap=False))
-    return f"{finished}: {_FINISHED}"
+    finished = _finish(root, ledger.read(root))
+    return f"{finished}: {_FINISHED}" if finished else None
 
 
 def by_the_gate(root: Path, why: str, branch: str | None = None) -> tuple[Entry, str]:
     """Release the candidate within a lock, on this branch or, the tree as it is, on another."""
-    entries = ledger.begun(root, bootstrap=False)
-    return _release(root, entries, _sentence(f"{why} {policy.BY_THE_GATE}"), "minor", branch)
+    releases = ledger.begun(root, bootstrap=False)
+    return _release(root, releases, _sentence(f"{why} {policy.BY_THE_GATE}"), "minor", branch)
 
 
 def back(root: Path, version: str | None, *, why: str) -> tuple[Entry, str]:
     """Put an earlier version in force again; return the entry, and a sentence on it."""
     with repair.only_one(root):
         git.ready(root)
-        entries = ledger.begun(root, bootstrap=False)
-        if (finished := _finish(root, entries)) and finished.kind == "rollback":
+        releases = ledger.begun(root, bootstrap=False)
+        if (finished := _finish(root, releases)) and finished.kind == "rollback":
             return finished, f"{finished}: committed now; it had been broken off."
+        releases = ledger.read(root) if finished else releases
+        entries = releases.entries
         target = (
             ledger_entries.released(entries, version)
             if version
@@ -76,13 +77,13 @@ def back(root: Path, version: str | None, *, why: str) -> tuple[Entry, str]:
             why=_sentence(why),
             **_now(root),
         )
-        return entry, _commit(root, entries, entry)
+        return entry, _commit(root, releases, entry)
 
 
 def _release(
-    root: Path, entries: Sequence[Entry], why: str, bump: Bump, branch: str | None = None
+    root: Path, releases: Ledger, why: str, bump: Bump, branch: str | None = None
 ) -> tuple[Entry, str]:
-    ws = Workspace(root)
+    ws, entries = Workspace(root), releases.entries
     world = load_world(ws)
     verdict = _verdict(ws)
     predictor = artifact.load(ws.candidate)
@@ -108,7 +109,7 @@ def _release(
         before=ledger_entries.tip(entries),
         **_now(root),
     )
-    return entry, _commit(root, entries, entry, branch)
+    return entry, _commit(root, releases, entry, branch)
 
 
 def _verdict(ws: Workspace) -> dict[str, Any]:
@@ -155,11 +156,11 @@ def _ask(root: Path, entry: Entry) -> None:
     smoke_test.check(Workspace(root), folder, told)
 
 
-def _commit(root: Path, entries: Sequence[Entry], entry: Entry, branch: str | None = None) -> str:
+def _commit(root: Path, releases: Ledger, entry: Entry, branch: str | None = None) -> str:
     """Append the entry, and commit it with all that belongs to it."""
     with processes.unbroken():
-        ledger.append(root, entry)
-        return _committed(root, entries, entry, branch)
+        ledger.append(root, releases, entry)
+        return _committed(root, releases.entries, entry, branch)
 
 
 def _committed(
@@ -173,12 +174,12 @@ def _committed(
     return f"{entry} is {what} {when}: commit {commit[:12]}."
 
 
-def _finish(root: Path, entries: Sequence[Entry]) -> Entry | None:
+def _finish(root: Path, releases: Ledger) -> Entry | None:
     """Commit an entry that an earlier command appended before it was stopped."""
-    left = ledger.pending(root)
+    left, before = releases.pending, releases.committed
     if not left:
         return None
-    entry, before = left[-1], entries[: -len(left)]
+    entry = left[-1]
     way = f"take it back: `git checkout HEAD -- {ledger_entries.PATH}`"
     if not before:
         way = f"take it back: `rm {ledger_entries.PATH}`"

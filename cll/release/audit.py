@@ -1,7 +1,7 @@
 """Proof that the ledger is what was appended, and that the models are what was released."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from cll.config.project import load_world
@@ -23,16 +23,24 @@ def verify(root: Path) -> Iterator[str]:
     if not git.there(root):
         raise ConfigError("No git repository with a commit is here, so nothing can be proved.")
     git.refuse_shallow(root)
-    entries = ledger.read(root)
+    now = ledger.read(root)
+    entries = now.entries
     if not entries:
         yield f"{ledger_entries.PATH}: not there, and git never had one: nothing was released."
         _refuse_unregistered(root, entries)
         return
     yield f"chain: {len(entries)} entries, each names the one before it; so has every commit of it."
-    commits = ledger.commits(root)
+    history = git.history(root)
+    verdicts = git.at_each(root, [(commit, VERDICT) for commit in now.commits])
     missing = []
     for number, entry in enumerate(entries):
-        _commit_holds(root, entry, commits[number] if number < len(commits) else None)
+        _refuse_foreign(entry, history)
+        if number >= len(now.commits):
+            raise ConfigError(
+                f"{ledger_entries.PATH}: {entry} is not committed yet; `cll {entry.kind}` goes on"
+                " with it."
+            )
+        _commit_holds(entry, now.commits[number], verdicts[number])
         try:
             yield f"{entry.kind} {entry}: {models.intact(root, entry)} has it; verdict and commit hold."
         except Unavailable as error:
@@ -43,22 +51,19 @@ def verify(root: Path) -> Iterator[str]:
     yield f"in force: {ledger_entries.released(entries, ledger_entries.in_force(entries))}."
 
 
-def _commit_holds(root: Path, entry: Entry, commit: str | None) -> None:
-    if not git.reaches(root, entry.revision):
+def _refuse_foreign(entry: Entry, history: Collection[str]) -> None:
+    if entry.revision not in history:
         raise SecurityRefusal(
             f"{ledger_entries.PATH}: {entry}: commit {entry.revision[:12]}, which it was made at, is not in"
             " this branch's history; fetch it, or restore the ledger."
         )
-    if commit is None:
-        raise ConfigError(
-            f"{ledger_entries.PATH}: {entry} is not committed yet; `cll {entry.kind}` goes on with it."
+
+
+def _commit_holds(entry: Entry, commit: str, verdict: bytes) -> None:
+    if entry.kind == "release" and hashlib.sha256(verdict).hexdigest() != entry.verdict.sha256:
+        raise SecurityRefusal(
+            f"{VERDICT}: in commit {commit[:12]} not the one that {entry} was released by."
         )
-    if entry.kind == "release":
-        found = hashlib.sha256(git.at(root, commit, VERDICT)).hexdigest()
-        if found != entry.verdict.sha256:
-            raise SecurityRefusal(
-                f"{VERDICT}: in commit {commit[:12]} not the one that {entry} was released by."
-            )
 
 
 def _refuse_unregistered(root: Path, entries: Sequence[Entry]) -> None:

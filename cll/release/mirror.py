@@ -13,7 +13,8 @@ from cll.types.verdicts import Released
 
 def sync(root: Path) -> list[str]:
     """Make the mirror say what the committed ledger says; return what had to be done."""
-    entries = ledger.committed(root)
+    now = ledger.read(root)
+    entries = now.committed
     node = load_tree(Workspace(root)).get("mirror")
     if not entries:
         raise ConfigError(
@@ -23,7 +24,7 @@ def sync(root: Path) -> list[str]:
         raise ConfigError("resolved.yaml: mirror: not there; run `dvc repro`.")
     releases = [
         Released(entry.version, commit, entry.why)
-        for entry, commit in zip(entries, ledger.commits(root), strict=False)
+        for entry, commit in zip(entries, now.commits, strict=False)
         if entry.kind == "release"
     ]
     mirror = components.build("mirror", node)

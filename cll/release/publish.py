@@ -44,7 +44,7 @@ def latest(root: Path, *, push: bool) -> Iterator[str]:
     before = noted.read_text(encoding="utf-8") if noted.is_file() else None
     if before == commit:
         return
-    entries, what = ledger.committed(root), f"Commit {commit[:12]}"
+    entries, what = ledger.read(root).committed, f"Commit {commit[:12]}"
     if entries:
         yield from _mirrored(root)
     last = entries[-1] if entries else None
@@ -88,7 +88,7 @@ def _mirrored(root: Path) -> list[str]:
 
 def in_force(root: Path) -> Iterator[str]:
     """Push what is in force, with all that the stages made, and the branch."""
-    entries = ledger.committed(root)
+    entries = ledger.read(root).committed
     if not entries:
         raise ConfigError(
             f"{ledger_entries.PATH}: nothing was released yet, so there is nothing to push."

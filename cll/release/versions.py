@@ -20,7 +20,7 @@ _DAY = len("2026-01-31")
 
 def show_all(root: Path, *, as_json: bool) -> None:
     """List the ledger's entries, oldest first; a star marks the one in force."""
-    entries = ledger.read(root)
+    entries = ledger.read(root).entries
     if as_json:
         _say(json.dumps([asdict(entry) for entry in entries]))
         return
@@ -41,7 +41,7 @@ def show_all(root: Path, *, as_json: bool) -> None:
 
 def show_one(root: Path, version: str) -> None:
     """Print all that the ledger says of one version, and of its returns."""
-    entries = ledger.read(root)
+    entries = ledger.read(root).entries
     ledger_entries.released(entries, version)
     for entry in entries:
         if version in {entry.version, entry.model_id}:
@@ -50,7 +50,7 @@ def show_one(root: Path, version: str) -> None:
 
 def at(root: Path, date: str) -> str:
     """Say which version was in force at an instant of the world; a date means its beginning."""
-    found = in_force_at(ledger.read(root), instant(date))
+    found = in_force_at(ledger.read(root).entries, instant(date))
     return NONE if found is None else str(found)
 
 

@@ -1,7 +1,8 @@
 """What git knows of the project: what was committed, what is not yet, and the commits themselves."""
 
+import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cll.types.errors import ConfigError, Unavailable
@@ -147,7 +148,30 @@ def versions(root: Path, path: str) -> list[tuple[str, str]]:
     empty.
     """
     commits = git(root, "log", "--reverse", "--topo-order", "--format=%H", "--", path).split()
-    return [(one, at(root, one, path).decode(errors="replace")) for one in commits]
+    texts = at_each(root, [(commit, path) for commit in commits])
+    return [(c, text.decode(errors="replace")) for c, text in zip(commits, texts, strict=True)]
+
+
+def at_each(root: Path, places: Sequence[tuple[str, str]]) -> list[bytes]:
+    """Return files as commits have them, by (commit, path), in one process; empty where it has none."""
+    if not places:
+        return []
+    asked = "".join(f"{commit}:./{path}\n" for commit, path in places)
+    answer = io.BytesIO(git_bytes(root, "cat-file", "--batch", given=asked.encode()))
+    contents = []
+    for _ in places:
+        head = answer.readline().rstrip(b"\n")
+        if head.endswith(b" missing"):
+            contents.append(b"")
+            continue
+        contents.append(answer.read(int(head.rpartition(b" ")[2])))
+        answer.readline()
+    return contents
+
+
+def history(root: Path) -> set[str]:
+    """Return HEAD and all commits before it."""
+    return set(git(root, "rev-list", "HEAD").split())
 
 
 def at(root: Path, commit: str, path: str) -> bytes:
@@ -160,8 +184,3 @@ def at(root: Path, commit: str, path: str) -> bytes:
 def ever_had(root: Path, path: str) -> bool:
     """Tell whether any commit of any branch or tag has, or had, a file."""
     return bool(git(root, "log", "--all", "-1", "--format=%H", "--", path))
-
-
-def reaches(root: Path, commit: str) -> bool:
-    """Tell whether a commit is HEAD's, or one before it."""
-    return git_knows(root, "merge-base", "--is-ancestor", commit, "HEAD")

@@ -80,7 +80,7 @@ def twice(tmp_path_factory):
 
 def another(ws, overrides=SECOND):
     """Make another candidate, after the tick that puts the last release in force, and commit."""
-    world.put(ws.root / "world.yaml", "champion", ledger.champion(ws.root))
+    world.put(ws.root / "world.yaml", "champion", ledger.read(ws.root).champion)
     pipeline = ws.root / "dvc.yaml"
     shutil.copy(small.ROOT / "dvc.yaml", pipeline)
     small.reproduce(ws, overrides)

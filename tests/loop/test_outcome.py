@@ -130,9 +130,9 @@ def test_without_a_ledger_it_commits_and_says_how_to_begin_one(plain):
 
 def test_what_the_gate_promotes_is_one_commit_that_counts_from_the_next_tick_on(promoted, tmp_path):
     ws, said = turning.copied(promoted[0], tmp_path / "project"), promoted[1]
-    before = ledger.committed(ws.root)[0].model_id
+    before = ledger.read(ws.root).committed[0].model_id
     assert " is released from the next tick on: commit " in said.out.splitlines()[-1]
-    entry = ledger.committed(ws.root)[-1]
+    entry = ledger.read(ws.root).committed[-1]
     assert log(ws)[0] == f"Release v1.1.0: model {entry.model_id}"
     assert entry.why == "Nothing was trained yet. The gate promotes it."
     assert entry.as_of == turning.SECOND
@@ -163,7 +163,7 @@ def test_what_the_gate_rejects_is_committed_and_not_released(promoted, tmp_path)
     body = released.git(ws.root, "log", "-1", "--format=%b")
     assert "Verdict: reject " in body
     assert "- failed: " in body
-    assert len(ledger.committed(ws.root)) == 2
+    assert len(ledger.read(ws.root).committed) == 2
 
 
 def test_on_a_branch_of_its_own_it_leaves_branch_and_tree_as_they_were(ws):
@@ -184,12 +184,12 @@ def test_on_a_branch_of_its_own_it_leaves_branch_and_tree_as_they_were(ws):
     assert after == before
     assert (ws.root / "reports" / "verdict.json").read_bytes() == mine
     assert disk.read_json(ws.candidate / "model.json")["created"] == turning.FIRST
-    assert len(ledger.read(ws.root)) == 1
+    assert len(ledger.read(ws.root).entries) == 1
     assert released.git(ws.root, "rev-parse", "tick~1") == before[1]
     assert log(ws, "tick")[0].startswith("Release v1.1.0: model ")
     (ws.root / "reports" / "note.md").unlink()
     released.git(ws.root, "merge", "-q", "--ff-only", "tick")
-    assert len(ledger.committed(ws.root)) == 2
+    assert len(ledger.read(ws.root).committed) == 2
     assert released.cll(ws.root, "registry", "verify").code == 0
 
 
@@ -202,12 +202,12 @@ def test_a_release_that_was_broken_off_before_its_commit_is_finished_first(ws, m
         said = ticked(ws, turning.SECOND, "--mode", "auto", code=6)
     assert said.err.endswith("the disk is full; see to it.\n")
     assert turning.SECOND in world(ws)  # the release follows from it
-    assert len(ledger.pending(ws.root)) == 1
+    assert len(ledger.read(ws.root).pending) == 1
     said = ticked(ws, turning.THIRD, "--mode", "auto")
     assert "committed now; it had been broken off." in said.err
     assert log(ws)[:2] == [
         f"Move as_of to {turning.THIRD}: rejected",
-        f"Release v1.1.0: model {ledger.champion(ws.root)}",
+        f"Release v1.1.0: model {ledger.read(ws.root).champion}",
     ]
 
 
@@ -247,7 +247,7 @@ def test_another_machine_ticks_on_after_a_pull(ws, tmp_path):
     shutil.rmtree(ws.root)
     turning.dvc(second.root, "pull")
     turning.arrive(second, "2026-01-06")
-    champion = ledger.champion(second.root)
+    champion = ledger.read(second.root).champion
     ticked(second, turning.THIRD)
     assert f'champion: "{champion}"' in world(second)
     assert log(second)[0] == f"Move as_of to {turning.THIRD}: not trained"
@@ -291,7 +291,7 @@ def test_killed_before_or_after_it_trained_the_next_tick_ends_as_if_nothing_had_
     turning.arrive(ws, "2026-01-05")
     killed(ws, stage, "auto")
     ticked(ws, turning.SECOND, "--mode", "auto")
-    assert log(ws)[0] == f"Release v1.1.0: model {ledger.champion(ws.root)}"
+    assert log(ws)[0] == f"Release v1.1.0: model {ledger.read(ws.root).champion}"
     assert released.git(ws.root, "status", "--porcelain") == ""
     assert not outcome.training(ws.root).exists()
     assert "cll.pipeline.stages" not in str(turning.children(ws.root))

@@ -235,4 +235,4 @@ def test_a_release_is_in_force_from_the_next_tick_on(tmp_path, tmp_path_factory)
     turning.forgotten(ws)
     assert "champion: none" in world(ws.root)
     assert small.cll(ws.root, "tick", "--as-of", "2026-01-06T00:00:00Z").code == 0
-    assert f'champion: "{ledger.champion(ws.root)}"' in world(ws.root).replace("'", '"')
+    assert f'champion: "{ledger.read(ws.root).champion}"' in world(ws.root).replace("'", '"')

@@ -25,11 +25,11 @@ def evaluate(ws, champion):
 
 
 def test_a_released_champion_is_judged(ws):
-    evaluate(ws, ledger.champion(ws.root))
+    evaluate(ws, ledger.read(ws.root).champion)
 
 
 def test_a_model_that_was_never_released_is_no_champion(ws):
-    first, second = ledger.read(ws.root)
+    first, second = ledger.read(ws.root).entries
     path = ws.root / ledger_entries.PATH
     path.write_text(path.read_text().splitlines(keepends=True)[0])
     with pytest.raises(SecurityRefusal, match=f"champion={second.model_id} was never released"):
@@ -41,13 +41,13 @@ def test_a_model_that_was_never_released_is_no_champion(ws):
 
 
 def test_before_the_first_release_any_model_may_be_champion(ws):
-    champion = ledger.champion(ws.root)
+    champion = ledger.read(ws.root).champion
     (ws.root / ledger_entries.PATH).unlink()
     evaluate(ws, champion)
 
 
 def test_files_of_another_model_are_no_champion(ws):
-    first, second = ledger.read(ws.root)
+    first, second = ledger.read(ws.root).entries
     shutil.rmtree(models.folder(ws.root, second.model_id))
     shutil.copytree(models.folder(ws.root, first.model_id), models.folder(ws.root, second.model_id))
     with pytest.raises(SecurityRefusal, match=r"not the files that v1\.1\.0 was released with"):
@@ -66,7 +66,7 @@ def test_the_champion_and_the_candidate_are_judged_on_rows_that_neither_learnt_f
 def test_a_champion_that_learnt_from_the_holdout_promotes_no_one(ws):
     tree = {**load_tree(ws)}
     tree["split"] = {**tree["split"], "holdout": 0.5}
-    world.put(ws.root / "world.yaml", "champion", ledger.read(ws.root)[0].model_id)
+    world.put(ws.root / "world.yaml", "champion", ledger.read(ws.root).entries[0].model_id)
     for stage in ("train", "evaluate", "gate"):
         stages.STAGES[stage](ws, tree, load_world(ws))
     verdict = disk.read_json(ws.reports / "verdict.json")

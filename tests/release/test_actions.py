@@ -44,7 +44,7 @@ def refused(ws, *words, code):
 
 
 def entries(ws):
-    return ledger.read(ws.root)
+    return ledger.read(ws.root).entries
 
 
 def test_without_a_ledger_none_is_begun_unasked(project):
@@ -77,7 +77,7 @@ def test_dvc_itself_finds_a_released_model_and_the_verdict_does_not_hang_on_it(o
 
 def test_a_release_does_not_count_before_the_next_tick(once):
     assert "champion: none" in (once.root / "world.yaml").read_text()
-    assert ledger.champion(once.root) == entries(once)[0].model_id
+    assert ledger.read(once.root).champion == entries(once)[0].model_id
 
 
 def test_what_is_in_force_already_is_not_released_again(once):
@@ -100,7 +100,7 @@ def test_a_ledger_that_git_had_is_not_begun_anew(once):
     released.commit(once.root)
     assert "gone, and git's history has it" in refused(once, "release", "--bootstrap", code=4)
     with pytest.raises(CllError, match="gone, and git's history"):
-        ledger.champion(once.root)
+        ledger.read(once.root)
 
 
 def test_a_ledger_on_another_branch_is_not_begun_anew(once):
@@ -241,14 +241,14 @@ def test_a_shallow_clone_neither_releases_nor_proves(twice, tmp_path):
         ["registry", "verify"],
     ):
         assert "run `git fetch --unshallow`" in refused(ws, *words, code=6)
-    assert ledger.champion(ws.root) == ledger.champion(twice.root)
+    assert ledger.read(ws.root).champion == ledger.read(twice.root).champion
 
 
 def test_a_shallow_clone_without_a_ledger_is_no_project_without_one(project, tmp_path):
     released.commit_empty(project.root)
     released.git(tmp_path, "clone", "-q", "--depth", "1", f"file://{project.root}", "shallow")
     with pytest.raises(CllError, match="This clone is shallow"):
-        ledger.champion(tmp_path / "shallow")
+        ledger.read(tmp_path / "shallow")
 
 
 # A rollback.
@@ -260,7 +260,7 @@ def test_a_rollback_puts_the_version_before_in_force_and_says_why(twice):
     last = entries(twice)[-1]
     assert (last.kind, last.version, last.why) == ("rollback", "v1.0.0", "too many false alarms")
     assert last.verdict == entries(twice)[0].verdict
-    assert ledger.champion(twice.root) == entries(twice)[0].model_id
+    assert ledger.read(twice.root).champion == entries(twice)[0].model_id
     message = released.git(twice.root, "log", "-1", "--format=%B")
     assert message.startswith("Roll back to v1.0.0: model ")
     assert "It replaces v1.1.0 (" in message
@@ -327,8 +327,8 @@ def test_a_process_killed_before_its_commit_leaves_an_entry_that_the_next_one_co
     )
     assert done.returncode == -9
     hook.unlink()
-    (entry,) = ledger.pending(project.root)
-    assert ledger.champion(project.root) == "none"
+    (entry,) = ledger.read(project.root).pending
+    assert ledger.read(project.root).champion == "none"
     said = released.cll(project.root, "registry", "verify")
     assert said.code == 2
     assert "is not committed yet; `cll release` goes on with it." in said.err
@@ -388,8 +388,8 @@ def test_what_was_left_behind_is_committed_before_something_else_is_done(twice, 
     said = released.cll(twice.root, "release")
     assert said.code == 2
     assert "is v1.1.0 already; put it in force again by `cll rollback v1.1.0" in said.err
-    assert ledger.pending(twice.root) == ()
-    assert ledger.committed(twice.root)[-1].kind == "rollback"
+    assert ledger.read(twice.root).pending == ()
+    assert ledger.read(twice.root).committed[-1].kind == "rollback"
 
 
 @pytest.fixture(scope="module")
@@ -418,7 +418,7 @@ def test_an_entry_left_behind_is_not_committed_on_another_verdict(left_behind):
 
 def test_an_entry_of_what_the_gate_rejects_is_not_committed(left_behind, monkeypatch):
     project = left_behind
-    (entry,) = ledger.pending(project.root)
+    (entry,) = ledger.read(project.root).pending
     path = project.reports / "verdict.json"
     disk.write_json(path, disk.read_json(path) | {"answer": "reject"})
     judged = ledger_entries.Judged("promote", disk.sha256(path))
@@ -461,7 +461,7 @@ def test_an_entry_that_someone_else_appended_is_not_committed(twice):
     says = refused(twice, "release", code=4)
     assert "v2.0.0" in says
     assert "was not appended by `cll` here; take it back: `git checkout HEAD --" in says
-    assert ledger.champion(twice.root) == last.model_id
+    assert ledger.read(twice.root).champion == last.model_id
 
 
 def test_the_guard_is_free_again_after_a_refusal(project):

@@ -24,7 +24,7 @@ def verify(ws, code):
 
 
 def model(ws, number=0):
-    return models.folder(ws.root, ledger.read(ws.root)[number].model_id)
+    return models.folder(ws.root, ledger.read(ws.root).entries[number].model_id)
 
 
 def rewritten(ws, change):

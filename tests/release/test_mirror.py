@@ -33,7 +33,7 @@ def test_a_mirror_chosen_later_catches_up(ws):
         "failure-model@v1.0.0",
         "failure-model@v1.1.0",
     ]
-    commits = ledger.commits(ws.root)
+    commits = ledger.read(ws.root).commits
     assert released.git(ws.root, "rev-parse", "failure-model@v1.0.0^{commit}") == commits[0]
     said = released.cll(ws.root, "registry", "sync")
     assert said.out == "The mirror says what the ledger says.\n"
@@ -58,15 +58,15 @@ def test_a_mirror_that_fails_takes_no_release_back(ws, monkeypatch):
     assert said.err.endswith(
         "mirror: mirror: the registry is down; the ledger stands; `cll registry sync`.\n"
     )
-    assert ledger.read(ws.root)[-1].kind == "rollback"
+    assert ledger.read(ws.root).entries[-1].kind == "rollback"
 
 
 def test_a_tag_decides_nothing(ws):
-    before = ledger.champion(ws.root)
+    before = ledger.read(ws.root).champion
     released.git(ws.root, "tag", "-a", "-m", "x", "failure-model@v9.9.9")
     released.git(ws.root, "tag", "-a", "-m", "x", "failure-model#production#9", "HEAD~3")
-    assert ledger.champion(ws.root) == before
-    assert actions.ledger_entries.in_force(ledger.read(ws.root)) == before
+    assert ledger.read(ws.root).champion == before
+    assert actions.ledger_entries.in_force(ledger.read(ws.root).entries) == before
 
 
 def test_before_the_first_release_there_is_nothing_to_mirror(tmp_path_factory):

@@ -49,10 +49,10 @@ def test_another_machine_has_what_was_released(shared, tmp_path):
     assert said.out.splitlines()[2].endswith(" is in origin/main.")
     released.git(tmp_path, "clone", "-q", str(tmp_path / "upstream.git"), "other")
     other = type(shared)(tmp_path / "other")
-    model_id = ledger.champion(other.root)
-    assert model_id == ledger.champion(shared.root)
+    model_id = ledger.read(other.root).champion
+    assert model_id == ledger.read(shared.root).champion
     remote.dvc(other.root, "pull", f"{models.MODELS}/{model_id}.dvc")
-    assert models.intact(other.root, ledger.read(other.root)[-1]) == "the workspace"
+    assert models.intact(other.root, ledger.read(other.root).entries[-1]) == "the workspace"
 
 
 @pytest.mark.slow
@@ -116,7 +116,7 @@ def test_another_machine_takes_over_after_a_pull(tmp_path):
     assert "Data and pipelines are up to date." in second.run("dvc", "status")
     assert "in force: v1.0.0" in second.run("cll", "registry", "verify")
     assert "is in force already" in second.run("cll", "release")
-    champion = ledger.champion(second.folder)
+    champion = ledger.read(second.folder).champion
     second.write("world.yaml", second.read("world.yaml").replace("none", f'"{champion}"'))
     second.write("params.yaml", SMALL.replace("logistic", "lightgbm"))
     second.run("dvc", "repro")

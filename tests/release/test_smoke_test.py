@@ -19,7 +19,7 @@ def ws(tmp_path_factory, tmp_path):
 
 @pytest.fixture
 def folder(ws):
-    return models.folder(ws.root, ledger.champion(ws.root))
+    return models.folder(ws.root, ledger.read(ws.root).champion)
 
 
 @pytest.fixture

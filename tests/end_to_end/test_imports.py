@@ -114,7 +114,7 @@ def test_no_module_of_the_project_folder_is_imported_by_dvc_or_what_it_starts(tm
     for words in (
         ["dvc", "repro"],
         ["cll", "status"],
-        ["cll", "gate"],
+        ["cll", "show"],
         ["cll", "tick", "--as-of", "2026-01-06T00:00:00Z"],
         ["cll", "verify", "rebuild"],
     ):

@@ -115,18 +115,18 @@ def _bare(folder: Path, _: Any) -> list[float]:
     ws = workspace.Workspace(Path(), folder)
     world = config_project.load_world(ws)
     ws = stage_cache.data(ws, tree, world)
-    known, log = point_in_time.load(ws), replay_log.Diary(folder)
-    ticks = [parse_instant(turn.as_of) for turn in log.turns]
-    seconds, trained = 0.0, [turn for turn in log.turns if turn.trained]
-    for turn in trained:
-        at = parse_instant(turn.as_of)
-        base = None if turn.champion == replay_log.NONE else log.model(turn.champion)
+    known, log = point_in_time.load(ws), replay_log.ReplayLog(folder)
+    ticks = [parse_instant(record.as_of) for record in log.records]
+    seconds, trained = 0.0, [record for record in log.records if record.trained]
+    for record in trained:
+        at = parse_instant(record.as_of)
+        base = None if record.champion == replay_log.NONE else log.load_model(record.champion)
         seconds += _fit(labelled.labelled(point_in_time.at(known, at), tree, at), tree, base)
-    came = prequential.stream(known, tree, ticks)
-    in_force = [turn.champion for turn in log.turns]
+    stream = prequential.build_stream(known, tree, ticks)
+    in_force = [record.champion for record in log.records]
     began = time.perf_counter()
-    given = prequential.answers(came, {"policy": in_force}, log.model)["policy"]
-    prequential.figures(came, given, components.build("metric", tree["metric"]))
+    predictions = prequential.predict(stream, {"policy": in_force}, log.load_model)["policy"]
+    prequential.figures(stream, predictions, components.build("metric", tree["metric"]))
     return [seconds + time.perf_counter() - began, len(trained)]
 
 

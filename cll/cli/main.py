@@ -81,7 +81,7 @@ def leaderboard(
     from cll.replay import compare  # noqa: PLC0415  each command imports what it uses
 
     links.refuse_on_way(ROOT, folder)
-    (compare.compare if compare.are_in(folder) else board.show)(folder)
+    (compare.compare if compare.contains_replays(folder) else board.show)(folder)
 
 
 @app.command()

@@ -1,1 +1,1 @@
-"""`cll replay`: the loop over history, to compare policies."""
+"""`cll replay`: run the loop over past data, to compare policies."""

@@ -1,6 +1,7 @@
-"""A replay's candidates, fitted once for all replays that would fit the same, now or later.
+"""Cache of a replay's trainings, shared by all replays of a project.
 
-Policies often agree: all begin with the same training, and some meet again.
+Policies often train the same candidate: all of them begin with the same training, and some train on
+the same rows later. Such a candidate is fitted once.
 """
 
 import time
@@ -21,55 +22,67 @@ from cll.system.workspace import Workspace
 from cll.types.arrays import Keep
 from cll.types.times import format_instant
 
-# What decides when to train, and on what comes of it: no part of a training.
-_BESIDE = frozenset({"trigger", "replay", "release", "mirror", "evaluate", "gate"})
+# Config groups that decide when to train and what to do with the candidate, not how to train it.
+_NOT_OF_TRAINING = frozenset({"trigger", "replay", "release", "mirror", "evaluate", "gate"})
 
 
 @dataclass(frozen=True)
-class Fits:
-    """Fits candidates of a project's data by one config; `keep` makes each once."""
+class CandidateFitter:
+    """Trains candidates with one config; with a cache (`keep`) it trains each only once."""
 
     tree: Tree
     keep: Keep | None = None
-    follows_from: Mapping[str, Any] | None = None  # data, code and config
+    follows_from: Mapping[str, Any] | None = None  # data, code and config: the cache key
 
     def __call__(
         self, rows: Dataset, as_of: datetime, champion: Predictor | None
     ) -> tuple[Mapping[str, bytes], float]:
-        """Return a candidate's files, and how many seconds of the processor its training took."""
+        """Return a candidate's files, and the CPU seconds that its training took.
+
+        A candidate from the cache has the CPU seconds of its first training, so that the cost of a
+        policy does not depend on other replays.
+        """
         if self.keep is None:
             return self._fit(rows, as_of, champion)
         base = champion if candidate.reads_champion(self.tree) else None
-        of = {"as_of": format_instant(as_of), "base": base.model_id if base else "none"}
+        training = {"as_of": format_instant(as_of), "base": base.model_id if base else "none"}
 
         def make(path: Path) -> None:
             files, seconds = self._fit(rows, as_of, champion)
-            with zipfile.ZipFile(path, "w") as packed:
+            with zipfile.ZipFile(path, "w") as archive:
                 for name, data in files.items():
-                    packed.writestr(name, data)
-                packed.comment = repr(seconds).encode()
+                    archive.writestr(name, data)
+                archive.comment = repr(seconds).encode()
 
-        with zipfile.ZipFile(self.keep({"fit": of, **(self.follows_from or {})}, make)) as packed:
-            files = {name: packed.read(name) for name in packed.namelist()}
-            return files, float(packed.comment)
+        entry = self.keep({"fit": training, **(self.follows_from or {})}, make)
+        with zipfile.ZipFile(entry) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+            return files, float(archive.comment)
 
     def _fit(
         self, rows: Dataset, as_of: datetime, champion: Predictor | None
     ) -> tuple[Mapping[str, bytes], float]:
-        begun = time.process_time()
+        begin = time.process_time()
         files = candidate.fit(rows, self.tree, as_of, champion=champion)
-        return files, time.process_time() - begun
+        return files, time.process_time() - begin
 
 
-def shared(ws: Workspace, tree: Tree, keep: Keep) -> Fits:
-    """Share what is fitted with all replays of this project."""
-    gate = {"metric": tree["gate"]["metric"]}  # by which a race is won
-    config = {name: node for name, node in tree.items() if name not in _BESIDE | {"choices"}}
-    choices = {name: choice for name, choice in tree["choices"].items() if name not in _BESIDE}
+def shared_fitter(ws: Workspace, tree: Tree, keep: Keep) -> CandidateFitter:
+    """Return a fitter that shares its results with all replays of this project.
+
+    Its cache key holds all that a training depends on: code, libraries, data and config.
+    """
+    gate = {"metric": tree["gate"]["metric"]}  # the update `race` reads it
+    config = {
+        name: node for name, node in tree.items() if name not in _NOT_OF_TRAINING | {"choices"}
+    }
+    choices = {
+        name: choice for name, choice in tree["choices"].items() if name not in _NOT_OF_TRAINING
+    }
     made_of = {
         "code": code("train", tree),
         "libraries": libraries(),
         "data": tables.made_of(ws),
         "config": {**config, "choices": choices, "gate": gate},
     }
-    return Fits(tree, keep, made_of)
+    return CandidateFitter(tree, keep, made_of)

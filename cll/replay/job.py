@@ -1,6 +1,6 @@
-"""A replay as a job: from the project's data to what the loop would have done, and how well."""
+"""Replay as a job: run all ticks, then write the figures of what the loop would have done."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from cll.pipeline import stage_cache
 from cll.pipeline.compose import compose
 from cll.pipeline.dataset import point_in_time
 from cll.replay import fit_cache, prequential, replay, tick_grid
-from cll.replay.log import Diary
-from cll.replay.prequential import Answers, Stream
+from cll.replay.log import ReplayLog, TickRecord
+from cll.replay.prequential import Predictions, Stream
 from cll.system import disk, frames, progress
 from cll.system.content_cache import Shelf
 from cll.system.workspace import Workspace
@@ -30,86 +30,86 @@ def run(
     *,
     with_page: bool = True,
 ) -> float | None:
-    """Turn over the whole history into `folder`, from where it was broken off there.
+    """Replay the whole history into `folder`, resuming a replay that was interrupted there.
 
-    Returns the gate's metric, prequential, where it is defined.
+    Returns the prequential value of the gate's metric; None where it is not defined.
     """
-    del report, with_page  # an experiment's
+    del report, with_page  # only an experiment uses them
     ws, world = Workspace(root, folder), load_world(Workspace(root))
     disk.write_bytes(ws.resolved, compose.render(tree).encode())
     ws = stage_cache.data(ws, tree, world)
-    settings, kept_fits = components.build("replay", tree["replay"]), Shelf(ws.cache / "store")
-    history = replay.History(
-        point_in_time.load(ws), tree, fit_cache.shared(ws, tree, kept_fits.keep)
-    )
+    settings, cache = components.build("replay", tree["replay"]), Shelf(ws.cache / "store")
+    fitter = fit_cache.shared_fitter(ws, tree, cache.keep)
+    history = replay.History(point_in_time.load(ws), tree, fitter)
     ticks = tick_grid.between(*point_in_time.span(history.known, tree, world.as_of), settings)
-    diary = Diary(folder)
-    left = len(ticks) - len(diary.turns)
-    for turn in progress.track(replay.over(history, ticks, diary), "replay", left):
-        if turn.released:
-            progress.note(f"replay: {turn.as_of}: released {turn.candidate}: {turn.says}")
-    came = prequential.stream(history.known, tree, ticks)
-    told = _figures(history, came, diary)
-    disk.write_json(folder / FIGURES, told)
-    figure = told["policy"].get(tree["gate"]["metric"])
-    return None if figure is None else float(figure)
+    log = ReplayLog(folder)
+    left = len(ticks) - len(log.records)
+    for record in progress.track(replay.run_ticks(history, ticks, log), "replay", left):
+        if record.released:
+            progress.note(f"replay: {record.as_of}: released {record.candidate}: {record.says}")
+    stream = prequential.build_stream(history.known, tree, ticks)
+    figures = _write_figures(history, stream, log)
+    metric = figures["policy"].get(tree["gate"]["metric"])
+    return None if metric is None else float(metric)
 
 
-def _figures(history: replay.History, came: Stream, diary: Diary) -> dict[str, Any]:
-    """Compute what replay.json has, and write what lies beside it."""
-    tree, turns = history.tree, diary.turns
+def _write_figures(history: replay.History, stream: Stream, log: ReplayLog) -> dict[str, Any]:
+    """Compute and write replay.json, over_time.csv and scores.parquet; return replay.json."""
+    tree, records = history.tree, log.records
     metrics = components.build("metric", tree["metric"])
     settings = components.build("replay", tree["replay"])
-    policies = prequential.answers(came, prequential.in_force(turns), diary.model)
+    policies = prequential.predict(stream, prequential.champions_by_policy(records), log.load_model)
     own = policies["policy"]
-    found: dict[str, dict[str, float]] = {
-        name: prequential.figures(came, given, metrics) for name, given in policies.items()
+    by_policy: dict[str, dict[str, float]] = {
+        name: prequential.figures(stream, predictions, metrics)
+        for name, predictions in policies.items()
     }
-    persists = Answers(came.persists, came.unchanged > 0)
-    found["no_change"] = prequential.figures(came, persists, metrics)
-    metric = tree["gate"]["metric"]
-    others = {name: told for name, told in found.items() if name != "policy"}
-    over_time = prequential.over_time(came, own, metrics, turns, settings.window)
-    frames.write_csv(diary.folder / OVER_TIME, over_time)
-    frames.write_frame(diary.folder / SCORES, _scores(came, own, turns))
-    return {
-        **found,
-        "regret": prequential.regret(found["policy"], others, metric, directions_of(metrics)),
-        "events": prequential.of_events(came, own, history.known, tree),
-        "counts": _counts(came, diary),
-        "cost": _cost(diary),
+    no_change = Predictions(stream.persists, stream.unchanged > 0)
+    by_policy["no_change"] = prequential.figures(stream, no_change, metrics)
+    others = {name: values for name, values in by_policy.items() if name != "policy"}
+    over_time = prequential.over_time(stream, own, metrics, records, settings.window)
+    frames.write_csv(log.folder / OVER_TIME, over_time)
+    frames.write_frame(log.folder / SCORES, _scores(stream, own, records))
+    figures = {
+        **by_policy,
+        "regret": prequential.regret(
+            by_policy["policy"], others, tree["gate"]["metric"], directions_of(metrics)
+        ),
+        "events": prequential.event_figures(stream, own, history.known, tree),
+        "counts": _counts(stream, records),
+        "cost": _cost(records),
     }
+    disk.write_json(log.folder / FIGURES, figures)
+    return figures
 
 
-def _scores(came: Stream, own: Answers, turns: Any) -> pl.DataFrame:
-    champions = pl.Series([turn.champion for turn in turns])
+def _scores(stream: Stream, own: Predictions, records: Sequence[TickRecord]) -> pl.DataFrame:
+    champions = pl.Series([record.champion for record in records])
     keys = ("entity", "time", "label")
-    return came.rows.select(*keys, label_known_at="known_at").with_columns(
+    return stream.rows.select(*keys, label_known_at="known_at").with_columns(
         p=pl.Series(own.p),
         alert=pl.Series(own.alert),
-        champion=champions.gather(pl.Series(came.tick)),
+        champion=champions.gather(pl.Series(stream.tick)),
     )
 
 
-def _counts(came: Stream, diary: Diary) -> dict[str, Any]:
-    turns = diary.turns
-    served = sum(turn.champion != "none" for turn in turns)
-    answers = [turn.answer for turn in turns if turn.answer]
+def _counts(stream: Stream, records: Sequence[TickRecord]) -> dict[str, Any]:
+    answers = [record.answer for record in records if record.answer]
     return {
-        "rows": came.rows.height,
-        "positives": int(came.X.y.sum()),
-        "ticks": len(turns),
-        "ticks_with_a_model": served,
-        "trainings": sum(turn.trained for turn in turns),
-        "releases": sum(turn.released for turn in turns),
+        "rows": stream.rows.height,
+        "positives": int(stream.X.y.sum()),
+        "ticks": len(records),
+        "ticks_with_a_model": sum(record.champion != "none" for record in records),
+        "trainings": sum(record.trained for record in records),
+        "releases": sum(record.released for record in records),
         "rejected": answers.count("reject"),
         "undecided": answers.count("not enough evidence"),
         "refused": answers.count("refused"),
     }
 
 
-def _cost(diary: Diary) -> Mapping[str, float]:
-    """Sum up the processor's seconds: these are no result, and differ from run to run."""
-    train = sum(turn.train_seconds for turn in diary.turns)
-    judge = sum(turn.judge_seconds for turn in diary.turns)
+def _cost(records: Sequence[TickRecord]) -> Mapping[str, float]:
+    """Return the sums of CPU seconds; unlike the other figures they differ from run to run."""
+    train = sum(record.train_seconds for record in records)
+    judge = sum(record.judge_seconds for record in records)
     return {"train_seconds": round(train, 3), "judge_seconds": round(judge, 3)}

@@ -1,4 +1,4 @@
-"""What is written down of a replay, tick by tick, so that it goes on where it was broken off."""
+"""Log of a replay: one record per tick and the trained models, so that a replay can be resumed."""
 
 import json
 from collections.abc import Mapping
@@ -17,62 +17,65 @@ NONE = "none"
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One tick: what was asked, trained, judged and released; seconds are of the processor."""
+class TickRecord:
+    """The decisions and costs of one tick; seconds are CPU seconds."""
 
     as_of: str
-    champion: str  # model_id in force from this tick until the next
-    rows: int  # known by then
-    labels: int  # of these, those that had one
+    champion: str  # model_id of the champion from this tick until the next
+    rows: int  # rows known at `as_of`
+    labels: int  # mature labels at `as_of`
     fires: bool
-    says: str  # what asked for a training, or why there was none
-    candidate: str = ""  # model_id of what was trained, or stays; empty where nothing was asked
-    answer: str = ""  # the gate's; refused where the data could not teach
-    released: bool = False  # it is in force from the next tick on
+    says: str  # why a trigger fired, or why none did
+    candidate: str = ""  # model_id of the training's result; empty where no trigger fired
+    answer: str = ""  # the gate's answer; "refused" where the data did not allow a training
+    released: bool = False  # the candidate becomes champion at the next tick
     train_seconds: float = 0.0
     judge_seconds: float = 0.0
 
     @property
     def trained(self) -> bool:
-        """Tell whether the candidate is a new model, and not the one in force, which stays."""
+        """True where the candidate is a new model; the update `keep` returns the champion."""
         return bool(self.candidate) and self.candidate != self.champion
 
 
-class Diary:
-    """The turns so far, and the models that were trained, in a folder."""
+class ReplayLog:
+    """The tick records so far, and the models that were trained, in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.turns: list[Turn] = []
+        self.records: list[TickRecord] = []
         path = folder / TICKS
         if not path.is_file():
             return
         lines = path.read_bytes().splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith(b"\n")]  # the last may be torn
+        whole = [line for line in lines if line.endswith(b"\n")]  # a kill can cut the last line off
         try:
-            self.turns = [TypeAdapter(Turn).validate_json(line) for line in whole]
+            self.records = [TypeAdapter(TickRecord).validate_json(line) for line in whole]
         except ValidationError:
             raise DataRefused(
-                f"{path}: not what a replay writes; remove it, and begin anew."
+                f"{path}: not written by a replay; remove it and start the replay again."
             ) from None
         disk.write_bytes(path, b"".join(whole))
 
-    def append(self, turn: Turn) -> None:
-        """Write a turn down; its model lies there already."""
-        self.turns.append(turn)
+    def append(self, record: TickRecord) -> None:
+        """Append a tick's record to the file; its model must have been written before."""
+        self.records.append(record)
         with links.open_text(self.folder / TICKS, "a") as file:
-            file.write(json.dumps(asdict(turn)) + "\n")
+            file.write(json.dumps(asdict(record)) + "\n")
 
-    def keep(self, files: Mapping[str, bytes], model_id: str) -> None:
-        """Write a model that was trained."""
+    def write_model(self, files: Mapping[str, bytes], model_id: str) -> None:
+        """Write the files of a trained model.
+
+        They are not synced to the disk: a model that a power cut destroys can be trained again.
+        """
         folder = disk.fresh(self.folder / MODELS / model_id)
-        for name, data in files.items():  # what a power cut takes can be made again
+        for name, data in files.items():
             disk.write_scratch_bytes(folder / name, data)
 
-    def model(self, model_id: str) -> Predictor:
-        """Read a model that was trained."""
+    def load_model(self, model_id: str) -> Predictor:
+        """Load a trained model from this folder, after checking its checksums."""
         try:
             return artifact.load(self.folder / MODELS / model_id, model_id)
         except CllError as error:
-            found = str(error).partition("; ")[0]
-            raise type(error)(f"{found}; begin the replay anew.") from None
+            reason = str(error).partition("; ")[0]
+            raise type(error)(f"{reason}; start the replay again.") from None

@@ -1,7 +1,7 @@
-"""Figures of rows that were scored as they came, each by the model in force then.
+"""Prequential figures: each row is scored when it arrives, by the champion of that time.
 
-Prequential: every row is first predicted, and only then may it teach (Dawid 1984; Gama et al. 2013,
-section 2). Rows that came before a model was in force are answered as the entity's last known label.
+Every row is first predicted, and only later used as a training row (Dawid 1984; Gama et al. 2013,
+section 2). Before there is a champion, the prediction is the entity's last known label.
 """
 
 import math
@@ -21,7 +21,7 @@ from cll.pipeline.dataset import labelled, point_in_time
 from cll.pipeline.dataset.tables import Known
 from cll.pipeline.evaluate.statistics import baselines, events
 from cll.pipeline.evaluate.statistics.ranking import rank
-from cll.replay.log import NONE, Turn
+from cll.replay.log import NONE, TickRecord
 from cll.types.arrays import Flags, Floats, Matrix
 from cll.types.components import Metric
 from cll.types.directions import Directions, sign
@@ -33,26 +33,26 @@ _DIGITS = 6
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """A policy's answers on the same rows: probability, and whether it alerts."""
+class Predictions:
+    """A policy's predictions for the rows of a stream."""
 
-    p: Floats
+    p: Floats  # the probability of label 1
     alert: Flags
 
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """All rows that came from the first tick on and have a label now, sorted by entity and time."""
+    """The labelled rows that arrived from the first tick on, sorted by entity and time."""
 
     rows: pl.DataFrame  # LABELS
     X: Matrix
-    tick: NDArray[np.int64]  # the number of the last tick before a row came
-    unchanged: Floats  # what no-change says
-    persists: Floats  # the probability that goes with it, by how often it was right so far
+    tick: NDArray[np.int64]  # index of the last tick before a row arrived
+    unchanged: Floats  # the entity's last known label; NaN where it has none
+    persists: Floats  # probability of label 1 by that label and by how often it was right so far
 
 
-def stream(known: Known, tree: Tree, instants: Sequence[datetime]) -> Stream:
-    """Take the rows that are scored between the ticks."""
+def build_stream(known: Known, tree: Tree, instants: Sequence[datetime]) -> Stream:
+    """Return the rows that arrived between the first and the last tick and have a mature label."""
     label = components.build("label", tree["label"])
     labels = label(known.signals, known.incidents, instants[-1])
     ticks = np.array([_us(instant) for instant in instants])
@@ -60,15 +60,15 @@ def stream(known: Known, tree: Tree, instants: Sequence[datetime]) -> Stream:
     mature = (labels["status"] == "mature").to_numpy()
     unchanged = np.full(len(mature), np.nan)
     unchanged[mature] = baselines.no_change(labels.filter(mature))
-    came = mature & (tick >= 0) & (tick < len(ticks) - 1)
+    arrived = mature & (tick >= 0) & (tick < len(ticks) - 1)
     names = tuple(n for n in known.features.columns if n not in {"entity", "time"})
-    rows = labels.filter(came)
+    rows = labels.filter(arrived)
     y = rows["label"].to_numpy().astype(np.float64)
-    X = known.features.filter(came).select(names).to_numpy(order="c")
-    persists = _persists(labels.filter(mature), unchanged[mature], ticks)
-    unchanged, tick = unchanged[came], tick[came]
-    agrees = persists[tick]
-    p = np.where(np.isnan(unchanged), 0.5, np.where(unchanged > 0, agrees, 1 - agrees))
+    X = known.features.filter(arrived).select(names).to_numpy(order="c")
+    share_right = _share_right(labels.filter(mature), unchanged[mature], ticks)
+    unchanged, tick = unchanged[arrived], tick[arrived]
+    right = share_right[tick]
+    p = np.where(np.isnan(unchanged), 0.5, np.where(unchanged > 0, right, 1 - right))
     return Stream(rows, Matrix(X, y, names), tick, unchanged, p)
 
 
@@ -76,62 +76,83 @@ def _us(instant: datetime) -> int:
     return (instant - _EPOCH) // timedelta.resolution
 
 
-def _persists(rows: pl.DataFrame, unchanged: Floats, ticks: NDArray[np.int64]) -> Floats:
-    """Return at each tick how often a label was the last one known, among those known by then."""
-    told = ~np.isnan(unchanged)
-    known_at = rows["known_at"].dt.epoch("us").to_numpy()[told]
-    right = (unchanged == rows["label"].to_numpy())[told]
-    order = np.argsort(known_at, kind="stable")
-    so_far = np.concatenate([[0], np.cumsum(right[order])])
-    count = np.searchsorted(known_at[order], ticks, side="right")
-    return (so_far[count] + 1.0) / (count + 2.0)  # Laplace's rule
+def _share_right(rows: pl.DataFrame, unchanged: Floats, ticks: NDArray[np.int64]) -> Floats:
+    """Return, for each tick, the share of labels that equal the entity's last known label.
 
-
-def answers(
-    came: Stream, policies: Mapping[str, Sequence[str]], model: Callable[[str], Predictor]
-) -> dict[str, Answers]:
-    """Answer each row by several policies; what two of them answer by one model is scored once."""
-    found = {name: Answers(came.persists.copy(), came.unchanged > 0) for name in policies}
-    ids = {name: np.array(in_force) for name, in_force in policies.items()}
-    for model_id in sorted({one for in_force in policies.values() for one in in_force} - {NONE}):
-        masks = {name: (each == model_id)[came.tick] for name, each in ids.items()}
-        some = np.logical_or.reduce(list(masks.values()))
-        if not some.any():
-            continue
-        predictor = model(model_id)
-        rows = Matrix(came.X.X[some], came.X.y[some], came.X.names)
-        p = np.full(len(some), np.nan)
-        p[some] = predictor.probability(labelled.aligned(rows, predictor.names))
-        for name, mask in masks.items():
-            found[name].p[mask] = p[mask]
-            found[name].alert[mask] = predictor.alert(p[mask])
-    return found
-
-
-def in_force(turns: Sequence[Turn]) -> dict[str, list[str]]:
-    """Return what was in force from each tick on, and what other policies would have had.
-
-    first: the first release, kept for good. newest: each candidate from the next tick on, whatever
-    the gate said.
+    Only labels that were known at the tick count. Laplace's rule keeps the share above 0 and
+    below 1.
     """
-    first = next((turn.candidate for turn in turns if turn.released), NONE)
-    kept, newest, latest = [], [], NONE
-    for turn in turns:
-        kept.append(NONE if turn.champion == NONE else first)
+    has_last = ~np.isnan(unchanged)
+    known_at = rows["known_at"].dt.epoch("us").to_numpy()[has_last]
+    right = (unchanged == rows["label"].to_numpy())[has_last]
+    order = np.argsort(known_at, kind="stable")
+    right_so_far = np.concatenate([[0], np.cumsum(right[order])])
+    count = np.searchsorted(known_at[order], ticks, side="right")
+    return (right_so_far[count] + 1.0) / (count + 2.0)
+
+
+def predict(
+    stream: Stream,
+    champions: Mapping[str, Sequence[str]],
+    load_model: Callable[[str], Predictor],
+) -> dict[str, Predictions]:
+    """Return each policy's predictions, given the model_id of its champion at each tick.
+
+    A row that two policies score with the same model is scored once.
+    """
+    predictions = {
+        name: Predictions(stream.persists.copy(), stream.unchanged > 0) for name in champions
+    }
+    ids = {name: np.array(by_tick) for name, by_tick in champions.items()}
+    distinct = {model_id for by_tick in champions.values() for model_id in by_tick}
+    for model_id in sorted(distinct - {NONE}):
+        masks = {name: (by_tick == model_id)[stream.tick] for name, by_tick in ids.items()}
+        scored = np.logical_or.reduce(list(masks.values()))
+        if not scored.any():
+            continue
+        predictor = load_model(model_id)
+        rows = Matrix(stream.X.X[scored], stream.X.y[scored], stream.X.names)
+        p = np.full(len(scored), np.nan)
+        p[scored] = predictor.probability(labelled.aligned(rows, predictor.names))
+        for name, mask in masks.items():
+            predictions[name].p[mask] = p[mask]
+            predictions[name].alert[mask] = predictor.alert(p[mask])
+    return predictions
+
+
+def champions_by_policy(records: Sequence[TickRecord]) -> dict[str, list[str]]:
+    """Return the model_id of the champion at each tick, for the replayed policy and two others.
+
+    first: the first released model is never replaced. newest: each candidate is the champion from
+    the next tick on, whatever the gate's answer.
+    """
+    first_release = next((record.candidate for record in records if record.released), NONE)
+    first, newest, latest = [], [], NONE
+    for record in records:
+        first.append(NONE if record.champion == NONE else first_release)
         newest.append(latest)
-        latest = turn.candidate or latest
-    return {"policy": [turn.champion for turn in turns], "first": kept, "newest": newest}
+        latest = record.candidate or latest
+    return {
+        "policy": [record.champion for record in records],
+        "first": first,
+        "newest": newest,
+    }
 
 
 def figures(
-    came: Stream, given: Answers, metrics: Mapping[str, Metric], mask: Flags | None = None
+    stream: Stream,
+    predictions: Predictions,
+    metrics: Mapping[str, Metric],
+    mask: Flags | None = None,
 ) -> dict[str, float]:
-    """Compute each metric that is defined on the rows (of `mask`)."""
-    part = np.ones(len(given.p), np.bool_) if mask is None else mask
-    rows, _ = rank(came.X.y[part], given.p[part], given.alert[part], came.unchanged[part])
-    even = np.ones(int(part.sum()))
-    found = {name: float(metric(rows, even)) for name, metric in metrics.items()}
-    return {name: round(v, _DIGITS) for name, v in found.items() if math.isfinite(v)}
+    """Return each metric on the rows in `mask`, by default on all; undefined ones are left out."""
+    part = np.ones(len(predictions.p), np.bool_) if mask is None else mask
+    rows, _ = rank(
+        stream.X.y[part], predictions.p[part], predictions.alert[part], stream.unchanged[part]
+    )
+    weights = np.ones(int(part.sum()))
+    values = {name: float(metric(rows, weights)) for name, metric in metrics.items()}
+    return {name: round(v, _DIGITS) for name, v in values.items() if math.isfinite(v)}
 
 
 def regret(
@@ -140,55 +161,62 @@ def regret(
     metric: str,
     directions: Directions,
 ) -> dict[str, Any]:
-    """Say by how much the best policy in hindsight, of those that were tried, did better."""
-    found: dict[str, Any] = {}
+    """Return how much better the best of the other policies was, in `metric` and in log loss.
+
+    `best` names that policy. It is "policy" and the value is 0 where no other was better.
+    """
+    regrets: dict[str, Any] = {}
     for name in dict.fromkeys((metric, _LOSS)):
-        tried = {policy: told[name] for policy, told in others.items() if name in told}
-        if name in own and tried:
-            worth = {policy: sign(directions[name]) * value for policy, value in tried.items()}
-            best = max(worth, key=lambda policy: worth[policy])
-            lost = max(0.0, worth[best] - sign(directions[name]) * own[name])
-            found[name] = {"value": round(lost, _DIGITS), "best": best if lost else "policy"}
-    return found
+        factor = sign(directions[name])
+        by_policy = {policy: values[name] for policy, values in others.items() if name in values}
+        if name in own and by_policy:
+            best = max(by_policy, key=lambda policy: factor * by_policy[policy])
+            lost = max(0.0, factor * (by_policy[best] - own[name]))
+            regrets[name] = {"value": round(lost, _DIGITS), "best": best if lost else "policy"}
+    return regrets
 
 
 def over_time(
-    came: Stream,
-    given: Answers,
+    stream: Stream,
+    predictions: Predictions,
     metrics: Mapping[str, Metric],
-    turns: Sequence[Turn],
+    records: Sequence[TickRecord],
     window: timedelta,
 ) -> pl.DataFrame:
-    """Return a row a window of time: rows, positives, metrics, trainings and releases in it."""
-    begin, length = _us(parse_instant(turns[0].as_of)), window // timedelta.resolution
-    number = (came.rows["time"].dt.epoch("us").to_numpy() - begin) // length
-    ticks = np.array([(_us(parse_instant(turn.as_of)) - begin) // length for turn in turns])
-    trained = np.array([turn.trained for turn in turns])
-    released = np.array([turn.released for turn in turns])
+    """Return one row per time window: rows, positives, trainings, releases and each metric."""
+    begin, length = _us(parse_instant(records[0].as_of)), window // timedelta.resolution
+    window_of_row = (stream.rows["time"].dt.epoch("us").to_numpy() - begin) // length
+    window_of_tick = np.array(
+        [(_us(parse_instant(record.as_of)) - begin) // length for record in records]
+    )
+    trained = np.array([record.trained for record in records])
+    released = np.array([record.released for record in records])
     lines = []
-    for one in np.unique(number):
-        mask, then = number == one, ticks == one
+    for number in np.unique(window_of_row):
+        mask, ticks = window_of_row == number, window_of_tick == number
         lines.append(
             {
-                "from": came.rows["time"].filter(pl.Series(mask)).min(),
+                "from": stream.rows["time"].filter(pl.Series(mask)).min(),
                 "rows": int(mask.sum()),
-                "positives": int(came.X.y[mask].sum()),
-                "trainings": int(trained[then].sum()),
-                "releases": int(released[then].sum()),
+                "positives": int(stream.X.y[mask].sum()),
+                "trainings": int(trained[ticks].sum()),
+                "releases": int(released[ticks].sum()),
                 **dict.fromkeys(metrics),
-                **figures(came, given, metrics, mask),
+                **figures(stream, predictions, metrics, mask),
             }
         )
     return pl.DataFrame(lines, infer_schema_length=None)
 
 
-def of_events(came: Stream, given: Answers, known: Known, tree: Tree) -> dict[str, float]:
-    """Count incidents caught, how early, and false alarms."""
+def event_figures(
+    stream: Stream, predictions: Predictions, known: Known, tree: Tree
+) -> dict[str, float]:
+    """Return how many incidents were caught, how early, and how many alarms were false."""
     label = components.build("label", tree["label"])
     gap = components.build("evaluate", tree["evaluate"]).alert_gap
-    held = pl.Series(np.ones(came.rows.height, np.bool_))
-    rows = came.rows.select("entity", "time", "label", "incident").with_columns(
-        held=held, alert=pl.Series(given.alert)
+    held = pl.Series(np.ones(stream.rows.height, np.bool_))  # all rows count
+    rows = stream.rows.select("entity", "time", "label", "incident").with_columns(
+        held=held, alert=pl.Series(predictions.alert)
     )
-    found = events.figures(rows, known.incidents, label.horizon, gap)
-    return {name: round(float(value), _DIGITS) for name, value in found.items()}
+    counts = events.figures(rows, known.incidents, label.horizon, gap)
+    return {name: round(float(value), _DIGITS) for name, value in counts.items()}

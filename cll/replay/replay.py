@@ -1,7 +1,8 @@
-"""The loop over history: at each past instant what was known then, and what the loop would have done.
+"""Run the loop over past data: at each past instant, use only the data that were known then.
 
-The functions that ask, fit, judge and decide are those of a live tick. A release counts from the next
-tick on, and a row is scored by the model that was in force when it came.
+The functions that ask the triggers, train, evaluate and decide are those of a live tick. A released
+model becomes the champion at the next tick. A row is scored by the champion of the time at which the
+row arrived.
 """
 
 import time
@@ -24,51 +25,51 @@ from cll.pipeline.dataset.labelled import Dataset
 from cll.pipeline.dataset.tables import Known
 from cll.pipeline.evaluate import stage as evaluate_stage
 from cll.pipeline.gate import stage as gate_stage
-from cll.replay.fit_cache import Fits
-from cll.replay.log import NONE, Diary, Turn
+from cll.replay.fit_cache import CandidateFitter
+from cll.replay.log import NONE, ReplayLog, TickRecord
 from cll.types.arrays import Floats
 from cll.types.errors import DataRefused
 from cll.types.times import format_instant, parse_instant
 from cll.types.triggers import Answer
 
-_LEAKS_BY = "roc_auc"  # the metric by which the gate knows what is too good to be true
+_LEAK_METRIC = "roc_auc"  # the gate refuses a model whose value of it is too good to be true
 
 
 @dataclass
-class Loop:
-    """What goes from tick to tick."""
+class LoopState:
+    """The state that one tick of a replay hands to the next."""
 
     champion: Predictor | None = None
-    waiting: Predictor | None = None  # released; in force from the next tick on
-    trained: datetime | None = None
-    scores: Floats | None = None  # the champion's
+    next_champion: Predictor | None = None  # released; becomes the champion at the next tick
+    trained: datetime | None = None  # time of the last training
+    scores: Floats | None = None  # the champion's, for all rows
 
-    def goes_on(self) -> None:
-        """Put in force what was released at the last tick."""
-        if self.waiting is not None:
-            self.champion, self.waiting, self.scores = self.waiting, None, None
+    def promote_released(self) -> None:
+        """Make the model that the last tick released the champion."""
+        if self.next_champion is not None:
+            self.champion, self.next_champion, self.scores = self.next_champion, None, None
 
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """All that is known now, and the config that turns over it."""
+    """All data that are known today, and the config to replay them with."""
 
     known: Known
     tree: Tree
-    shared: Fits | None = None  # with other replays
+    shared: CandidateFitter | None = None  # with a cache that other replays use, too
 
     @cached_property
-    def fit(self) -> Fits:
-        return self.shared or Fits(self.tree)
+    def fit(self) -> CandidateFitter:
+        return self.shared or CandidateFitter(self.tree)
 
     @cached_property
     def triggers(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = components.build("trigger", self.tree["trigger"])
-        return found
+        triggers: Mapping[str, Any] = components.build("trigger", self.tree["trigger"])
+        return triggers
 
     @cached_property
     def _known_at(self) -> tuple[pl.Series, pl.Series]:
-        """When each row, and each label, became known, in that order."""
+        """The sorted known_at of all rows, and that of all mature labels."""
         label = components.build("label", self.tree["label"])
         end = datetime.max.replace(tzinfo=UTC)
         labels = label(self.known.signals, self.known.incidents, end)
@@ -76,21 +77,22 @@ class History:
         return self.known.signals["known_at"].sort(), mature.sort()
 
     def counts(self, instant: datetime) -> tuple[int, int]:
-        """Count the rows, and the labels, that were known at an instant."""
-        rows, labels = (int(one.search_sorted(instant, "right")) for one in self._known_at)
+        """Return how many rows, and how many labels, were known at an instant."""
+        rows, labels = (int(times.search_sorted(instant, "right")) for times in self._known_at)
         return rows, labels
 
     @cached_property
-    def judged_by(self) -> Tree:
-        """The config that makes the figures that the gate asks for, and no other.
+    def gate_only(self) -> Tree:
+        """The config with only those metrics and comparisons that the gate reads.
 
-        Draws do not depend on how many metrics there are, so the verdict is the live one's.
+        It makes a replay faster. The bootstrap's draws do not depend on the number of metrics, so
+        the verdict is the same as that of the whole config.
         """
         gate, evaluate = self.tree["gate"], self.tree["evaluate"]
         by_slice = [gate["slices"]["metric"]] if gate["slices"] else []
         bounds = {**gate["floors"], **gate["ceilings"]}
         limits = [name for name, bound in bounds.items() if bound is not None]
-        wanted = {gate["metric"], _LEAKS_BY, *by_slice, *limits}
+        wanted = {gate["metric"], _LEAK_METRIC, *by_slice, *limits}
         only = {
             "baseline_metrics": [gate["metric"]],
             "paired": [gate["metric"]],
@@ -102,92 +104,108 @@ class History:
         return {**self.tree, "metric": metrics, "evaluate": {**evaluate, **only}}
 
 
-def over(history: History, instants: Sequence[datetime], diary: Diary) -> Iterator[Turn]:
-    """Turn the loop at each instant, from where the diary ends; yield what is written down."""
-    loop = _resumed(diary)
-    for instant in instants[len(diary.turns) :]:
-        turn = _turn(history, instant, loop, diary)
-        diary.append(turn)
-        yield turn
+def run_ticks(
+    history: History, instants: Sequence[datetime], log: ReplayLog
+) -> Iterator[TickRecord]:
+    """Run a tick at each instant that the log does not have yet; append and yield its record."""
+    state = _resumed(log)
+    for instant in instants[len(log.records) :]:
+        record = _tick(history, instant, state, log)
+        log.append(record)
+        yield record
 
 
-def _resumed(diary: Diary) -> Loop:
-    loop = Loop()
-    if made := [turn.candidate for turn in diary.turns if turn.candidate]:
-        loop.trained = _created(diary.model(made[-1]))
-    if diary.turns:
-        last = diary.turns[-1]
-        loop.champion = diary.model(last.champion) if last.champion != NONE else None
-        loop.waiting = diary.model(last.candidate) if last.released else None
-    return loop
+def _resumed(log: ReplayLog) -> LoopState:
+    """Return the state after the log's last tick."""
+    state = LoopState()
+    if candidates := [record.candidate for record in log.records if record.candidate]:
+        state.trained = _created(log.load_model(candidates[-1]))
+    if log.records:
+        last = log.records[-1]
+        state.champion = log.load_model(last.champion) if last.champion != NONE else None
+        state.next_champion = log.load_model(last.candidate) if last.released else None
+    return state
 
 
-def _turn(history: History, instant: datetime, loop: Loop, diary: Diary) -> Turn:
-    loop.goes_on()
-    answer = _asked(history, instant, loop)
+def _tick(history: History, instant: datetime, state: LoopState, log: ReplayLog) -> TickRecord:
+    state.promote_released()
+    answer = _ask_triggers(history, instant, state)
     rows, labels = history.counts(instant)
-    turn = Turn(
+    reasons = [reason for reason in answer.reasons if reason.fires or not answer.fires]
+    record = TickRecord(
         as_of=format_instant(instant),
-        champion=loop.champion.model_id if loop.champion else NONE,
+        champion=state.champion.model_id if state.champion else NONE,
         rows=rows,
         labels=labels,
         fires=answer.fires,
-        says=" ".join(one.says for one in answer.reasons if one.fires or not answer.fires),
+        says=" ".join(reason.says for reason in reasons),
     )
-    return _trained(history, instant, loop, diary, turn) if answer.fires else turn
+    return _train(history, instant, state, log, record) if answer.fires else record
 
 
-def _asked(history: History, instant: datetime, loop: Loop) -> Answer:
+def _ask_triggers(history: History, instant: datetime, state: LoopState) -> Answer:
     then = point_in_time.incidents_at(history.known, instant)
-    model = loop.champion
-    scores = None if model is None else partial(_scores, history, loop, model)
-    told = trigger_input.situation(then, history.tree, instant, model, loop.trained, scores)
-    return ask.ask(history.triggers, told)
+    champion = state.champion
+    scores = None if champion is None else partial(_scores, history, state, champion)
+    situation = trigger_input.situation(
+        then, history.tree, instant, champion, state.trained, scores
+    )
+    return ask.ask(history.triggers, situation)
 
 
-def _scores(history: History, loop: Loop, model: Predictor) -> Floats:
-    """Score all rows there will be, once for each model that comes into force."""
-    if loop.scores is None:
-        loop.scores = trigger_input.probability(history.known, model)
-    return loop.scores
+def _scores(history: History, state: LoopState, model: Predictor) -> Floats:
+    """Return the champion's scores of all rows, also later ones; computed once per champion."""
+    if state.scores is None:
+        state.scores = trigger_input.probability(history.known, model)
+    return state.scores
 
 
-def _trained(history: History, instant: datetime, loop: Loop, diary: Diary, turn: Turn) -> Turn:
-    """Train a candidate, judge it and release it, where there is enough to do so."""
-    begun = time.process_time()
+def _train(
+    history: History, instant: datetime, state: LoopState, log: ReplayLog, record: TickRecord
+) -> TickRecord:
+    """Train a candidate, evaluate it, and release it where the gate promotes it.
+
+    Where the data do not allow a training, the record's answer is "refused".
+    """
+    begin = time.process_time()
     then = point_in_time.at(history.known, instant)
     try:
         rows = dataset_labelled.labelled(then, history.tree, instant)
-        labelled = time.process_time() - begun
-        files, fitted = history.fit(rows, instant, loop.champion)
-        made = artifact.unpack(files)
+        label_seconds = time.process_time() - begin
+        files, fit_seconds = history.fit(rows, instant, state.champion)
+        candidate = artifact.unpack(files)
         trained = time.process_time()
-        answer = _judged(history, then, rows, made, loop)
+        answer = _decide(history, then, rows, candidate, state)
     except DataRefused as error:
-        return replace(turn, answer="refused", says=str(error))
-    diary.keep(files, made.model_id)
-    loop.trained = _created(made)
-    in_force = loop.champion is not None and made.model_id == loop.champion.model_id
-    if answer == "promote" and not in_force:
-        loop.waiting = made
+        return replace(record, answer="refused", says=str(error))
+    log.write_model(files, candidate.model_id)
+    state.trained = _created(candidate)
+    is_champion = state.champion is not None and candidate.model_id == state.champion.model_id
+    if answer == "promote" and not is_champion:
+        state.next_champion = candidate
     return replace(
-        turn,
-        candidate=made.model_id,
+        record,
+        candidate=candidate.model_id,
         answer=answer,
-        released=loop.waiting is not None,
-        train_seconds=round(labelled + fitted, 3),
+        released=state.next_champion is not None,
+        train_seconds=round(label_seconds + fit_seconds, 3),
         judge_seconds=round(time.process_time() - trained, 3),
     )
 
 
 def _created(model: Predictor) -> datetime:
-    """Return when a candidate was trained: long ago, where the model in force stayed."""
+    """Return when a model was trained: with the update `keep`, that is before this tick."""
     return parse_instant(model.meta["created"])
 
 
-def _judged(history: History, then: Known, rows: Dataset, made: Predictor, loop: Loop) -> str:
-    models = {"candidate": made, **({"champion": loop.champion} if loop.champion else {})}
+def _decide(
+    history: History, then: Known, rows: Dataset, candidate: Predictor, state: LoopState
+) -> str:
+    """Return the gate's answer on the candidate, against the champion if there is one."""
+    champion = {"champion": state.champion} if state.champion else {}
+    models = {"candidate": candidate, **champion}
     numeric = then.columns.numeric
-    found = evaluate_stage.judge(rows, models, then.incidents, numeric, history.judged_by)
-    in_force = loop.champion.model_id if loop.champion else NONE
-    return str(gate_stage.decide(found.metrics, made.meta, history.tree, in_force)["answer"])
+    evaluation = evaluate_stage.judge(rows, models, then.incidents, numeric, history.gate_only)
+    champion_id = state.champion.model_id if state.champion else NONE
+    verdict = gate_stage.decide(evaluation.metrics, candidate.meta, history.tree, champion_id)
+    return str(verdict["answer"])

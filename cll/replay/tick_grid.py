@@ -1,4 +1,4 @@
-"""The instants of a replay: when the loop would have turned."""
+"""Instants at which a replay runs a tick."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Settings:
-    """How a history is turned over: `first` is counted from its first row."""
+    """Settings of a replay: ticks come `every` so often, the first one `first` after the first row.
+
+    `window` is the length of time that one row of over_time.csv covers.
+    """
 
     every: Duration = timedelta(days=1)
     first: Duration = timedelta(days=14)
@@ -21,23 +24,26 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("every", "window"):
             if getattr(self, name) <= timedelta(0):
-                raise config_error(f"replay.{name}", "0", "it spans some time; write 1d.")
+                raise config_error(f"replay.{name}", "0", "it must be longer than 0; write 1d.")
 
 
 def between(first_row: datetime, end: datetime, settings: Settings) -> list[datetime]:
-    """List the instants up to `end`, which is the last one.
+    """Return the instants of all ticks; `end` is always the last one.
+
+    The others are whole multiples of `settings.every`, counted from 1970 in UTC.
 
     >>> day = timedelta(days=1)
-    >>> found = between(datetime(2026, 1, 1, 5, tzinfo=UTC), datetime(2026, 1, 4, 6, tzinfo=UTC),
+    >>> ticks = between(datetime(2026, 1, 1, 5, tzinfo=UTC), datetime(2026, 1, 4, 6, tzinfo=UTC),
     ...                 Settings(every=day, first=day))
-    >>> [format_instant(one) for one in found]
+    >>> [format_instant(tick) for tick in ticks]
     ['2026-01-03T00:00:00Z', '2026-01-04T00:00:00Z', '2026-01-04T06:00:00Z']
     """
     start = first_row + settings.first
     if start >= end:
         raise DataRefused(
             f"replay.first={format_duration(settings.first)}: the first tick would be at"
-            f" {format_instant(start)}, and what is known ends at {format_instant(end)}; write less."
+            f" {format_instant(start)}, but the data end at {format_instant(end)}; write a"
+            " shorter time."
         )
     return [*_grid(start, end, settings.every), end]
 

@@ -6,7 +6,7 @@ from cll.config import components
 from cll.model import artifact
 from cll.pipeline.dataset import labelled, point_in_time, tables
 from cll.replay import fit_cache, replay, tick_grid
-from cll.replay.log import Diary
+from cll.replay.log import ReplayLog
 from cll.system.content_cache import Shelf
 from cll.types.times import parse_instant
 from tests.build import small
@@ -29,19 +29,19 @@ def tree_of(ws, words):
 
 def replayed(ws, words, folder, shelf=None):
     tree = tree_of(ws, words)
-    shared = fit_cache.shared(ws, tree, shelf.keep) if shelf else None
+    shared = fit_cache.shared_fitter(ws, tree, shelf.keep) if shelf else None
     history = replay.History(tables.known(ws), tree, shared)
     first = history.known.signals["known_at"].min()
     ticks = tick_grid.between(first, AT, components.build("replay", tree["replay"]))
-    diary = Diary(folder)
-    return list(replay.over(history, ticks, diary))
+    log = ReplayLog(folder)
+    return list(replay.run_ticks(history, ticks, log))
 
 
-def test_policies_that_agree_train_once_and_each_is_told_its_whole_cost(ws, tmp_path):
+def test_equal_trainings_run_once_and_count_for_each_policy(ws, tmp_path):
     shelf = Shelf(tmp_path / "store")
     daily = replayed(ws, POLICY, tmp_path / "daily", shelf)
     assert shelf.found == 0
-    assert shelf.made == sum(bool(turn.candidate) for turn in daily) > 1
+    assert shelf.made == sum(bool(record.candidate) for record in daily) > 1
     never = replayed(ws, NEVER, tmp_path / "never", shelf)
     assert shelf.found == 1
     assert never[0].candidate == daily[0].candidate
@@ -49,7 +49,7 @@ def test_policies_that_agree_train_once_and_each_is_told_its_whole_cost(ws, tmp_
     assert decisions(never) == decisions(replayed(ws, NEVER, tmp_path / "alone"))
 
 
-def test_a_fit_that_is_damaged_is_made_again(ws, tmp_path):
+def test_a_damaged_cache_entry_is_computed_again(ws, tmp_path):
     shelf = Shelf(tmp_path / "store")
     first = replayed(ws, NEVER, tmp_path / "first", shelf)
     (made,) = (tmp_path / "store").glob("*/made")
@@ -69,17 +69,17 @@ def test_a_fit_that_is_damaged_is_made_again(ws, tmp_path):
         (["gate.metric=roc_auc"], False),  # by which a race is won
     ],
 )
-def test_what_a_training_reads_decides_whether_it_is_shared(ws, words, shares):
+def test_the_inputs_of_a_training_are_its_cache_key(ws, words, shares):
     def key(tree):
-        return fit_cache.shared(ws, tree, None).follows_from
+        return fit_cache.shared_fitter(ws, tree, None).follows_from
 
     assert (key(tree_of(ws, [*NEVER, *words])) == key(tree_of(ws, NEVER))) is shares
 
 
-def test_what_goes_on_is_shared_where_it_goes_on_from_the_same_model(ws, tmp_path):
+def test_continued_trainings_are_shared_per_base_model(ws, tmp_path):
     tree, known = tree_of(ws, [*NEVER, "update=warm"]), tables.known(ws)
     shelf = Shelf(tmp_path / "store")
-    fit = fit_cache.shared(ws, tree, shelf.keep)
+    fit = fit_cache.shared_fitter(ws, tree, shelf.keep)
 
     def fitted(at, champion):
         rows = labelled.labelled(point_in_time.at(known, at), tree, at)

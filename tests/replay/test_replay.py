@@ -13,7 +13,7 @@ from cll.loop import world as world_file
 from cll.pipeline.compose import compose
 from cll.pipeline.dataset import labelled, point_in_time, tables
 from cll.replay import prequential, replay, tick_grid
-from cll.replay.log import Diary
+from cll.replay.log import ReplayLog
 from cll.system import disk
 from cll.types.errors import DataRefused, SecurityRefusal
 from cll.types.times import format_instant, parse_instant
@@ -44,33 +44,35 @@ def ticks(history):
 
 
 @pytest.fixture(scope="module")
-def turned(history, ticks, tmp_path_factory):
-    diary = Diary(tmp_path_factory.mktemp("turned"))
-    list(replay.over(history, ticks, diary))
-    return diary
+def replayed_log(history, ticks, tmp_path_factory):
+    log = ReplayLog(tmp_path_factory.mktemp("replayed_log"))
+    list(replay.run_ticks(history, ticks, log))
+    return log
 
 
-def answered(came, in_force, model):
-    return prequential.answers(came, {"policy": in_force}, model)["policy"]
+def predictions_of(stream, in_force, model):
+    return prequential.predict(stream, {"policy": in_force}, model)["policy"]
 
 
 def decisions(turns):
-    """What a tick decided, without what it cost."""
-    told = [asdict(turn) for turn in turns]
+    """Return the decisions of ticks without their costs."""
+    told = [asdict(record) for record in turns]
     return [{k: v for k, v in one.items() if not k.endswith("_seconds")} for one in told]
 
 
-def test_a_release_is_in_force_from_the_next_tick_on(turned):
-    first = next(i for i, turn in enumerate(turned.turns) if turn.released)
-    before, turn, after = (
-        turned.turns[first - 1 : first + 2] if first else (None, *turned.turns[:2])
+def test_a_released_model_is_champion_from_the_next_tick_on(replayed_log):
+    first = next(i for i, record in enumerate(replayed_log.records) if record.released)
+    before, record, after = (
+        replayed_log.records[first - 1 : first + 2] if first else (None, *replayed_log.records[:2])
     )
-    assert turn.champion == "none"
-    assert after.champion == turn.candidate
+    assert record.champion == "none"
+    assert after.champion == record.candidate
     assert before is None or before.champion == "none"
 
 
-def test_what_became_known_after_a_tick_decides_nothing_of_it(history, ticks, turned, tmp_path):
+def test_data_known_after_a_tick_do_not_change_its_decisions(
+    history, ticks, replayed_log, tmp_path
+):
     later = pl.col("known_at") > ticks[2]
     wild = history.known.signals.with_columns(
         pl.when(later).then(pl.lit(1e6)).otherwise("cpu_usage").alias("cpu_usage"),
@@ -79,47 +81,47 @@ def test_what_became_known_after_a_tick_decides_nothing_of_it(history, ticks, tu
         .otherwise("outcome"),
     )
     known = replace(history.known, signals=wild)
-    of_then = Diary(tmp_path)
-    list(replay.over(replay.History(known, history.tree), ticks[:3], of_then))
-    assert decisions(of_then.turns) == decisions(turned.turns[:3])
+    of_then = ReplayLog(tmp_path)
+    list(replay.run_ticks(replay.History(known, history.tree), ticks[:3], of_then))
+    assert decisions(of_then.records) == decisions(replayed_log.records[:3])
 
 
-def test_a_broken_off_replay_goes_on_to_the_same_end(history, ticks, turned, tmp_path):
-    begun = Diary(tmp_path)
-    for _ in zip(range(2), replay.over(history, ticks, begun), strict=False):
+def test_an_interrupted_replay_resumes_to_the_same_result(history, ticks, replayed_log, tmp_path):
+    begun = ReplayLog(tmp_path)
+    for _ in zip(range(2), replay.run_ticks(history, ticks, begun), strict=False):
         pass
     with (tmp_path / "ticks.jsonl").open("a") as file:
         file.write('{"as_of": "2026-01-0')  # killed while it wrote
-    again = Diary(tmp_path)
-    assert len(again.turns) in {2, 3}
-    list(replay.over(history, ticks, again))
-    assert decisions(again.turns) == decisions(turned.turns)
-    assert decisions(Diary(tmp_path).turns) == decisions(turned.turns)
+    again = ReplayLog(tmp_path)
+    assert len(again.records) in {2, 3}
+    list(replay.run_ticks(history, ticks, again))
+    assert decisions(again.records) == decisions(replayed_log.records)
+    assert decisions(ReplayLog(tmp_path).records) == decisions(replayed_log.records)
 
 
-def test_a_diary_that_no_replay_wrote_is_refused(tmp_path):
+def test_a_log_that_no_replay_wrote_is_refused(tmp_path):
     (tmp_path / "ticks.jsonl").write_text('{"as_of": 3}\n')
-    with pytest.raises(DataRefused, match=r"ticks.jsonl: not what a replay writes; remove it"):
-        Diary(tmp_path)
+    with pytest.raises(DataRefused, match=r"ticks.jsonl: not written by a replay; remove it"):
+        ReplayLog(tmp_path)
 
 
-def test_too_little_to_learn_from_is_a_turn_without_a_training(history, ticks, tmp_path):
+def test_a_tick_with_too_few_labels_trains_nothing(history, ticks, tmp_path):
     silent = history.known.signals.with_columns(outcome=pl.lit(0.0))
-    diary = Diary(tmp_path)
+    log = ReplayLog(tmp_path)
     known = replace(history.known, signals=silent)
-    turn = next(replay.over(replay.History(known, history.tree), ticks, diary))
-    assert (turn.answer, turn.candidate, turn.released) == ("refused", "", False)
-    assert "only rows with label 0" in turn.says
+    record = next(replay.run_ticks(replay.History(known, history.tree), ticks, log))
+    assert (record.answer, record.candidate, record.released) == ("refused", "", False)
+    assert "only rows with label 0" in record.says
 
 
-def test_only_figures_that_the_gate_asks_for_are_made_and_the_verdict_is_the_same(
-    history, ticks, turned
-):
+def test_a_config_with_only_the_gates_metrics_gives_the_same_verdict(history, ticks, replayed_log):
     from cll.pipeline.evaluate import stage as evaluate_stage  # noqa: PLC0415  for this test alone
     from cll.pipeline.gate import stage as gate_stage  # noqa: PLC0415  for this test alone
 
     rows = labelled.labelled(point_in_time.at(history.known, ticks[-1]), history.tree, ticks[-1])
-    made = turned.model(next(t.candidate for t in reversed(turned.turns) if t.candidate))
+    made = replayed_log.load_model(
+        next(t.candidate for t in reversed(replayed_log.records) if t.candidate)
+    )
     told = [
         gate_stage.decide(
             evaluate_stage.judge(
@@ -133,13 +135,13 @@ def test_only_figures_that_the_gate_asks_for_are_made_and_the_verdict_is_the_sam
             history.tree,
             "none",
         )
-        for tree in (history.tree, history.judged_by)
+        for tree in (history.tree, history.gate_only)
     ]
     assert told[0] == told[1]
-    assert len(history.judged_by["metric"]) < len(history.tree["metric"])
+    assert len(history.gate_only["metric"]) < len(history.tree["metric"])
 
 
-def test_live_ticks_and_a_replay_decide_and_score_the_same(history, ticks, turned, tmp_path):
+def test_live_ticks_and_a_replay_decide_and_score_the_same(history, ticks, replayed_log, tmp_path):
     ws = small.project(tmp_path / "live", END)
     live, scores, champion, waiting = [], [], "none", None
     for before, instant in zip([None, *ticks], ticks, strict=False):
@@ -163,17 +165,20 @@ def test_live_ticks_and_a_replay_decide_and_score_the_same(history, ticks, turne
             (format_instant(instant), champion, answer.fires, model_id, says, bool(waiting))
         )
     replayed = [
-        (t.as_of, t.champion, t.fires, t.candidate, t.answer, t.released) for t in turned.turns
+        (t.as_of, t.champion, t.fires, t.candidate, t.answer, t.released)
+        for t in replayed_log.records
     ]
     assert live == replayed
-    assert sum(turn.released for turn in turned.turns) > 1
-    came = prequential.stream(history.known, history.tree, ticks)
-    own = answered(came, [t.champion for t in turned.turns], turned.model)
+    assert sum(record.released for record in replayed_log.records) > 1
+    stream = prequential.build_stream(history.known, history.tree, ticks)
+    own = predictions_of(
+        stream, [t.champion for t in replayed_log.records], replayed_log.load_model
+    )
     of_models = (
-        came.rows.select("entity", "time")
+        stream.rows.select("entity", "time")
         .with_columns(
             p=pl.Series(own.p),
-            champion=pl.Series([t.champion for t in turned.turns]).gather(came.tick),
+            champion=pl.Series([t.champion for t in replayed_log.records]).gather(stream.tick),
         )
         .filter(pl.col("champion") != "none")
     )
@@ -184,7 +189,7 @@ def test_live_ticks_and_a_replay_decide_and_score_the_same(history, ticks, turne
 
 
 def came_since(ws, tree, before, instant, serving):
-    """What the model in force says of the rows that came between two ticks, as of the second."""
+    """What the model in force says of the rows that stream between two ticks, as of the second."""
     if before is None or serving == "none":
         return None
     world = project.read_world(ws.root / "world.yaml")
@@ -206,7 +211,7 @@ def stages_model(ws, model_id):
     return artifact.load(ws.root / "registry" / "models" / model_id, model_id)
 
 
-def test_a_model_that_stays_was_trained_when_it_was_made(history, ticks, tmp_path):
+def test_a_champion_that_stays_keeps_the_time_of_its_training(history, ticks, tmp_path):
     asked = [
         "update=keep",
         "trigger=data",
@@ -215,15 +220,17 @@ def test_a_model_that_stays_was_trained_when_it_was_made(history, ticks, tmp_pat
     ]
     policy = [*(word for word in POLICY if not word.startswith("trigger=")), *asked]
     tree = compose.resolve(small.ROOT / "conf", {}, policy)
-    diary = Diary(tmp_path)
-    for _ in replay.over(replay.History(history.known, tree), ticks, diary):
+    log = ReplayLog(tmp_path)
+    for _ in replay.run_ticks(replay.History(history.known, tree), ticks, log):
         pass
-    fires = [turn.fires for turn in diary.turns]
+    fires = [record.fires for record in log.records]
     # Some 860 rows come in a day: a training that was none lets their number grow on.
     assert fires == [True, False, True, True, True][: len(ticks)]
-    assert [turn.trained for turn in diary.turns] == [True, *[False] * (len(ticks) - 1)]
-    assert {turn.candidate for turn in diary.turns if turn.fires} == {diary.turns[0].candidate}
-    begun = Diary(tmp_path)
+    assert [record.trained for record in log.records] == [True, *[False] * (len(ticks) - 1)]
+    assert {record.candidate for record in log.records if record.fires} == {
+        log.records[0].candidate
+    }
+    begun = ReplayLog(tmp_path)
     assert replay._resumed(begun).trained == ticks[0]
 
 
@@ -247,16 +254,18 @@ def test_an_incident_that_ended_later_is_open_at_a_past_instant(tmp_path_factory
     assert then.features.height == then.signals.height
 
 
-def test_replayed_figures_stand_beside_what_other_policies_would_have_got(history, ticks, turned):
-    lists = prequential.in_force(turned.turns)
+def test_a_replay_also_has_the_figures_of_other_policies(history, ticks, replayed_log):
+    lists = prequential.champions_by_policy(replayed_log.records)
     assert set(lists) == {"policy", "first", "newest"}
     assert len({*lists["first"]} - {"none"}) == 1
-    assert lists["newest"][1] == turned.turns[0].candidate or "none"
-    came = prequential.stream(history.known, history.tree, ticks)
+    assert lists["newest"][1] == replayed_log.records[0].candidate or "none"
+    stream = prequential.build_stream(history.known, history.tree, ticks)
     metrics = components.build("metric", history.tree["metric"])
-    own = prequential.figures(came, answered(came, lists["policy"], turned.model), metrics)
+    own = prequential.figures(
+        stream, predictions_of(stream, lists["policy"], replayed_log.load_model), metrics
+    )
     nothing = prequential.figures(
-        came, answered(came, ["none"] * len(ticks), turned.model), metrics
+        stream, predictions_of(stream, ["none"] * len(ticks), replayed_log.load_model), metrics
     )
     assert own["roc_auc"] > nothing["roc_auc"]
     lost = prequential.regret(
@@ -269,15 +278,15 @@ def test_replayed_figures_stand_beside_what_other_policies_would_have_got(histor
     assert np.isclose(lost["roc_auc"]["value"], own["roc_auc"] - nothing["roc_auc"], atol=1e-6)
 
 
-def test_no_model_yet_is_answered_as_no_change(history, ticks):
-    came = prequential.stream(history.known, history.tree, ticks)
-    given = answered(came, ["none"] * len(ticks), None)
-    told = ~np.isnan(came.unchanged)
-    assert (given.alert[told] == (came.unchanged[told] > 0)).all()
+def test_rows_before_the_first_champion_are_predicted_as_no_change(history, ticks):
+    stream = prequential.build_stream(history.known, history.tree, ticks)
+    given = predictions_of(stream, ["none"] * len(ticks), None)
+    told = ~np.isnan(stream.unchanged)
+    assert (given.alert[told] == (stream.unchanged[told] > 0)).all()
     assert ((given.p > 0) & (given.p < 1)).all()
 
 
-def test_a_replay_that_could_not_begin_says_so():
+def test_a_first_tick_after_the_last_row_is_refused():
     with pytest.raises(
         DataRefused, match=r"replay.first=14d: the first tick would be at 2026-01-15"
     ):
@@ -286,7 +295,7 @@ def test_a_replay_that_could_not_begin_says_so():
         )
 
 
-def test_the_command_turns_shows_and_goes_on(tmp_path):
+def test_the_command_runs_shows_and_resumes_a_replay(tmp_path):
     ws = small.project(tmp_path / "project", "2026-01-06T00:00:00Z")
     said = small.cll(ws.root, "replay", *POLICY, "hydra.run.dir=outputs/out")
     assert said.code == 0, said.err
@@ -326,9 +335,9 @@ def test_policies_are_compared_in_a_table_and_a_chart(tmp_path):
     assert "trigger: daily" in (ws.root / "params.yaml").read_text()
 
 
-def test_a_damaged_model_of_a_replay_is_refused_and_says_how_to_go_on(turned, tmp_path):
-    shutil.copytree(turned.folder, tmp_path / "copy")
-    name = next(turn.candidate for turn in turned.turns if turn.candidate)
+def test_a_damaged_model_of_a_replay_is_refused_with_a_way_out(replayed_log, tmp_path):
+    shutil.copytree(replayed_log.folder, tmp_path / "copy")
+    name = next(record.candidate for record in replayed_log.records if record.candidate)
     (tmp_path / "copy" / "models" / name / "model.json").write_text("{}")
-    with pytest.raises(SecurityRefusal, match=r"model.json: sha256 is .*; begin the replay anew"):
-        Diary(tmp_path / "copy").model(name)
+    with pytest.raises(SecurityRefusal, match=r"model.json: sha256 is .*; start the replay again"):
+        ReplayLog(tmp_path / "copy").load_model(name)

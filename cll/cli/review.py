@@ -51,7 +51,7 @@ def diff(
 
     if as_markdown and as_json:
         raise ConfigError("--md, --json: each stands alone; leave one out.")
-    found = review.of_revision(ROOT, revision)
+    found = review.review_revision(ROOT, revision)
     if as_json:
         typer.echo(review.as_json(found))
     elif as_markdown:

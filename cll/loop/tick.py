@@ -103,7 +103,7 @@ def settings(ws: Workspace, mode: Mode | None = None) -> Settings:
 def _turn(ws: Workspace, now: str, then: str, mode: Mode | None) -> Told:
     root, chosen = ws.root, settings(ws, mode)
     with outcome.place(root, chosen):
-        before, days = snapshots.of_folder(root), changes.data(ws)
+        before, days = snapshots.read_folder(root), changes.data(ws)
         values = {"as_of": then}
         if (releases := ledger.read(root)).entries:  # else the champion is what a person wrote
             values["champion"] = releases.champion
@@ -120,7 +120,7 @@ def _turn(ws: Workspace, now: str, then: str, mode: Mode | None) -> Told:
             ]
             outcome.training(root).unlink(missing_ok=True)
         lines += outcome.share(root, chosen)
-        return Told(review.between(root, before, f"as_of {now}"), tuple(lines))
+        return Told(review.review_since(root, before, f"as_of {now}"), tuple(lines))
 
 
 def _made(ws: Workspace, now: str) -> tuple[Answer, bool]:

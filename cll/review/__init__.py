@@ -1,1 +1,1 @@
-"""`cll diff`: what a change does to config, data, metrics and verdict."""
+"""`cll diff`: compare config, data, metrics and verdict before and after a change."""

@@ -1,4 +1,4 @@
-"""Step: tell what two states of a project differ in, and whether its figures got worse."""
+"""Step: compare two states of a project, and decide whether a metric of the gate got worse."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from cll.review import schema_changes
 from cll.types.directions import TREE_KEY, Better, Directions
 
 Tree = Mapping[str, Any]
-Says = Literal["better", "worse", "noise", "same", "can't be told"]
-UNTOLD: Says = "can't be told"
+Outcome = Literal["better", "worse", "noise", "same", "can't be told"]
+UNDECIDED: Outcome = "can't be told"
 _OTHERS = ("champion", "baseline", "bayes", "gap", "events", "slices")
 
 
 class Absent(Enum):
-    """A leaf that one side lacks; null is a value."""
+    """The value of a key that one state does not have; it differs from a value of null."""
 
     ABSENT = "absent"
 
@@ -28,8 +28,8 @@ ABSENT = Absent.ABSENT
 
 
 @dataclass(frozen=True)
-class Side:
-    """What one side holds of what a project's runs say; None where it has no such file."""
+class ProjectState:
+    """The parsed result files of a project at one time; None where a file does not exist."""
 
     metrics: Tree | None = None
     counts: Tree | None = None  # of records
@@ -41,156 +41,161 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Change:
-    """A value that is another."""
+class ValueChange:
+    """A value that differs between the two states."""
 
-    name: str  # keys with dots between
+    name: str  # keys joined by dots
     before: Any
     after: Any
 
 
 @dataclass(frozen=True)
-class Moved:
-    """A metric of the candidate on both sides."""
+class MetricChange:
+    """One metric of the candidate in both states."""
 
     name: str
-    before: Mapping[str, float]  # value, low, high; empty where there is none
+    before: Mapping[str, float]  # value, low, high; empty where the metric is missing
     after: Mapping[str, float]
     difference: Difference | None
-    says: Says
-    is_watched: bool  # by the gate of either side
+    outcome: Outcome
+    is_watched: bool  # the gate of either state reads it
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that differs, and every metric."""
+    """Every metric, and all other values that differ."""
 
-    metrics: tuple[Moved, ...]
-    others: tuple[Change, ...]  # figures besides the candidate's own
-    params: tuple[Change, ...]
-    data: tuple[Change, ...]
+    metrics: tuple[MetricChange, ...]
+    others: tuple[ValueChange, ...]  # figures other than the candidate's metrics
+    params: tuple[ValueChange, ...]
+    data: tuple[ValueChange, ...]
     schema: tuple[str, ...]
-    verdict: tuple[Tree, Tree]  # empty where there is none
-    rules: tuple[Change, ...]  # of the gate, by outcome
-    pairing: str  # what the differences rest on
+    verdict: tuple[Tree, Tree]  # before and after; empty where it is missing
+    rules: tuple[ValueChange, ...]  # rules of the gate whose outcome differs
+    pairing: str  # a sentence on how the differences were computed
 
     @property
     def has_regressed(self) -> bool | None:
-        """Say whether a watched metric got worse by more than noise; None where it can't be told."""
-        found = {one.says for one in self.metrics if one.is_watched}
-        if "worse" in found:
+        """True where a watched metric got worse by more than noise; None where it is undecided."""
+        outcomes = {metric.outcome for metric in self.metrics if metric.is_watched}
+        if "worse" in outcomes:
             return True
-        return None if not found or UNTOLD in found else False
+        return None if not outcomes or UNDECIDED in outcomes else False
 
 
-def compare(before: Side, after: Side) -> Comparison:
-    """Compare two sides; what differs, and each metric that either of them has."""
+def compare(before: ProjectState, after: ProjectState) -> Comparison:
+    """Return all values that differ between two states, and each metric that either of them has."""
     old, new = _judgement(before), _judgement(after)
     watched = _watched(before) | _watched(after)
     directions: Directions = {**_directions(before), **_directions(after)}
     names = dict.fromkeys([*new.figures, *old.figures, *sorted(watched)])
-    moved = [
-        _moved(name, new, old, directions.get(name), is_watched=name in watched) for name in names
+    metrics = [
+        _metric_change(name, new, old, directions.get(name), is_watched=name in watched)
+        for name in names
     ]
+    states = (before, after)
     verdicts = (before.verdict or {}, after.verdict or {})
     return Comparison(
-        metrics=tuple(moved),
-        others=tuple(_changes(*(_others(side) for side in (before, after)))),
-        params=tuple(_changes(*(_settings(side) for side in (before, after)))),
-        data=tuple(_changes(*(_data(side) for side in (before, after)))),
-        schema=tuple(schema_changes.words(before.schema or {}, after.schema or {})),
+        metrics=tuple(metrics),
+        others=tuple(_changes(*(_other_figures(state) for state in states))),
+        params=tuple(_changes(*(_settings(state) for state in states))),
+        data=tuple(_changes(*(_data(state) for state in states))),
+        schema=tuple(schema_changes.describe(before.schema or {}, after.schema or {})),
         verdict=verdicts,
-        rules=tuple(_changes(*(_outcomes(one) for one in verdicts))),
+        rules=tuple(_changes(*(_rule_outcomes(verdict) for verdict in verdicts))),
         pairing=_pairing(new, old),
     )
 
 
-def _judgement(side: Side) -> Judgement:
-    metrics = side.metrics or {}
-    told = _tree(metrics, "candidate")
-    figures = {name: _tree(told, name) for name in told if "value" in _tree(told, name)}
-    return Judgement(figures, _tree(metrics, "data"), side.draws)
+def _judgement(state: ProjectState) -> Judgement:
+    metrics = state.metrics or {}
+    candidate = _tree(metrics, "candidate")
+    figures = {
+        name: _tree(candidate, name) for name in candidate if "value" in _tree(candidate, name)
+    }
+    return Judgement(figures, _tree(metrics, "data"), state.draws)
 
 
-def _watched(side: Side) -> set[str]:
-    """Return the metrics that a side's gate looks at.
+def _watched(state: ProjectState) -> set[str]:
+    """Return the metrics that a state's gate reads.
 
-    Those of both sides count, so that no change of the gate hides what it makes worse.
+    The gates of both states count. Otherwise a change could remove a metric from the gate and hide
+    that it makes this metric worse.
     """
-    gate = _tree(side.resolved or {}, "gate")
+    gate = _tree(state.resolved or {}, "gate")
     bounds = {**_tree(gate, "floors"), **_tree(gate, "ceilings")}
     names = {name for name, bound in bounds.items() if bound is not None}
     return names | ({str(gate["metric"])} if gate.get("metric") else set())
 
 
-def _directions(side: Side) -> Mapping[str, Any]:
-    return _tree(side.resolved or {}, TREE_KEY)
+def _directions(state: ProjectState) -> Mapping[str, Any]:
+    return _tree(state.resolved or {}, TREE_KEY)
 
 
-def _moved(
+def _metric_change(
     name: str, new: Judgement, old: Judgement, better: Better | None, *, is_watched: bool
-) -> Moved:
+) -> MetricChange:
     before, after = old.figures.get(name, {}), new.figures.get(name, {})
-    apart = difference(name, new, old)
-    says: Says
+    change = difference(name, new, old)
+    outcome: Outcome
     if before and before == after and new.holdout_id == old.holdout_id:
-        says = "same"
-    elif apart is None:
-        says = UNTOLD
-    elif apart.is_noise:
-        says = "noise"
-    elif better is None:  # both sides were composed before metrics stated their direction
-        says = UNTOLD
+        outcome = "same"
+    elif change is None:
+        outcome = UNDECIDED
+    elif change.is_noise:
+        outcome = "noise"
+    elif better is None:  # both states were composed before metrics stated their direction
+        outcome = UNDECIDED
     else:
-        says = "worse" if apart.is_worse(better) else "better"
-    return Moved(name, before, after, apart, says, is_watched)
+        outcome = "worse" if change.is_worse(better) else "better"
+    return MetricChange(name, before, after, change, outcome, is_watched)
 
 
 def _pairing(new: Judgement, old: Judgement) -> str:
-    """Say what the differences rest on."""
+    """Return a sentence on how the differences were computed, and why."""
     if not new.figures or not old.figures:
-        return "Only one side has figures, so there are no differences."
-    otherwise = "so a difference is judged by both intervals, not draw by draw"
+        return "Only one of the two states has metrics, so there are no differences."
+    otherwise = "so differences are computed from both intervals, not draw by draw"
     if not new.holdout_id or not old.holdout_id:
-        return f"One side does not say which rows it was judged on, {otherwise}."
+        return f"One of the two states does not name its held-out rows, {otherwise}."
     if new.holdout_id != old.holdout_id:
         ids = f"{old.holdout_id} -> {new.holdout_id}"
-        return f"The held-out rows, or how they are drawn, are others ({ids}), {otherwise}."
+        return f"The held-out rows or their bootstrap draws differ ({ids}), {otherwise}."
     if new.draws is None or old.draws is None:
-        return f"One side has no reports/draws.csv, {otherwise}."
-    return "Both sides were judged on the same rows in the same draws: differences are paired."
+        return f"One of the two states has no reports/draws.csv, {otherwise}."
+    return "Both models were scored on the same rows in the same draws: differences are paired."
 
 
-def _settings(side: Side) -> dict[str, Any]:
-    world = {f"world.{name}": value for name, value in (side.world or {}).items()}
-    return {**_flat(side.resolved or {}), **world}
+def _settings(state: ProjectState) -> dict[str, Any]:
+    world = {f"world.{name}": value for name, value in (state.world or {}).items()}
+    return {**_flat(state.resolved or {}), **world}
 
 
-def _others(side: Side) -> dict[str, Any]:
-    metrics = side.metrics or {}
+def _other_figures(state: ProjectState) -> dict[str, Any]:
+    metrics = state.metrics or {}
     return _flat({top: metrics[top] for top in _OTHERS if top in metrics})
 
 
-def _data(side: Side) -> dict[str, Any]:
-    told = _flat({**_tree(side.metrics or {}, "data"), **(side.counts or {})})
-    return {name: value for name, value in told.items() if name != "holdout_id"}
+def _data(state: ProjectState) -> dict[str, Any]:
+    counts = _flat({**_tree(state.metrics or {}, "data"), **(state.counts or {})})
+    return {name: value for name, value in counts.items() if name != "holdout_id"}
 
 
-def _outcomes(verdict: Tree) -> dict[str, str]:
+def _rule_outcomes(verdict: Tree) -> dict[str, str]:
     rules = verdict.get("rules", ())
-    return {one["name"]: one["outcome"] for one in rules if {"name", "outcome"} <= set(one)}
+    return {rule["name"]: rule["outcome"] for rule in rules if {"name", "outcome"} <= set(rule)}
 
 
-def _changes(before: Tree, after: Tree) -> Iterator[Change]:
+def _changes(before: Tree, after: Tree) -> Iterator[ValueChange]:
     for name in dict.fromkeys([*after, *before]):
         then, now = before.get(name, ABSENT), after.get(name, ABSENT)
-        if repr(then) != repr(now):  # 1, 1.0 and true are three
-            yield Change(name, then, now)
+        if repr(then) != repr(now):  # repr, since 1 == 1.0 == True in Python
+            yield ValueChange(name, then, now)
 
 
 def _tree(tree: Tree, name: str) -> Tree:
-    found = tree.get(name)
-    return found if isinstance(found, Mapping) else {}
+    node = tree.get(name)
+    return node if isinstance(node, Mapping) else {}
 
 
 def _flat(tree: Tree) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A review for a person: tables on a terminal, Markdown for a pull request."""
+"""Render a review: as tables on a terminal, or as Markdown for a pull request."""
 
 import json
 import sys
@@ -10,106 +10,124 @@ from rich.markup import escape
 from rich.table import Table
 
 from cll.pipeline.report import rendering
-from cll.review.compare import ABSENT, Change, Moved
+from cll.review.compare import ABSENT, Comparison, MetricChange, ValueChange
 from cll.review.review import Review
 from cll.system.console import WIDTH
 
-_MOST = 50  # rows of a table of Markdown: a comment may have 65,536 characters
+_MAX_ROWS = 50  # of a Markdown table, since a comment on GitHub may have 65,536 characters
 _STYLE = {"worse": "red", "better": "green", "can't be told": "yellow"}
-_WORDS = {"noise": "within noise"}
+_WORDS = {"noise": "within noise", "can't be told": "undecided"}
 
 
-def show(found: Review, console: Console | None = None) -> None:
-    """Print what differs; what is the same is not told."""
-    # A pipe or file has no width, and a sentence cut in two can't be searched for.
+def show(review: Review, console: Console | None = None) -> None:
+    """Print the values that differ; equal ones are left out."""
+    # A pipe or file has no width, and a text search would miss a sentence that is wrapped.
     console = console or Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
 
-    def say(line: str) -> None:
+    def print_line(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
-    told = found.comparison
-    say(f"compared with {found.before}")
-    if any(one.says != "same" for one in told.metrics):
-        console.print(_metrics(told.metrics))
-        say(told.pairing)
-    for heading, changes in (
-        ("figure", [one for one in told.others if not _is_detail(one)]),
-        ("parameter", told.params),
-        ("data", told.data),
-    ):
+    comparison = review.comparison
+    print_line(f"compared with {review.before}")
+    if any(metric.outcome != "same" for metric in comparison.metrics):
+        console.print(_metrics(comparison.metrics))
+        print_line(comparison.pairing)
+    for heading, changes in _groups(comparison).items():
         if changes:
             console.print(_table(heading, changes))
-    for line in told.schema:
-        say(f"schema   {line}")
-    for stage, why in found.due.items():
-        say(f"stage    {stage} would run: {why}")
-    for line in found.notes:
-        say(f"note     {line}")
-    say(f"verdict  {_verdict(found)}")
-    for one in told.rules:
-        say(f"         {one.name}: {_text(one.before)} -> {_text(one.after)}")
-    say(f"watched  {', '.join(found.watched) or 'nothing'}")
-    say(found.verdict)
+    for line in _lines(review):
+        print_line(line)
 
 
-def _is_detail(figure: Change) -> bool:
-    """Tell what would bury the rest on a terminal; Markdown and JSON have it."""
+def _groups(comparison: Comparison) -> dict[str, Sequence[ValueChange]]:
+    return {
+        "figure": [change for change in comparison.others if not _is_detail(change)],
+        "parameter": comparison.params,
+        "data": comparison.data,
+    }
+
+
+def _lines(review: Review) -> list[str]:
+    """Return the lines below the tables."""
+    rules = review.comparison.rules
+    return [
+        *(f"schema   {line}" for line in review.comparison.schema),
+        *(f"stage    {stage} would run: {reason}" for stage, reason in review.due.items()),
+        *(f"note     {line}" for line in review.notes),
+        f"verdict  {_verdict(review)}",
+        *(f"         {r.name}: {_text(r.before)} -> {_text(r.after)}" for r in rules),
+        f"watched  {', '.join(review.watched) or 'nothing'}",
+        review.verdict,
+    ]
+
+
+def _is_detail(figure: ValueChange) -> bool:
+    """Return whether the terminal leaves a figure out; Markdown and JSON show it."""
     return figure.name.startswith("slices.") or figure.name.endswith((".low", ".high"))
 
 
-def markdown(found: Review) -> str:
-    """Write a comment for a pull request; its first line, which is not shown, is always the same."""
-    told = found.comparison
+def markdown(review: Review) -> str:
+    """Return a comment for a pull request.
+
+    Its first line is an invisible marker, by which the next run finds and replaces the comment.
+    """
+    comparison = review.comparison
     facts = {
-        "review": found,
-        "mark": "❌" if found.regressed else "⚠️" if found.untold else "✅",
-        "metrics": [_cells(one) for one in told.metrics],
-        "verdict": _verdict(found),
-        "rules": [_row(one) for one in told.rules],
+        "review": review,
+        "mark": "❌" if review.regressed else "⚠️" if review.undecided else "✅",
+        "metrics": [_cells(metric) for metric in comparison.metrics],
+        "verdict": _verdict(review),
+        "rules": [_row(rule) for rule in comparison.rules],
         "tables": {
-            heading: ([_row(one) for one in changes[:_MOST]], max(0, len(changes) - _MOST))
-            for heading, changes in (("Parameters", told.params), ("Data", told.data))
+            heading: _first_rows(changes)
+            for heading, changes in (("Parameters", comparison.params), ("Data", comparison.data))
             if changes
         },
-        "others": ([_row(one) for one in told.others[:_MOST]], max(0, len(told.others) - _MOST)),
+        "others": _first_rows(comparison.others),
     }
     return rendering.render("diff.md", facts)
 
 
-def _metrics(metrics: Iterable[Moved]) -> Table:
+def _first_rows(changes: Sequence[ValueChange]) -> tuple[list[list[str]], int]:
+    """Return the first rows of a table, and the number of rows that are left out."""
+    return [_row(change) for change in changes[:_MAX_ROWS]], max(0, len(changes) - _MAX_ROWS)
+
+
+def _metrics(metrics: Iterable[MetricChange]) -> Table:
     heads = ("metric", "before", "now", "difference", "95 %", "")
     table = Table(*heads, box=None, pad_edge=False, header_style="bold")
-    for one in metrics:
-        *cells, says = _cells(one)
-        style = _STYLE.get(one.says)
+    for metric in metrics:
+        *cells, outcome = _cells(metric)
+        style = _STYLE.get(metric.outcome)
         table.add_row(
-            cells[0].replace("_", " "), *cells[1:], f"[{style}]{says}[/]" if style else says
+            cells[0].replace("_", " "), *cells[1:], f"[{style}]{outcome}[/]" if style else outcome
         )
     return table
 
 
-def _cells(one: Moved) -> list[str]:
-    apart = one.difference
-    ends = f"{_signed(apart.low)} .. {_signed(apart.high)}" if apart else ""
+def _cells(metric: MetricChange) -> list[str]:
+    change = metric.difference
+    ends = f"{_signed(change.low)} .. {_signed(change.high)}" if change else ""
+    outcome = _WORDS.get(metric.outcome, metric.outcome)
     return [
-        one.name,
-        rendering.figure(one.before.get("value")),
-        rendering.figure(one.after.get("value")),
-        _signed(apart.value) if apart else "",
+        metric.name,
+        rendering.figure(metric.before.get("value")),
+        rendering.figure(metric.after.get("value")),
+        _signed(change.value) if change else "",
         ends,
-        _WORDS.get(one.says, one.says) + (", paired" if apart and apart.paired else ""),
+        outcome + (", paired" if change and change.paired else ""),
     ]
 
 
-def _table(heading: str, changes: Sequence[Change]) -> Table:
+def _table(heading: str, changes: Sequence[ValueChange]) -> Table:
     table = Table(heading, "before", "now", box=None, pad_edge=False, header_style="bold")
-    for one in changes:
-        table.add_row(*(escape(cell) for cell in _row(one)))
+    for change in changes:
+        table.add_row(*(escape(cell) for cell in _row(change)))
     return table
 
 
-def _row(one: Change) -> list[str]:
-    return [one.name, _text(one.before), _text(one.after)]
+def _row(change: ValueChange) -> list[str]:
+    return [change.name, _text(change.before), _text(change.after)]
 
 
 def _text(value: Any) -> str:
@@ -118,16 +136,18 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _verdict(found: Review) -> str:
-    ends = [
-        f"{one['answer']} {one.get('model_id', '')}".strip() if "answer" in one else "none"
-        for one in found.comparison.verdict
-    ]
-    return ends[0] if ends[0] == ends[1] else " -> ".join(ends)
+def _verdict(review: Review) -> str:
+    before, after = (
+        f"{verdict['answer']} {verdict.get('model_id', '')}".strip()
+        if "answer" in verdict
+        else "none"
+        for verdict in review.comparison.verdict
+    )
+    return before if before == after else f"{before} -> {after}"
 
 
 def _signed(value: float) -> str:
-    """Write a difference with its sign.
+    """Format a difference with its sign.
 
     >>> _signed(0.01234), _signed(-0.5), _signed(0.0)
     ('+0.012', '-0.500', '0.000')

@@ -1,4 +1,4 @@
-"""What a change does to a project: its working tree beside what git holds at a revision."""
+"""Review of a change: compare the working tree with a git revision, and derive the exit code."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -8,74 +8,86 @@ from typing import Any
 
 from cll.pipeline.report import terminal
 from cll.review import compare, snapshots
-from cll.review.compare import ABSENT, UNTOLD, Change, Comparison, Moved, Side
+from cll.review.compare import (
+    ABSENT,
+    UNDECIDED,
+    Comparison,
+    MetricChange,
+    ProjectState,
+    ValueChange,
+)
 from cll.system import progress
 from cll.types.errors import CllError, ConfigError, Unavailable
 from cll.vcs import revision, staleness
 
-_REGRESSED = terminal.EXIT_CODES["reject"]
-_UNTOLD = terminal.EXIT_CODES["not enough evidence"]
+_EXIT_REGRESSED = terminal.EXIT_CODES["reject"]
+_EXIT_UNDECIDED = terminal.EXIT_CODES["not enough evidence"]
 _FORM = {"form": "diff", "version": 1}
 
 
 @dataclass(frozen=True)
 class Review:
-    """A comparison, of what with what, and what must be known to believe it."""
+    """A comparison with a named earlier state, and what limits its validity."""
 
-    before: str  # as a person named it
-    commit: str  # empty where it is none
+    before: str  # the earlier state's name, for a person
+    commit: str  # the earlier state's commit; empty where it is none
     comparison: Comparison
-    due: Mapping[str, str]  # stages that would run, and why
-    notes: tuple[str, ...]  # what is missing
+    due: Mapping[str, str]  # stages that `dvc repro` would run, and why
+    notes: tuple[str, ...]  # what is missing for a comparison
 
     @property
-    def regressed(self) -> tuple[Moved, ...]:
+    def regressed(self) -> tuple[MetricChange, ...]:
         """The watched metrics that got worse by more than noise."""
         metrics = self.comparison.metrics
-        return tuple(one for one in metrics if one.is_watched and one.says == "worse")
+        return tuple(m for m in metrics if m.is_watched and m.outcome == "worse")
 
     @property
     def watched(self) -> tuple[str, ...]:
-        return tuple(sorted(one.name for one in self.comparison.metrics if one.is_watched))
+        """The names of the metrics that the gate reads, sorted."""
+        return tuple(sorted(m.name for m in self.comparison.metrics if m.is_watched))
 
     @property
     def verdict(self) -> str:
-        """Say in one sentence whether something got worse."""
+        """One sentence on whether a metric got worse."""
         if self.regressed:
-            return f"Worse by more than noise: {', '.join(moved(one) for one in self.regressed)}."
-        if untold := self.untold:
-            return f"It can't be told whether a metric got worse: {untold}"
-        if not self.comparison.others and all(m.says == "same" for m in self.comparison.metrics):
+            changes = ", ".join(describe(metric) for metric in self.regressed)
+            return f"Worse by more than noise: {changes}."
+        if reason := self.undecided:
+            return f"It is undecided whether a metric got worse: {reason}"
+        same = all(metric.outcome == "same" for metric in self.comparison.metrics)
+        if not self.comparison.others and same:
             return "Every figure is the same."
-        return "No metric that the gate looks at got worse by more than noise."
+        return "No metric that the gate reads got worse by more than noise."
 
     @property
-    def untold(self) -> str:
-        """Say why it can't be told whether something got worse; empty where it can."""
-        for reason in self.notes:
-            return reason
+    def undecided(self) -> str:
+        """The reason why it is undecided whether a metric got worse; empty where it is decided."""
+        for note in self.notes:
+            return note
         if not self.watched:
-            return "the gate of neither side names a metric."
-        for one in self.comparison.metrics:
-            if one.is_watched and one.says == UNTOLD:
-                lacks = "has no figure" if not (one.before and one.after) else "has no interval"
-                return f"{one.name} {lacks} on {_side_that_lacks(one)}."
-        for stage, why in self.due.items():
+            return "neither state's gate names a metric."
+        for metric in self.comparison.metrics:
+            if metric.is_watched and metric.outcome == UNDECIDED:
+                both = metric.before and metric.after
+                missing = "has no interval" if both else "has no value"
+                return f"{metric.name} {missing} in {_states_that_lack(metric)}."
+        for stage, reason in self.due.items():
             return (
-                f"the figures are not those of the working tree: {stage}: {why}; run `dvc repro`."
+                "the figures are not those of the working tree:"
+                f" {stage}: {reason}; run `dvc repro`."
             )
         return ""
 
 
-def of_revision(root: Path, asked: str | None) -> Review:
-    """Compare the working tree with what git holds at a revision, or at the base that is usual."""
+def review_revision(root: Path, asked: str | None) -> Review:
+    """Compare the working tree with a revision; without one, with the default base."""
     base = revision.find(root, asked)
-    return between(root, snapshots.at(base), str(base), base.commit)
+    return review_since(root, snapshots.read_revision(base), str(base), base.commit)
 
 
-def between(root: Path, before: Side, name: str, commit: str = "") -> Review:
-    """Compare what the project's folder holds with another side."""
-    after = snapshots.of_folder(root)
+def review_since(root: Path, before: ProjectState, name: str, commit: str = "") -> Review:
+    """Compare the project's folder with an earlier state of it."""
+    after = snapshots.read_folder(root)
     if before.metrics is None and after.metrics is None:
         raise Unavailable(
             f"metrics.json: neither at {name} nor here; run `dvc repro` and commit it."
@@ -84,7 +96,7 @@ def between(root: Path, before: Side, name: str, commit: str = "") -> Review:
     if before.metrics is None:
         notes.append(f"metrics.json was never committed at {name}; name another revision.")
     if after.metrics is None:
-        notes.append("metrics.json is not there yet; run `dvc repro` first.")
+        notes.append("metrics.json does not exist yet; run `dvc repro` first.")
     due: Mapping[str, str] = {}
     try:
         due = staleness.would_run(root)
@@ -93,79 +105,81 @@ def between(root: Path, before: Side, name: str, commit: str = "") -> Review:
     return Review(name, commit, compare.compare(before, after), due, tuple(notes))
 
 
-def exit_code(found: Review, fail_on: Collection[str]) -> int:
-    """Return what `--fail-on` asks for, and say why on stderr where that is not 0."""
-    if "stale" in fail_on and found.due:
-        stage, why = next(iter(found.due.items()))
-        progress.say(f"cll: {stage}: {why} since it ran; run `dvc repro` and commit.")
+def exit_code(review: Review, fail_on: Collection[str]) -> int:
+    """Return the exit code for `--fail-on`; where it is not 0, print the reason on stderr."""
+    if "stale" in fail_on and review.due:
+        stage, reason = next(iter(review.due.items()))
+        progress.say(f"cll: {stage}: {reason} since it ran; run `dvc repro` and commit.")
         return ConfigError.exit_code
-    if "regression" not in fail_on or not (found.regressed or found.untold):
+    if "regression" not in fail_on or not (review.regressed or review.undecided):
         return 0
-    progress.say(f"cll: {found.verdict}")
-    return _REGRESSED if found.regressed else _UNTOLD
+    progress.say(f"cll: {review.verdict}")
+    return _EXIT_REGRESSED if review.regressed else _EXIT_UNDECIDED
 
 
-def moved(one: Moved) -> str:
-    """Write a metric's way in one phrase."""
-    apart = one.difference
-    ends = f" ({apart.low:+.4g} to {apart.high:+.4g})" if apart else ""
-    return f"{one.name} {one.before.get('value'):.4g} -> {one.after.get('value'):.4g}{ends}"
+def describe(metric: MetricChange) -> str:
+    """Return a metric's change as one phrase: name, both values, interval of the difference."""
+    change = metric.difference
+    ends = f" ({change.low:+.4g} to {change.high:+.4g})" if change else ""
+    before, after = metric.before.get("value"), metric.after.get("value")
+    return f"{metric.name} {before:.4g} -> {after:.4g}{ends}"
 
 
-def as_json(found: Review) -> str:
-    """Write it for programs; a value that one side lacks is left out there."""
-    told = found.comparison
+def as_json(review: Review) -> str:
+    """Return the review as JSON; a value that one state lacks has no key there."""
+    comparison = review.comparison
     tree = _FORM | {
-        "before": {"name": found.before, "commit": found.commit or None},
-        "regressed": True if found.regressed else None if found.untold else False,
-        "says": found.verdict,
-        "pairing": told.pairing,
-        "watched": list(found.watched),
-        "metrics": {one.name: _metric(one) for one in told.metrics},
-        "figures": _changed(told.others),
-        "params": _changed(told.params),
-        "data": _changed(told.data),
-        "schema": list(told.schema),
+        "before": {"name": review.before, "commit": review.commit or None},
+        "regressed": True if review.regressed else None if review.undecided else False,
+        "says": review.verdict,
+        "pairing": comparison.pairing,
+        "watched": list(review.watched),
+        "metrics": {metric.name: _metric(metric) for metric in comparison.metrics},
+        "figures": _changed(comparison.others),
+        "params": _changed(comparison.params),
+        "data": _changed(comparison.data),
+        "schema": list(comparison.schema),
         "verdict": {
-            "before": told.verdict[0] or None,
-            "after": told.verdict[1] or None,
-            "rules": _changed(told.rules),
+            "before": comparison.verdict[0] or None,
+            "after": comparison.verdict[1] or None,
+            "rules": _changed(comparison.rules),
         },
-        "stages": dict(found.due),
-        "notes": list(found.notes),
+        "stages": dict(review.due),
+        "notes": list(review.notes),
     }
     return json.dumps(tree, indent=2, sort_keys=True, ensure_ascii=False)
 
 
-def _metric(one: Moved) -> dict[str, Any]:
-    apart = None
-    if one.difference is not None:
-        apart = {
+def _metric(metric: MetricChange) -> dict[str, Any]:
+    change = None
+    if metric.difference is not None:
+        change = {
             name: round(value, 6) + 0.0 if isinstance(value, float) else value
-            for name, value in asdict(one.difference).items()
+            for name, value in asdict(metric.difference).items()
         }
     return {
-        "before": dict(one.before) or None,
-        "after": dict(one.after) or None,
-        "difference": apart,
-        "says": one.says,
+        "before": dict(metric.before) or None,
+        "after": dict(metric.after) or None,
+        "difference": change,
+        "says": metric.outcome,
     }
 
 
-def _changed(changes: Sequence[Change]) -> dict[str, dict[str, Any]]:
-    return {one.name: dict(_ends(one)) for one in changes}
+def _changed(changes: Sequence[ValueChange]) -> dict[str, dict[str, Any]]:
+    return {change.name: dict(_present(change)) for change in changes}
 
 
-def _ends(one: Change) -> Iterator[tuple[str, Any]]:
-    for end, value in (("before", one.before), ("after", one.after)):
+def _present(change: ValueChange) -> Iterator[tuple[str, Any]]:
+    for state, value in (("before", change.before), ("after", change.after)):
         if value is not ABSENT:
-            yield end, value
+            yield state, value
 
 
-def _side_that_lacks(one: Moved) -> str:
+def _states_that_lack(metric: MetricChange) -> str:
+    """Return which states lack the metric's value or interval."""
     lacking = [
-        name
-        for name, figure in (("the other side", one.before), ("this side", one.after))
+        state
+        for state, figure in (("the earlier state", metric.before), ("this state", metric.after))
         if "low" not in figure or "value" not in figure
     ]
-    return " and on ".join(lacking) or "one side"
+    return " and in ".join(lacking) or "one state"

@@ -1,4 +1,4 @@
-"""The two sides of a comparison, read: what git holds at a revision, and what lies in a folder."""
+"""Read the files that `cll diff` compares, from a git revision or from the project's folder."""
 
 import io
 import json
@@ -9,29 +9,29 @@ from typing import Any
 import polars as pl
 
 from cll.config import yaml_loader
-from cll.review.compare import Side
+from cll.review.compare import ProjectState
 from cll.types.errors import DataRefused
 from cll.vcs.revision import Revision
 
-Read = Callable[[str], bytes | None]
+ReadFile = Callable[[str], bytes | None]  # returns None where the file does not exist
 
 
-def at(revision: Revision) -> Side:
-    """Read what git holds there."""
-    return _side(revision.read, f" at {revision}", "name another revision")
+def read_revision(revision: Revision) -> ProjectState:
+    """Return the state of the project that is committed at a revision."""
+    return _state(revision.read, f" at {revision}", "name another revision")
 
 
-def of_folder(root: Path) -> Side:
-    """Read what lies in the project's folder."""
+def read_folder(root: Path) -> ProjectState:
+    """Return the state of the project in its folder, committed or not."""
 
     def read(name: str) -> bytes | None:
         path = root / name
         return path.read_bytes() if path.is_file() else None
 
-    return _side(read, "", "run `dvc repro` again")
+    return _state(read, "", "run `dvc repro` again")
 
 
-def _side(read: Read, where: str, way: str) -> Side:
+def _state(read: ReadFile, where: str, way_out: str) -> ProjectState:
     def tree(name: str) -> dict[str, Any] | None:
         data = read(name)
         if data is None:
@@ -39,17 +39,17 @@ def _side(read: Read, where: str, way: str) -> Side:
         try:
             if not name.endswith(".json"):
                 return yaml_loader.parse(Path(f"{name}{where}"), data.decode())
-            found = json.loads(data)
+            content = json.loads(data)
         except ValueError as error:
-            raise DataRefused(f"{name}{where}: damaged: {error}; {way}.") from None
-        if not isinstance(found, dict):
-            raise DataRefused(f"{name}{where}: not a mapping; {way}.")
-        return found
+            raise DataRefused(f"{name}{where}: damaged: {error}; {way_out}.") from None
+        if not isinstance(content, dict):
+            raise DataRefused(f"{name}{where}: not a mapping; {way_out}.")
+        return content
 
-    return Side(
+    return ProjectState(
         metrics=tree("metrics.json"),
         counts=tree("reports/ingest.json"),
-        draws=_draws(read("reports/draws.csv"), f"reports/draws.csv{where}", way),
+        draws=_draws(read("reports/draws.csv"), f"reports/draws.csv{where}", way_out),
         resolved=tree("resolved.yaml"),
         world=tree("world.yaml"),
         schema=tree("registry/schema.yaml"),
@@ -57,12 +57,12 @@ def _side(read: Read, where: str, way: str) -> Side:
     )
 
 
-def _draws(data: bytes | None, name: str, way: str) -> pl.DataFrame | None:
+def _draws(data: bytes | None, name: str, way_out: str) -> pl.DataFrame | None:
     if data is None:
         return None
     try:
         frame = pl.read_csv(io.BytesIO(data), infer_schema_length=None)
         return frame.cast(pl.Float64)
     except pl.exceptions.PolarsError as error:
-        says = str(error).split("\n", 1)[0]
-        raise DataRefused(f"{name}: damaged: {says}; {way}.") from None
+        reason = str(error).split("\n", 1)[0]
+        raise DataRefused(f"{name}: damaged: {reason}; {way_out}.") from None

@@ -56,7 +56,7 @@ def test_a_change_is_reviewed_from_its_branch_to_the_merge(project):
     project.run("dvc", "repro")
     project.commit()
     text = project.run("cll", "diff", "--md", "--fail-on", "stale", "--fail-on", "regression")
-    assert text.startswith("<!-- cll diff -->\n### ✅ No metric that the gate looks at got worse")
+    assert text.startswith("<!-- cll diff -->\n### ✅ No metric that the gate reads got worse")
     assert "Compared with `main (" in text
     assert "differences are paired" in text
     assert "| `estimator.C` | `1.0` | `0.5` |" in text
@@ -101,7 +101,7 @@ def test_a_clone_without_data_reviews_as_well(project, tmp_path):
 def test_other_rows_in_the_holdout_are_told_and_not_paired(project):
     retrained(project, "split", "set: {}", "set: {split: {time: {holdout: 0.3}}}")
     said = project.run("cll", "diff")
-    assert "The held-out rows, or how they are drawn, are others (" in said
+    assert "The held-out rows or their bootstrap draws differ (" in said
     assert ", paired" not in said
 
 

@@ -52,29 +52,29 @@ def test_without_figures_on_either_side_there_is_nothing_to_compare(root):
     (root / "metrics.json").unlink()
     commit(root)
     with pytest.raises(Unavailable, match=r"^metrics\.json: neither at HEAD \(.*run `dvc repro`"):
-        review.of_revision(root, "HEAD")
+        review.review_revision(root, "HEAD")
 
 
 @pytest.mark.parametrize(
     ("side", "says"),
     [
         ("before", "metrics.json was never committed at HEAD ("),
-        ("after", "metrics.json is not there yet; run `dvc repro` first."),
+        ("after", "metrics.json does not exist yet; run `dvc repro` first."),
     ],
 )
-def test_without_figures_on_one_side_it_can_not_be_told(root, side, says):
+def test_without_metrics_in_one_state_it_is_undecided(root, side, says):
     (root / "metrics.json").unlink()
     if side == "before":
         commit(root)
         write(root, figures())
     said = small.cll(root, "diff", "HEAD", "--fail-on", "regression")
     assert said.code == 11
-    assert said.err.startswith(f"cll: It can't be told whether a metric got worse: {says}")
+    assert said.err.startswith(f"cll: It is undecided whether a metric got worse: {says}")
     assert said.err.count("\n") == 1
     assert small.cll(root, "diff", "HEAD").code == 0
 
 
-def test_figures_that_the_working_tree_would_not_give_tell_nothing(root):
+def test_figures_older_than_the_working_tree_leave_it_undecided(root):
     (root / "params.yaml").write_text("set: {a: 1}\n")
     said = small.cll(root, "diff", "--fail-on", "regression")
     assert said.code == 11
@@ -92,7 +92,7 @@ def test_stages_that_would_run_are_an_exit_code(root):
     )
 
 
-def test_a_clone_without_dvcs_cache_calls_nothing_changed(root, tmp_path):
+def test_a_clone_without_dvcs_cache_has_no_changes(root, tmp_path):
     git(tmp_path, "clone", "-q", str(root), "clone")
     assert not (tmp_path / "clone" / "made").exists()
     clone = tmp_path / "clone"
@@ -105,8 +105,8 @@ def test_a_clone_without_dvcs_cache_calls_nothing_changed(root, tmp_path):
     [
         (figures(roc_auc=0.7), 10, "Worse by more than noise: roc_auc 0.8 -> 0.7 (-0.1 to -0.1)."),
         (figures(roc_auc=0.7, holdout_id="x"), 10, "Worse by more than noise: roc_auc 0.8 -> 0.7"),
-        (figures(roc_auc=0.79, holdout_id="x"), 0, "No metric that the gate looks at got worse"),
-        (figures(roc_auc=0.9), 0, "No metric that the gate looks at got worse"),
+        (figures(roc_auc=0.79, holdout_id="x"), 0, "No metric that the gate reads got worse"),
+        (figures(roc_auc=0.9), 0, "No metric that the gate reads got worse"),
         (figures(), 0, "Every figure is the same."),
     ],
 )
@@ -118,7 +118,7 @@ def test_a_regression_is_an_exit_code(root, metrics, code, says):
     assert said.err == (f"cll: {said.out.splitlines()[-1]}\n" if code else "")
 
 
-def test_figures_that_are_all_the_same_make_no_table(root):
+def test_equal_figures_are_not_printed(root):
     write(root, figures(), estimator={"C": 0.1})
     text = small.cll(root, "diff", "HEAD").out
     assert "roc auc" not in text
@@ -126,21 +126,21 @@ def test_figures_that_are_all_the_same_make_no_table(root):
     assert text.splitlines()[-1] == "Every figure is the same."
 
 
-def test_what_lacks_an_interval_is_named(root):
+def test_the_metric_without_an_interval_is_named(root):
     metrics = figures(roc_auc=0.5, holdout_id="x")
     del metrics["candidate"]["roc_auc"]["low"]
     write(root, metrics)
     said = small.cll(root, "diff", "--fail-on", "regression")
     assert said.code == 11
-    assert "worse: roc_auc has no interval on this side.\n" in said.err
+    assert "worse: roc_auc has no interval in this state.\n" in said.err
 
 
-def test_a_gate_that_looks_at_nothing_tells_nothing(root):
+def test_a_gate_without_a_metric_leaves_it_undecided(root):
     write(root, figures(roc_auc=0.1), gate={"baselines": []})
     git(root, "rm", "-q", "--cached", "resolved.yaml")
     git(root, "commit", "-qm", "no gate")
-    found = review.of_revision(root, "HEAD")
-    assert found.untold == "the gate of neither side names a metric."
+    reviewed = review.review_revision(root, "HEAD")
+    assert reviewed.undecided == "neither state's gate names a metric."
 
 
 def test_markdown_and_json_stand_alone(root):
@@ -167,17 +167,17 @@ def test_the_terminal_shows_all_that_differs(changed):
     squeezed = [" ".join(line.split()) for line in text.splitlines()]
     assert squeezed[0].startswith("compared with HEAD (")
     assert "roc auc 0.800 0.500 -0.300 -0.328 .. -0.272 worse" in squeezed
-    assert f"recall {NOTHING} 0.300 can't be told" in squeezed
+    assert f"recall {NOTHING} 0.300 undecided" in squeezed
     assert "estimator.C 1.0 0.1" in squeezed
     assert f"label.kinds {NOTHING} null" in squeezed
     assert f"odd.a|b {NOTHING} `@you` [x]" in squeezed
     assert "rows 100 120" in squeezed
     assert "events.caught 3 4" in squeezed
-    assert "schema files: new, learnt from 1 day, 2026-01-01 to 2026-01-01" in squeezed
+    assert "schema files: new, inferred from 1 day, 2026-01-01 to 2026-01-01" in squeezed
     assert "verdict promote 0a -> reject 0a" in squeezed
     assert "floor.roc_auc: passed -> failed" in squeezed
     assert "watched average_precision, calibration_error, roc_auc" in squeezed
-    assert any("are others (same -> x), so a difference is judged by both" in s for s in squeezed)
+    assert any("differ (same -> x), so differences are computed from both" in s for s in squeezed)
 
 
 def test_the_terminal_leaves_the_ends_of_other_intervals_to_markdown(root):
@@ -191,9 +191,9 @@ def test_the_terminal_leaves_the_ends_of_other_intervals_to_markdown(root):
 
 
 def test_a_narrow_terminal_cuts_no_sentence(changed, capsys):
-    found = review.of_revision(changed, "HEAD")
-    render.show(found, Console(width=40))
-    assert found.comparison.pairing in capsys.readouterr().out
+    reviewed = review.review_revision(changed, "HEAD")
+    render.show(reviewed, Console(width=40))
+    assert reviewed.comparison.pairing in capsys.readouterr().out
 
 
 def test_markdown_is_a_comment_that_can_be_found_again(changed):
@@ -202,9 +202,9 @@ def test_markdown_is_a_comment_that_can_be_found_again(changed):
     assert lines[0] == "<!-- cll diff -->"
     assert lines[1].startswith("### ❌ Worse by more than noise: roc_auc 0.8 -&#62; 0.5")
     assert "| ROC AUC ◆ | 0.800 | 0.500 | -0.300 | -0.328 .. -0.272 | worse |" in lines
-    assert f"| Recall | {NOTHING} | 0.300 |  |  | can't be told |" in lines
+    assert f"| Recall | {NOTHING} | 0.300 |  |  | undecided |" in lines
     assert "| `estimator.C` | `1.0` | `0.1` |" in lines
-    assert "- files: new, learnt from 1 day, 2026-01-01 to 2026-01-01" in lines
+    assert "- files: new, inferred from 1 day, 2026-01-01 to 2026-01-01" in lines
     assert "@you" not in text
     assert len(text) < 65_536
 
@@ -213,23 +213,23 @@ def test_many_settings_fit_into_a_comment(changed):
     write(changed, figures(), many={f"key_{n}": "x" * 500 for n in range(900)})
     text = small.cll(changed, "diff", "--md").out
     assert len(text) < 65_536
-    assert "more: `cll diff --json` has them." in text
+    assert "more are in the output of `cll diff --json`." in text
 
 
-def test_json_leaves_out_what_a_side_lacks(changed):
-    told = json.loads(small.cll(changed, "diff", "--json").out)
-    assert (told["form"], told["version"], told["regressed"]) == ("diff", 1, True)
-    assert told["before"]["commit"] == git(changed, "rev-parse", "HEAD")
-    assert told["params"]["estimator.C"] == {"before": 1.0, "after": 0.1}
-    assert told["params"]["label.kinds"] == {"after": None}
-    assert told["data"] == {"rows": {"before": 100, "after": 120}}
-    assert told["metrics"]["roc_auc"]["difference"]["paired"] is False
-    assert told["metrics"]["recall"]["difference"] is None
-    assert told["verdict"]["after"]["answer"] == "reject"
-    assert told["watched"] == ["average_precision", "calibration_error", "roc_auc"]
+def test_json_has_no_key_for_a_value_that_a_state_lacks(changed):
+    tree = json.loads(small.cll(changed, "diff", "--json").out)
+    assert (tree["form"], tree["version"], tree["regressed"]) == ("diff", 1, True)
+    assert tree["before"]["commit"] == git(changed, "rev-parse", "HEAD")
+    assert tree["params"]["estimator.C"] == {"before": 1.0, "after": 0.1}
+    assert tree["params"]["label.kinds"] == {"after": None}
+    assert tree["data"] == {"rows": {"before": 100, "after": 120}}
+    assert tree["metrics"]["roc_auc"]["difference"]["paired"] is False
+    assert tree["metrics"]["recall"]["difference"] is None
+    assert tree["verdict"]["after"]["answer"] == "reject"
+    assert tree["watched"] == ["average_precision", "calibration_error", "roc_auc"]
 
 
-def test_the_same_sides_are_the_same_json(root):
+def test_the_same_states_give_the_same_json(root):
     first = small.cll(root, "diff", "HEAD", "--json").out
     assert small.cll(root, "diff", "HEAD", "--json").out == first
     assert json.loads(first)["regressed"] is False
@@ -240,7 +240,7 @@ def test_the_gate_of_the_base_counts_as_well(root):
     assert small.cll(root, "diff", "--fail-on", "regression").code == 10
 
 
-def test_a_damaged_word_of_the_triggers_lets_stages_be_overdue(tmp_path):
+def test_a_damaged_trigger_report_does_not_excuse_stages_that_are_due(tmp_path):
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports" / "trigger.json").write_text("{}")
     (tmp_path / "world.yaml").write_text('as_of: "2026-01-02T00:00:00Z"\nchampion: none\n')

@@ -15,7 +15,7 @@ def root(tmp_path):
 
 def at_head(root):
     commit(root)
-    return snapshots.at(revision.find(root, "HEAD"))
+    return snapshots.read_revision(revision.find(root, "HEAD"))
 
 
 @pytest.mark.parametrize(
@@ -36,16 +36,16 @@ def test_a_damaged_file_is_one_line_that_says_where(root, name, text, kind):
         at_head(root)
     assert "\n" not in str(found.value)
     with pytest.raises(kind, match=f"^{name}:.*"):
-        snapshots.of_folder(root)
+        snapshots.read_folder(root)
 
 
-def test_what_is_not_there_is_none(tmp_path):
+def test_a_missing_file_is_none(tmp_path):
     folder = repository(tmp_path / "empty")
-    assert at_head(folder) == snapshots.of_folder(folder) == snapshots.Side()
+    assert at_head(folder) == snapshots.read_folder(folder) == snapshots.ProjectState()
 
 
-def test_both_sides_read_the_same_files_alike(root):
-    then, now = at_head(root), snapshots.of_folder(root)
+def test_a_revision_and_a_folder_are_read_alike(root):
+    then, now = at_head(root), snapshots.read_folder(root)
     assert then.draws.equals(now.draws)
     assert (then.metrics, then.resolved, then.world) == (now.metrics, now.resolved, now.world)
     assert now.world == {"as_of": "2026-01-31T00:00:00Z", "champion": "none"}

@@ -1,1 +1,1 @@
-"""`cll verify`: proofs of the promises, on this project's own data."""
+"""`cll verify`: tests of cll's guarantees, run on this project's own data."""

@@ -1,4 +1,4 @@
-"""The gate on trial: how often it promotes where nothing is gained, and which gain it could see."""
+"""Test the gate: count wrong promotions in an A/A test, and compute the smallest detectable gain."""
 
 import json
 from collections.abc import Iterator
@@ -23,162 +23,171 @@ from cll.types.directions import Directions, directions_of
 from cll.types.errors import ConfigError, DataRefused, Undecided, config_error
 from cll.verify import permutation
 from cll.verify.permutation import Swaps
-from cll.verify.power import SEEN, Sight, sight
+from cll.verify.power import POWER, DetectableGain, detectable_gains
 
-TIMES = (1, 2, 4)  # as many blocks as there are, for which the power is told
+TIMES = (1, 2, 4)  # sizes of the holdout for which the power is computed
 
 
 @dataclass(frozen=True)
-class _Case:
-    """Two models' answers for the rows that are held out, and what the gate asks of them."""
+class GateCase:
+    """Two models' scores of the held-out rows, and the gate's settings."""
 
-    court: Court
-    answers: dict[str, Answer]  # candidate, champion
+    holdout: Court
+    scores: dict[str, Answer]  # of candidate and champion
     ids: dict[str, str]
     settings: gate.Settings
     directions: Directions
 
     @property
     def evidence(self) -> dict[str, int]:
-        return data_facts.evidence(self.court.y, self.court.block)
+        return data_facts.evidence(self.holdout.y, self.holdout.block)
 
 
 def check(
     root: Path, rounds: int | None, *, power: bool, against: Path | None, as_json: bool
 ) -> int:
-    """Say what was found; return 1 where the gate promotes more often than is stated."""
+    """Print the results; return 1 where the gate promotes more often than it states."""
     case = _case(Workspace(root), against)
-    told = {**case.ids, "metric": case.settings.metric, "rows": case.court.held.height}
-    told |= case.evidence
-    swapped = None if rounds is None else _swaps(case, rounds)
-    seen = _sights(case) if power else []
+    facts = {**case.ids, "metric": case.settings.metric, "rows": case.holdout.held.height}
+    facts |= case.evidence
+    swaps = None if rounds is None else _swaps(case, rounds)
+    gains = _gains(case) if power else []
     if as_json:
-        _say(json.dumps(told | _as_json(swapped, seen, case.evidence)))
+        _print(json.dumps(facts | _as_json(swaps, gains, case.evidence)))
     else:
-        _say(
+        _print(
             f"candidate {case.ids['candidate']} against {case.ids['champion']} on"
-            f" {case.court.held.height:,} held-out rows in {told['blocks']:,} blocks,"
-            f" {told['positive_blocks']:,} of them with a positive row."
+            f" {case.holdout.held.height:,} held-out rows in {facts['blocks']:,} blocks,"
+            f" {facts['positive_blocks']:,} of them with a positive row."
         )
-        for line in (*_of_swaps(swapped, case), *_of_power(seen, case)):
-            _say(line)
-    return 0 if swapped is None or swapped.holds else 1
+        for line in (*_swap_lines(swaps, case), *_power_lines(gains, case)):
+            _print(line)
+    return 0 if swaps is None or swaps.holds else 1
 
 
-def _case(ws: Workspace, against: Path | None) -> _Case:
+def _case(ws: Workspace, against: Path | None) -> GateCase:
     tree, world = load_tree(ws), load_world(ws)
-    models = {"candidate": artifact.load(ws.candidate), "champion": _rival(ws, against)}
+    models = {"candidate": artifact.load(ws.candidate), "champion": _opponent(ws, against)}
     ids = {name: model.model_id for name, model in models.items()}
     if len(set(ids.values())) == 1:
         raise ConfigError(
-            f"candidate and champion are one model ({ids['candidate']}), so there is nothing to"
-            " swap; name another one's folder: --against FOLDER."
+            f"candidate and champion are the same model ({ids['candidate']}), so there is nothing"
+            " to swap; name the folder of another model: --against FOLDER."
         )
     settings = components.build("gate", tree["gate"])
     metrics = components.build("metric", tree["metric"])
     if settings.metric not in metrics:
-        way_out = f"not a metric that is chosen; there are: {', '.join(metrics)}."
+        way_out = f"not one of the chosen metrics, which are: {', '.join(metrics)}."
         raise config_error("gate.metric", settings.metric, way_out)
     rows = stage.scored(labelled.shared(ws, tree, world), models)
-    court = evaluate.open_court(rows, metrics, components.build("evaluate", tree["evaluate"]))
-    answers = {
-        name: evaluate.answer(court.held, name, model.threshold) for name, model in models.items()
+    holdout = evaluate.open_court(rows, metrics, components.build("evaluate", tree["evaluate"]))
+    scores = {
+        name: evaluate.answer(holdout.held, name, model.threshold) for name, model in models.items()
     }
-    return _Case(court, answers, ids, settings, directions_of(metrics))
+    return GateCase(holdout, scores, ids, settings, directions_of(metrics))
 
 
-def _rival(ws: Workspace, against: Path | None) -> Predictor:
-    """Load the champion in force, or the model that is named in its place."""
+def _opponent(ws: Workspace, against: Path | None) -> Predictor:
+    """Load the champion, or the model that `--against` names in its place."""
     if against is not None:
         return artifact.load(against)
     world = load_world(ws)
     if world.champion == gate.NONE:
         raise ConfigError(
-            "world.yaml: champion=none: there is no model to swap scores with; name one's folder:"
-            " --against FOLDER (such as models/candidate of a `cll run`)."
+            "world.yaml: champion=none: there is no model to swap scores with; name a model's"
+            " folder: --against FOLDER (such as models/candidate of a `cll run`)."
         )
-    return champion.in_force(ws, world.champion)
+    return champion.load(ws, world.champion)
 
 
-def _swaps(case: _Case, rounds: int) -> Swaps:
-    found, needed = case.evidence["positive_blocks"], case.settings.min_positive_blocks
-    if found < needed:
+def _swaps(case: GateCase, rounds: int) -> Swaps:
+    blocks, needed = case.evidence["positive_blocks"], case.settings.min_positive_blocks
+    if blocks < needed:
         raise Undecided(
-            f"{found} held-out blocks have a positive row; below {needed}"
-            " (gate.min_positive_blocks) the gate promotes nothing, so there is nothing to prove."
+            f"{blocks} held-out blocks have a positive row; with fewer than {needed}"
+            " (gate.min_positive_blocks) the gate promotes no model, so there is nothing to test;"
+            " hold out more rows."
         )
-    court, metric = case.court, case.settings.metric
-    pair = case.answers["candidate"], case.answers["champion"]
-    each = permutation.differences(court, *pair, metric, rounds, court.draws_seed)
-    tracked = progress.track(each, "swaps", rounds)
+    holdout, metric = case.holdout, case.settings.metric
+    pair = case.scores["candidate"], case.scores["champion"]
+    differences = permutation.differences(holdout, *pair, metric, rounds, holdout.draws_seed)
+    tracked = progress.track(differences, "swaps", rounds)
 
     def promotes(difference: Figures) -> bool:
-        return promoted(difference, case.settings, case.directions)
+        return is_gain(difference, case.settings, case.directions)
 
     return permutation.count(tracked, promotes, TAIL)
 
 
-def promoted(difference: Figures, settings: gate.Settings, directions: Directions) -> bool:
-    """Ask the gate's own rule whether such a difference would be a gain."""
+def is_gain(difference: Figures, settings: gate.Settings, directions: Directions) -> bool:
+    """Return whether the gate's own rule takes a difference for a gain over the champion."""
     metrics = evaluate.tidy({"difference": with_intervals(difference)})
     rules = champion_rules.rules(metrics, directions, settings.metric, settings.min_gain, None)
     return any(rule.name == "beats.champion" and rule.outcome == "passed" for rule in rules)
 
 
-def _sights(case: _Case) -> list[Sight]:
+def _gains(case: GateCase) -> list[DetectableGain]:
     metric = case.settings.metric
-    own, other = (case.court.figures(*case.answers[n], [metric]) for n in ("candidate", "champion"))
-    apart = own - other
-    found = sight(apart.replicates[metric], apart.evidence, case.settings.min_gain, TIMES)
-    if not found:
-        raise DataRefused(f"{metric} is not defined on these rows, so no gain in it can be seen.")
-    return found
+    own, other = (
+        case.holdout.figures(*case.scores[name], [metric]) for name in ("candidate", "champion")
+    )
+    difference = own - other
+    gains = detectable_gains(
+        difference.replicates[metric], difference.evidence, case.settings.min_gain, TIMES
+    )
+    if not gains:
+        raise DataRefused(
+            f"{metric} is not defined on the held-out rows, so no gain in it can be detected."
+        )
+    return gains
 
 
-def _of_swaps(swapped: Swaps | None, case: _Case) -> Iterator[str]:
-    if swapped is None:
+def _swap_lines(swaps: Swaps | None, case: GateCase) -> Iterator[str]:
+    if swaps is None:
         return
     yield (
-        f"{swapped.rounds} times a coin for each block swapped their scores, so that neither is"
-        f" better in {case.settings.metric}; in {swapped.promoted} rounds one was promoted over"
-        f" the other (either is as likely, so a round tells of both)."
+        f"A/A test: in each of {swaps.rounds} rounds the two models' scores were swapped at random"
+        f" by block, so neither is better in {case.settings.metric}. The gate promoted one of them"
+        f" in {swaps.promoted} rounds; as either is equally likely, the rate for one is half of that."
     )
-    verdict = "it holds" if swapped.holds else "it DOES NOT HOLD"
+    verdict = "the gate passes" if swaps.holds else "the gate FAILS"
     yield (
-        f"wrongly promoted: {swapped.rate:.2%}, surely {swapped.lower:.2%} (one-sided, 99 %);"
-        f" stated: {swapped.stated:.2%} at most; {verdict} (it would not from"
-        f" {swapped.fails_from:.2%} on)."
+        f"wrong promotions: {swaps.rate:.2%}, at least {swaps.lower:.2%} with 99 % confidence;"
+        f" stated: at most {swaps.stated:.2%}; {verdict} (it fails from"
+        f" {swaps.fails_from:.2%} on)."
     )
-    if not swapped.holds:
-        yield "Raise evaluate.replicates, or gate.min_positive_blocks, and ask again."
+    if not swaps.holds:
+        yield "Raise evaluate.replicates or gate.min_positive_blocks, and run this test again."
 
 
-def _of_power(seen: list[Sight], case: _Case) -> Iterator[str]:
-    if not seen:
+def _power_lines(gains: list[DetectableGain], case: GateCase) -> Iterator[str]:
+    if not gains:
         return
     yield (
-        f"smallest true gain in {case.settings.metric} that is promoted in {SEEN:.0%} of cases"
+        f"smallest true gain in {case.settings.metric} that is promoted in {POWER:.0%} of cases"
         f" (gate.min_gain={case.settings.min_gain:g}):"
     )
     yield f"{'blocks':>10} {'positive':>10} {'gain':>10}"
-    for one in seen:
-        blocks, positive = (count * one.times for count in case.evidence.values())
-        yield f"{blocks:>10,} {positive:>10,} {one.gain:>10.4f}"
+    for gain in gains:
+        blocks, positive = (count * gain.times for count in case.evidence.values())
+        yield f"{blocks:>10,} {positive:>10,} {gain.gain:>10.4f}"
 
 
-def _as_json(swapped: Swaps | None, seen: list[Sight], evidence: dict[str, int]) -> dict[str, Any]:
+def _as_json(
+    swaps: Swaps | None, gains: list[DetectableGain], evidence: dict[str, int]
+) -> dict[str, Any]:
     tree: dict[str, Any] = {}
-    if swapped is not None:
+    if swaps is not None:
         derived = ("rate", "lower", "fails_from", "holds")
-        tree["swaps"] = asdict(swapped) | {name: getattr(swapped, name) for name in derived}
-    if seen:
+        tree["swaps"] = asdict(swaps) | {name: getattr(swaps, name) for name in derived}
+    if gains:
         tree["power"] = [
-            {name: count * one.times for name, count in evidence.items()}
-            | {"gain": round(one.gain, DIGITS)}
-            for one in seen
+            {name: count * gain.times for name, count in evidence.items()}
+            | {"gain": round(gain.gain, DIGITS)}
+            for gain in gains
         ]
     return evaluate.tidy(tree)
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201  the answer that was asked for
+def _print(text: str) -> None:
+    print(text, flush=True)  # noqa: T201  the command's output

@@ -1,7 +1,8 @@
-"""Whether a rule promotes where there is nothing to gain: two models' answers, swapped by chance.
+"""A/A test of a promotion rule: two models' scores are swapped at random, so neither is better.
 
-Where a fair coin says of each block which model answered what, both are equally good, whatever
-they were before. Whoever is promoted then is promoted wrongly.
+In each round a fair coin decides, block by block, whether the two models exchange their scores. Both
+are then equally good, however good they were before. A promotion is therefore always an error, and
+its rate can be compared with the stated one.
 """
 
 import bisect
@@ -16,20 +17,21 @@ from cll.pipeline.evaluate.statistics.scored_holdout import Answer, Court
 from cll.types.arrays import Flags
 
 CONFIDENCE = 0.99
-_STEPS = 60  # of a bisection: as fine as a float
+_STEPS = 60  # of a bisection, which then is as exact as a float
 
 
 @dataclass(frozen=True)
 class Swaps:
-    """How many rounds there were, and in how many one of the two was promoted over the other.
+    """The number of rounds, and of those in which one model was promoted over the other.
 
-    Swapping all blocks turns a round's difference round, so either model is promoted as often as
-    the other; never both. A round thus tells of both, and its rate is halved.
+    If all swaps of a round are reversed, its difference changes its sign. So each model is promoted
+    as often as the other, and never both in one round. A round thus tests both models, and the rate
+    for one of them is half of the share of rounds.
     """
 
     rounds: int
     promoted: int
-    stated: float  # rate at which a given one of them may be promoted
+    stated: float  # the highest rate at which the gate may promote a given one of the two
 
     @property
     def rate(self) -> float:
@@ -37,7 +39,7 @@ class Swaps:
 
     @property
     def lower(self) -> float:
-        """The rate that is surely reached: one-sided, at `CONFIDENCE`."""
+        """The one-sided lower confidence bound of the rate, at `CONFIDENCE`."""
         return lower_bound(self.promoted, self.rounds) / 2
 
     @property
@@ -46,7 +48,7 @@ class Swaps:
 
     @property
     def fails_from(self) -> float:
-        """The lowest rate that would be too much."""
+        """The lowest rate at which the test would fail with this many rounds."""
         counts = range(self.rounds + 1)
 
         def lower(promoted: int) -> float:
@@ -56,60 +58,61 @@ class Swaps:
 
 
 def differences(
-    court: Court, own: Answer, other: Answer, metric: str, rounds: int, seed: int
+    holdout: Court, own: Answer, other: Answer, metric: str, rounds: int, seed: int
 ) -> Iterator[Figures]:
-    """Yield the difference of the two in each round, after a coin was tossed for each block."""
-    rng = np.random.default_rng([seed, 1])  # no draw of the bootstrap, which has the seed alone
+    """Yield the difference of the two models' metric in each round of random swaps."""
+    # The bootstrap uses the seed alone, so the swaps do not depend on its draws.
+    rng = np.random.default_rng([seed, 1])
     for _ in range(rounds):
-        tossed = rng.random(int(court.block.max()) + 1) < 0.5  # noqa: PLR2004  a fair coin
-        mine, theirs = swapped(own, other, tossed[court.block])
-        yield court.figures(*mine, [metric]) - court.figures(*theirs, [metric])
+        is_swapped = rng.random(int(holdout.block.max()) + 1) < 0.5  # noqa: PLR2004  a fair coin
+        mine, theirs = swapped(own, other, is_swapped[holdout.block])
+        yield holdout.figures(*mine, [metric]) - holdout.figures(*theirs, [metric])
 
 
-def swapped(own: Answer, other: Answer, where: Flags) -> tuple[Answer, Answer]:
-    """Let each of the two have the other's answers to some of the rows."""
+def swapped(own: Answer, other: Answer, rows: Flags) -> tuple[Answer, Answer]:
+    """Return both models' scores and alerts, exchanged in the given rows."""
     pairs = list(zip(own, other, strict=True))
-    mine = tuple(np.where(where, b, a) for a, b in pairs)
-    theirs = tuple(np.where(where, a, b) for a, b in pairs)
+    mine = tuple(np.where(rows, b, a) for a, b in pairs)
+    theirs = tuple(np.where(rows, a, b) for a, b in pairs)
     return (mine[0], mine[1]), (theirs[0], theirs[1])
 
 
-def count(found: Iterator[Figures], promotes: Callable[[Figures], bool], stated: float) -> Swaps:
-    """Ask `promotes` for each difference, and for its reverse."""
-    rounds = promoted = 0
-    for difference in found:
-        rounds += 1
+def count(rounds: Iterator[Figures], promotes: Callable[[Figures], bool], stated: float) -> Swaps:
+    """Count the rounds in which `promotes` accepts the difference or its negative."""
+    total = promoted = 0
+    for difference in rounds:
+        total += 1
         promoted += promotes(difference) or promotes(-difference)
-    return Swaps(rounds, promoted, stated)
+    return Swaps(total, promoted, stated)
 
 
-def lower_bound(hits: int, of: int) -> float:
+def lower_bound(hits: int, trials: int) -> float:
     """Return the one-sided lower bound of a rate (Clopper and Pearson 1934) at `CONFIDENCE`.
 
     >>> lower_bound(0, 10), round(lower_bound(10, 10), 6)  # the second is .01 ** (1 / 10)
     (0.0, 0.630957)
     """
-    low, high = 0.0, hits / of
+    low, high = 0.0, hits / trials
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        if _at_least(hits, of, middle) < 1 - CONFIDENCE:
+        if _at_least(hits, trials, middle) < 1 - CONFIDENCE:
             low = middle
         else:
             high = middle
     return low
 
 
-def _at_least(hits: int, of: int, rate: float) -> float:
-    """Return the chance of `hits` or more."""
+def _at_least(hits: int, trials: int, rate: float) -> float:
+    """Return the binomial probability of `hits` or more."""
     if not 0 < rate < 1:
         return float(rate >= 1 or hits == 0)
-    ways = math.lgamma(of + 1)
+    all_orders = math.lgamma(trials + 1)
     logs = (
-        ways
+        all_orders
         - math.lgamma(n + 1)
-        - math.lgamma(of - n + 1)
+        - math.lgamma(trials - n + 1)
         + n * math.log(rate)
-        + (of - n) * math.log1p(-rate)
-        for n in range(hits, of + 1)
+        + (trials - n) * math.log1p(-rate)
+        for n in range(hits, trials + 1)
     )
     return math.fsum(math.exp(log) for log in logs)

@@ -1,6 +1,6 @@
-"""The data as they are, but for everything known after an instant: that is made wild.
+"""Replace everything known after an instant with random values.
 
-Whoever knows nothing of what comes later can't tell the two apart.
+Code that does not look ahead computes the same results from both versions of the data.
 """
 
 from datetime import datetime, timedelta
@@ -11,70 +11,78 @@ import polars as pl
 from cll.types.tables import INCIDENTS, INSTANT, OUTCOME, OUTCOME_KNOWN_AT, Columns
 
 _SEED = 20260131
-_DROPPED = 0.3  # of what is known later
-_LATE_ADDED = 500  # records of the past at most that arrive after the instant
-_DECADES = 6  # how far wild values lie from what they were
-_STRANGER = "cll-verify-stranger"
+_DROPPED = 0.3  # share of the rows known later
+_LATE_ADDED = 500  # at most so many records arrive late
+_DECADES = 6  # replaced values are up to 10 ** this times as large
+_NEW_ENTITY = "cll-verify-stranger"
 _HOUR = timedelta(hours=1)
 
 
 def signals(rows: pl.DataFrame, columns: Columns, at: datetime) -> pl.DataFrame:
-    """Replace, drop and add rows known after `at`, and flip outcomes told after it.
+    """Replace, drop and add rows known after `at`, and flip outcomes known after it.
 
-    Among what is added are records of the time before `at`, of old entities and of a new one, that
-    became known after it.
+    Some of the added rows arrive late: their time is before `at`, but they are known after it. Half
+    of these belong to an entity that the data do not have.
     """
     rng = np.random.Generator(np.random.Philox(_SEED))
-    known = pl.col("known_at") <= at
-    past, later = rows.filter(known), rows.filter(~known)
+    is_known = pl.col("known_at") <= at
+    known, later = rows.filter(is_known), rows.filter(~is_known)
     later = later.filter(pl.Series(rng.random(later.height) >= _DROPPED))
-    late = past[_spread(past.height)].with_columns(
+    late = _late(known, at).join(rows, on=["entity", "time"], how="anti", maintain_order="left")
+    replaced = _replace_numbers(pl.concat([later, late]), columns, rng)
+    outcome_is_later = (
+        pl.col(OUTCOME_KNOWN_AT) > at if OUTCOME_KNOWN_AT in rows.columns else pl.lit(value=False)
+    )
+    if columns.outcome:
+        flipped = (1 - pl.col(OUTCOME)).alias(OUTCOME)
+        outcome = pl.when(outcome_is_later).then(flipped).otherwise(OUTCOME).alias(OUTCOME)
+        known = known.with_columns(outcome)
+        replaced = replaced.with_columns(flipped)
+    return pl.concat([known, replaced.select(known.columns)]).sort("entity", "time")
+
+
+def _late(known: pl.DataFrame, at: datetime) -> pl.DataFrame:
+    """Return copies of some known rows, one second later each, that arrive an hour after `at`."""
+    late = known[_evenly(known.height)].with_columns(
         time=pl.col("time") + timedelta(seconds=1),
         known_at=pl.lit(at, INSTANT) + _HOUR,
     )
     every_other = pl.int_range(pl.len()) % 2 == 0
     late = late.with_columns(
-        entity=pl.when(every_other).then(pl.lit(_STRANGER)).otherwise("entity")
+        entity=pl.when(every_other).then(pl.lit(_NEW_ENTITY)).otherwise("entity")
     )
-    late = late.unique(["entity", "time"], keep="first", maintain_order=True)
-    late = late.join(rows, on=["entity", "time"], how="anti", maintain_order="left")
-    wild = _wild(pl.concat([later, late]), columns, rng)
-    told = (
-        pl.col(OUTCOME_KNOWN_AT) > at if OUTCOME_KNOWN_AT in rows.columns else pl.lit(value=False)
-    )
-    if columns.outcome:
-        flipped = (1 - pl.col(OUTCOME)).alias(OUTCOME)
-        past = past.with_columns(pl.when(told).then(flipped).otherwise(OUTCOME).alias(OUTCOME))
-        wild = wild.with_columns(flipped)
-    return pl.concat([past, wild.select(past.columns)]).sort("entity", "time")
+    return late.unique(["entity", "time"], keep="first", maintain_order=True)
 
 
 def incidents(rows: pl.DataFrame, entities: pl.Series, at: datetime) -> pl.DataFrame:
-    """Move and drop incidents known after `at`, add some, and end what had not ended otherwise."""
-    known = pl.col("known_at") <= at
-    lasting = pl.col("end").is_null() | (pl.col("end") > at)
+    """Move, drop and add incidents known after `at`, and change each end that is after it."""
+    is_known = pl.col("known_at") <= at
+    lasts = pl.col("end").is_null() | (pl.col("end") > at)
     end = pl.when(pl.col("end").is_null()).then(pl.lit(at) + _HOUR).otherwise(pl.col("end") + _HOUR)
-    past = rows.filter(known).with_columns(end=pl.when(lasting).then(end).otherwise("end"))
-    moved = rows.filter(~known).gather_every(2)
+    known = rows.filter(is_known).with_columns(end=pl.when(lasts).then(end).otherwise("end"))
+    moved = rows.filter(~is_known).gather_every(2)
     moved = moved.with_columns(pl.col("start", "end", "known_at") + 3 * _HOUR)
     quiet = entities.unique().sort()
     quiet = quiet.filter(
-        ~quiet.is_in(past.filter(pl.col("end") > at - 3 * _HOUR)["entity"].implode())
+        ~quiet.is_in(known.filter(pl.col("end") > at - 3 * _HOUR)["entity"].implode())
     )
     added = pl.DataFrame({"entity": quiet}).with_columns(
         start=pl.lit(at) - _HOUR, end=pl.lit(at) + _HOUR, known_at=pl.lit(at) + _HOUR
     )
     added = added.with_columns(kind=pl.lit("wild"))
-    frames = [one.cast(rows.schema).select(list(INCIDENTS)) for one in (past, moved, added)]
+    frames = [part.cast(rows.schema).select(list(INCIDENTS)) for part in (known, moved, added)]
     return pl.concat(frames).sort("entity", "start", "known_at")
 
 
-def _spread(height: int) -> pl.Series:
-    places = np.unique(np.linspace(0, height - 1, min(height, _LATE_ADDED)).astype(np.int64))
-    return pl.Series(places if height else [], dtype=pl.Int64)
+def _evenly(height: int) -> pl.Series:
+    """Return the indices of up to `_LATE_ADDED` rows, evenly spaced."""
+    indices = np.unique(np.linspace(0, height - 1, min(height, _LATE_ADDED)).astype(np.int64))
+    return pl.Series(indices if height else [], dtype=pl.Int64)
 
 
-def _wild(rows: pl.DataFrame, columns: Columns, rng: np.random.Generator) -> pl.DataFrame:
+def _replace_numbers(
+    rows: pl.DataFrame, columns: Columns, rng: np.random.Generator
+) -> pl.DataFrame:
     return rows.with_columns(
         pl.col(name).fill_null(1.0) * pl.Series(10 ** rng.uniform(1, _DECADES, rows.height)) + 1
         for name in columns.numeric

@@ -1,4 +1,4 @@
-"""Which gain a rule could see: how large it must be in truth to be promoted in most cases."""
+"""Power of the gate: the smallest true gain that is promoted in most cases."""
 
 import math
 from collections.abc import Sequence
@@ -10,32 +10,36 @@ import numpy as np
 from cll.pipeline.evaluate.statistics.bootstrap import interval
 from cll.types.arrays import Floats
 
-SEEN = 0.8  # of the cases in which there is such a gain
+POWER = 0.8  # share of the cases with such a gain in which it is promoted
 
 
 @dataclass(frozen=True)
-class Sight:
-    """The smallest gain that would be promoted in `SEEN` of the cases, with so much evidence."""
+class DetectableGain:
+    """The smallest true gain that the gate promotes with probability `POWER`."""
 
-    times: int  # as many blocks as there are
+    times: int  # the holdout is so many times as large, in blocks
     gain: float
 
 
-def sight(difference: Floats, evidence: int, min_gain: float, times: Sequence[int]) -> list[Sight]:
-    """Return what could be seen with `times` as many blocks; nothing where no draw has a figure.
+def detectable_gains(
+    difference: Floats, evidence: int, min_gain: float, times: Sequence[int]
+) -> list[DetectableGain]:
+    """Return the detectable gain for a holdout of `times` as many blocks, for each of `times`.
 
-    `difference` is that of two models in each replicate, `evidence` the blocks it rests on. The
-    gain that is measured scatters around the true one as the replicates do, and the low end lies
-    half an interval below it. Both narrow with the square root of the blocks.
+    `difference` is the difference of two models' metric in each bootstrap replicate. `evidence` is
+    the number of blocks that it rests on. The measured gain scatters around the true one like the
+    replicates do. The gate asks that the low end of the interval, half an interval below the
+    measured gain, exceeds `min_gain`. Both widths shrink with the square root of the blocks.
+    Returns nothing where the metric is defined in no replicate.
     """
-    known = difference[np.isfinite(difference)]
-    ends = {n: interval(known, evidence * n) for n in times}
+    finite = difference[np.isfinite(difference)]
+    intervals = {n: interval(finite, evidence * n) for n in times}
     return [
-        Sight(n, min_gain + _needed(known, *found) / math.sqrt(n))
-        for n, found in ends.items()
-        if found is not None
+        DetectableGain(n, min_gain + _needed(finite, *ends) / math.sqrt(n))
+        for n, ends in intervals.items()
+        if ends is not None
     ]
 
 
-def _needed(known: Floats, low: float, high: float) -> float:
-    return (high - low) / 2 + NormalDist().inv_cdf(SEEN) * float(np.std(known))
+def _needed(replicates: Floats, low: float, high: float) -> float:
+    return (high - low) / 2 + NormalDist().inv_cdf(POWER) * float(np.std(replicates))

@@ -38,37 +38,42 @@ def with_settings(project, folder, **groups):
     return ws
 
 
-def test_without_a_champion_one_is_asked_for(tmp_path_factory):
+def test_without_a_champion_the_error_asks_for_a_model(tmp_path_factory):
     said = small.cll(small.fleet(tmp_path_factory).root, "verify", "gate")
     assert said.code == 2
-    assert "champion=none: there is no model to swap scores with; name one's folder:" in said.err
+    assert (
+        "champion=none: there is no model to swap scores with; name a model's folder:" in said.err
+    )
 
 
 def test_a_candidate_is_not_swapped_with_itself(project):
     said = small.cll(project.root, "verify", "gate", "--against", "models/candidate")
     assert said.code == 2
-    assert "are one model" in said.err
+    assert "are the same model" in said.err
 
 
-def test_a_metric_that_is_not_chosen_is_refused_by_name(project, tmp_path):
+def test_a_gate_metric_that_is_not_chosen_is_refused(project, tmp_path):
     ws = with_settings(project, tmp_path / "other", gate={"metric": "auc"})
     said = small.cll(ws.root, "verify", "gate")
     assert said.code == 2
-    assert "gate.metric=auc: not a metric that is chosen; there are: accuracy" in said.err
+    assert "gate.metric=auc: not one of the chosen metrics, which are: accuracy" in said.err
 
 
-def test_fewer_rounds_than_tell_anything_are_refused(project):
+def test_too_few_rounds_are_refused(project):
     assert small.cll(project.root, "verify", "gate", "--aa", "5").code == 2
 
 
-def test_where_the_gate_promotes_nothing_there_is_nothing_to_prove(project, tmp_path):
+def test_a_gate_that_can_promote_nothing_is_not_tested(project, tmp_path):
     ws = with_settings(project, tmp_path / "other", gate={"min_positive_blocks": 1000})
     said = small.cll(ws.root, "verify", "gate")
     assert said.code == 11
-    assert "held-out blocks have a positive row; below 1000 (gate.min_positive_blocks)" in said.err
+    assert (
+        "held-out blocks have a positive row; with fewer than 1000 (gate.min_positive_blocks)"
+        in said.err
+    )
 
 
-def test_a_gate_with_too_few_draws_for_its_level_is_found_out(project, tmp_path):
+def test_a_gate_with_too_few_draws_for_its_level_fails(project, tmp_path):
     # Of 20 draws the outermost is the end of the interval: it is above 0 in 1 case of 21.
     ws = with_settings(project, tmp_path / "other", evaluate={"replicates": 20})
     said = small.cll(ws.root, "verify", "gate", "--json")
@@ -76,19 +81,19 @@ def test_a_gate_with_too_few_draws_for_its_level_is_found_out(project, tmp_path)
     assert said.code == 1
     assert found["lower"] > found["stated"] == 0.025
     assert not found["holds"]
-    assert "DOES NOT HOLD" in small.cll(ws.root, "verify", "gate").out
+    assert "the gate FAILS" in small.cll(ws.root, "verify", "gate").out
 
 
-def test_the_gate_holds_what_it_states_and_the_same_coins_say_so_again(project):
+def test_the_gate_passes_and_the_output_is_reproducible(project):
     said = small.cll(project.root, "verify", "gate", "--aa", "100")
     assert said.code == 0, said.err
     first, _, last = said.out.splitlines()
     assert re.match(r"candidate [0-9a-f]{16} against [0-9a-f]{16} on [0-9,]+ held-out rows", first)
-    assert re.search(r"stated: 2.50% at most; it holds \(it would not from 6.00% on\)", last)
+    assert re.search(r"stated: at most 2.50%; the gate passes \(it fails from 6.00% on\)", last)
     assert small.cll(project.root, "verify", "gate", "--aa", "100").out == said.out
 
 
-def test_power_is_told_for_these_blocks_and_for_more(project):
+def test_power_is_printed_for_this_holdout_and_larger_ones(project):
     said = small.cll(project.root, "verify", "gate", "--power", "--json")
     assert said.code == 0
     found = json.loads(said.out)
@@ -105,7 +110,7 @@ def test_power_is_told_for_these_blocks_and_for_more(project):
     ]
 
 
-def test_another_model_takes_the_champions_place(project, tmp_path):
+def test_against_replaces_the_champion(project, tmp_path):
     ws = small.copied(project, tmp_path / "other")
     champion = load_world(ws).champion
     world.put(ws.root / "world.yaml", "champion", "none")

@@ -148,7 +148,7 @@ def check(ws, capsys, monkeypatch, at=None):
     return code, capsys.readouterr().out.splitlines()
 
 
-def test_without_data_it_says_what_to_run(tmp_path):
+def test_without_data_the_error_names_the_command_to_run(tmp_path):
     ws = small.project(tmp_path / "project")
     small.compose_into(ws, SMALL)
     with pytest.raises(Unavailable, match="not there yet; run `dvc repro` first"):
@@ -162,7 +162,7 @@ def test_an_instant_outside_of_the_data_is_refused(fleet, year):
         leakage.check(fleet.root, at)
 
 
-def test_a_sound_project_is_said_to_be(fleet, capsys, monkeypatch):
+def test_a_project_without_look_ahead_passes(fleet, capsys, monkeypatch):
     before = sorted(
         (p, p.stat().st_mtime_ns) for p in fleet.root.rglob("*") if ".cll" not in p.parts
     )
@@ -182,13 +182,15 @@ def test_an_instant_before_the_first_incident_leaves_the_model_unchecked(
 ):
     code, lines = check(fleet, capsys, monkeypatch, datetime(2026, 1, 1, 0, 30, tzinfo=UTC))
     assert code == 0
-    assert lines[3].startswith("model: not checked, since none can be trained as of then: ")
+    assert lines[3].startswith(
+        "model: not checked, since no model can be trained as of the instant: "
+    )
 
 
 def test_a_window_and_a_label_that_look_ahead_are_caught_and_named(own):
     code, lines = run(own, *FLEET, "features=centred", "label=peeking")
     assert code == 1
-    assert lines["features"].startswith("LEAK: 4 of 8 columns change with what became known later")
+    assert lines["features"].startswith("LEAK: 4 of 8 columns depend on data known later")
     for name in ("cpu_usage", "memory_usage", "error_rate", "response_time"):
         assert f"{name} (" in lines["features"]
     assert "_now" not in lines["features"]
@@ -198,8 +200,8 @@ def test_a_window_and_a_label_that_look_ahead_are_caught_and_named(own):
     assert lines["model"].startswith("LEAK: ")
 
 
-def test_a_feature_that_is_the_answer_is_caught_twice(own):
+def test_a_feature_that_equals_the_label_is_caught_by_two_checks(own):
     code, lines = run(own, *FLEET, "features=answer", "label=outcome")
     assert code == 1
-    assert lines["features"].startswith("LEAK: 1 of 2 columns change with what became known later")
+    assert lines["features"].startswith("LEAK: 1 of 2 columns depend on data known later")
     assert lines["columns"] == "LEAK: feature answer alone has a ROC AUC of 1."

@@ -43,14 +43,14 @@ def tried(promotes, rounds=120):
     return permutation.count(found, promotes, TAIL)
 
 
-def test_a_gate_that_asks_half_of_the_interval_is_found_out():
+def test_a_rule_that_uses_half_of_the_interval_fails():
     found = tried(above(50))
     assert not found.holds
     assert found.lower > TAIL
     assert found.rate >= found.fails_from
 
 
-def test_a_gate_that_asks_the_whole_interval_holds():
+def test_a_rule_that_uses_the_whole_interval_passes():
     def promotes(difference):
         return interval(difference.replicates["average_precision"], difference.evidence)[0] > 0
 
@@ -59,7 +59,7 @@ def test_a_gate_that_asks_the_whole_interval_holds():
     assert found.rate < found.fails_from
 
 
-def test_a_gate_that_promotes_whoever_is_better_promotes_one_in_each_round():
+def test_a_rule_without_an_interval_promotes_one_model_in_each_round():
     found = tried(lambda difference: difference.values["average_precision"] > 0, rounds=100)
     assert (found.promoted, found.rate) == (100, 0.5)
 

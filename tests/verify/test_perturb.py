@@ -32,7 +32,7 @@ def known(rows):
     return rows.filter(pl.col("known_at") <= AT)
 
 
-def test_what_was_known_stays_but_for_outcomes_not_told_yet(rows, wild):
+def test_rows_known_before_stay_except_outcomes_known_later(rows, wild):
     left, right = known(rows), known(wild)
     others = [name for name in rows.columns if name != "outcome"]
     assert left.select(others).equals(right.select(others))
@@ -43,7 +43,7 @@ def test_what_was_known_stays_but_for_outcomes_not_told_yet(rows, wild):
     ]
 
 
-def test_what_became_known_later_is_not_what_it_was(rows, wild):
+def test_rows_known_later_are_replaced(rows, wild):
     keys = ["entity", "time"]
     later = rows.filter(pl.col("known_at") > AT)
     both = later.join(wild, on=keys, suffix="_wild")
@@ -52,7 +52,7 @@ def test_what_became_known_later_is_not_what_it_was(rows, wild):
     assert (both["outcome"] != both["outcome_wild"]).all()
 
 
-def test_records_of_the_past_arrive_late_of_old_entities_and_a_new_one(rows, wild):
+def test_late_records_of_known_entities_and_a_new_one_are_added(rows, wild):
     added = wild.join(rows, on=["entity", "time"], how="anti")
     late = added.filter(pl.col("time") <= AT)
     assert late.height > 100
@@ -61,13 +61,13 @@ def test_records_of_the_past_arrive_late_of_old_entities_and_a_new_one(rows, wil
     assert set(late["entity"]) & set(rows["entity"])
 
 
-def test_keys_stand_once_in_order_and_the_frame_is_of_the_same_kind(rows, wild):
+def test_keys_stay_unique_and_sorted_and_the_schema_is_the_same(rows, wild):
     assert wild.schema == rows.schema
     assert not wild.select("entity", "time").is_duplicated().any()
     assert wild.equals(wild.sort("entity", "time"))
 
 
-def test_incidents_known_later_move_and_known_ones_end_otherwise(fleet, rows):
+def test_incidents_known_later_move_and_known_ones_get_another_end(fleet, rows):
     found = tables.incidents(fleet)
     wild = perturb.incidents(found, rows["entity"], AT)
     assert wild.schema == found.schema
@@ -82,7 +82,7 @@ def test_incidents_known_later_move_and_known_ones_end_otherwise(fleet, rows):
     assert later.join(wild, on=["entity", "start"], how="semi").is_empty()
 
 
-def test_one_that_has_not_ended_ends_after_the_instant(rows):
+def test_an_incident_without_an_end_ends_after_the_instant(rows):
     start = AT - timedelta(hours=2)
     row = ("agent-001", start, None, start, None)
     open_ = pl.DataFrame([row], schema=INCIDENTS, orient="row")

@@ -18,13 +18,13 @@ def fill(folder, metrics=METRICS, model=b"model"):
 
 
 @pytest.fixture
-def tell(tmp_path, capsys):
+def compared(tmp_path, capsys):
     left, right = fill(tmp_path / "left"), tmp_path / "right"
 
     def compare(elsewhere=(), **there):
         fill(right, **there)
         different = sorted(reproduce._differences(left, right))
-        code = reproduce._tell(left, right, "2", different, list(elsewhere))
+        code = reproduce._print_run(left, right, "2", different, list(elsewhere))
         return code, capsys.readouterr().out
 
     return compare
@@ -34,45 +34,45 @@ def moved(by):
     return {**METRICS, "candidate": {"roc_auc": {"value": round(0.912345 + by, 6)}}}
 
 
-def test_nothing_to_verify_says_what_to_run(tmp_path):
-    with pytest.raises(Unavailable, match="not there; run `dvc repro` first"):
+def test_without_results_the_error_names_the_command_to_run(tmp_path):
+    with pytest.raises(Unavailable, match="missing; run `dvc repro` first"):
         reproduce.rerun(small.project(tmp_path / "project").root)
 
 
-def test_the_same_bytes_are_said_so(tell):
-    code, said = tell()
+def test_the_same_bytes_pass(compared):
+    code, said = compared()
     assert code == 0
     assert said.startswith("2 threads: the same bytes (data/signals, ")
 
 
-def test_one_other_byte_is_a_difference(tell):
-    code, said = tell(model=b"modem")
+def test_one_other_byte_is_a_difference(compared):
+    code, said = compared(model=b"modem")
     assert code == 1
     assert said == "2 threads: 1 files differ: models/candidate/model.json.\n"
 
 
-def test_a_file_that_is_not_there_is_a_difference(tell, tmp_path):
+def test_a_missing_file_is_a_difference(compared, tmp_path):
     (tmp_path / "left" / "models" / "candidate" / "model.txt").write_bytes(b"trees")
-    code, said = tell()
+    code, said = compared()
     assert code == 1
     assert "models/candidate/model.txt" in said
 
 
-def test_on_another_processor_a_millionth_is_let_pass(tell):
-    code, said = tell(elsewhere=["cpu"], metrics=moved(1e-6), model=b"modem")
+def test_on_another_cpu_a_difference_of_1e_6_passes(compared):
+    code, said = compared(elsewhere=["cpu"], metrics=moved(1e-6), model=b"modem")
     assert code == 0
-    assert "another cpu than the one that made them, so only 1e-6 is a fair test" in said
+    assert "made with another cpu, so figures need to agree to 1e-6 only" in said
 
 
-def test_on_another_processor_more_than_a_millionth_is_not(tell):
-    code, said = tell(elsewhere=["cpu", "uv.lock"], metrics=moved(2e-6))
+def test_on_another_cpu_a_larger_difference_fails(compared):
+    code, said = compared(elsewhere=["cpu", "uv.lock"], metrics=moved(2e-6))
     assert code == 1
-    assert "another cpu and uv.lock than the one" in said
-    assert "the metrics differ by 2e-06 at most" in said
+    assert "made with another cpu and uv.lock, so" in said
+    assert "they differ by at most 2e-06" in said
 
 
-def test_on_another_processor_other_keys_are_a_difference(tell):
-    assert tell(elsewhere=["cpu"], metrics={**METRICS, "bayes": {"roc_auc": 1.0}})[0] == 1
+def test_on_another_cpu_different_keys_fail(compared):
+    assert compared(elsewhere=["cpu"], metrics={**METRICS, "bayes": {"roc_auc": 1.0}})[0] == 1
 
 
 def test_a_rerun_in_a_folder_of_its_own_is_the_same_bytes(tmp_path, monkeypatch, tmp_path_factory):
@@ -83,7 +83,7 @@ def test_a_rerun_in_a_folder_of_its_own_is_the_same_bytes(tmp_path, monkeypatch,
 
 
 @pytest.mark.slow
-def test_the_command_proves_the_promise_and_finds_a_breach(tmp_path):
+def test_the_command_passes_and_then_fails_on_a_changed_metric(tmp_path):
     ws = small.project(tmp_path / "project")
     small.reproduce(ws, small.CLASSIC)
     said = small.cll(ws.root, "verify", "run")

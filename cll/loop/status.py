@@ -55,7 +55,7 @@ def _champion(ws: Workspace) -> dict[str, str]:
     return told
 
 
-def _version(entries: tuple[ledger_entries.Entry, ...], model_id: str) -> str:
+def _version(entries: tuple[ledger_entries.LedgerEntry, ...], model_id: str) -> str:
     found = ledger_entries.find(entries, model_id)
     return found.version if found else "none"
 

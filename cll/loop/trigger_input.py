@@ -82,7 +82,7 @@ def now(ws: Workspace, tree: Tree, world: project.World) -> Situation:
     """Read what the project knows: its signals and features, the champion, and the last training."""
     champion = None
     if world.champion != "none":
-        champion = model_champion.in_force(ws, world.champion)
+        champion = model_champion.load(ws, world.champion)
     return situation(tables.known(ws), tree, world.as_of, champion, trained(ws, world))
 
 

@@ -1,1 +1,1 @@
-"""The one form of a model on disk, its card, its calibration, and the ledger's entries."""
+"""Models on disk: their files, card and calibration, and the entries of the release ledger."""

@@ -1,4 +1,4 @@
-"""The one form of a model: plain files with checksums, nothing in them that could run."""
+"""Read and write models as plain files with checksums; none of the files can run code."""
 
 import hashlib
 import json
@@ -19,22 +19,25 @@ from cll.types.errors import CllError, SecurityRefusal, Unavailable
 from cll.types.verdicts import Lineage
 
 MODEL, CARD, SUMS = "model.json", "MODEL_CARD.md", "SHA256SUMS"
-MAX_BYTES = 1 << 28  # of all files together, so that a foreign folder can't fill the memory
+MAX_BYTES = 1 << 28  # all files of a model together; protects the memory from a foreign folder
 ID_DIGITS = 16
-_LISTED = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._-]{0,127})")
+_REMEDY = "make or fetch the model again"
+_SUMS_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._-]{0,127})")
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model with all it takes to answer: calibration and threshold."""
+    """A model with its calibration and threshold: everything needed to score and to alert."""
 
     model: Model
-    names: tuple[str, ...]  # the features, in the columns' order
+    names: tuple[str, ...]  # of the features, in the order of the columns
     slope: float = 1.0
     intercept: float = 0.0
     threshold: float = 0.5
-    meta: Mapping[str, Any] = field(default_factory=dict)  # model.json, once there is one
-    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)  # as they were read
+    meta: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # model.json; empty before the model is packed
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)  # the bytes that were read
 
     @property
     def model_id(self) -> str:
@@ -42,14 +45,15 @@ class Predictor:
 
     @property
     def model_type(self) -> str:
-        """Return the estimator's name: its module's, which is also conf/'s."""
+        """Return the estimator's name, which names its module and its file in conf/."""
         return type(self.model).__module__.rpartition(".")[2]
 
     def probability(self, X: Features) -> Floats:
-        """Return the probability of 1 for each row; NaN in `X` is a missing value."""
+        """Return each row's calibrated probability of label 1; NaN in `X` is a missing value."""
         return platt.probability(self.model.margin(X), self.slope, self.intercept)
 
     def alert(self, probability: Floats) -> Flags:
+        """Return which rows alert: those from the threshold up."""
         return probability >= self.threshold
 
 
@@ -66,8 +70,8 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Form:
-    """What model.json holds, for the check of one that is read."""
+class ModelJson:
+    """The schema of model.json, which a file must match when it is read."""
 
     version: Literal[1]
     model_id: str
@@ -92,13 +96,13 @@ def pack(
     notes: Mapping[str, Any],
     figures: Mapping[str, float] | None = None,
 ) -> dict[str, bytes]:
-    """Return the files of a model.
+    """Return the files of a model, by name.
 
-    `created` is the world's `as_of`; `accuracy` is the holdout's, at the threshold; `notes` are
-    training's on itself; `figures` go into the card.
+    `created` is the `as_of` of world.yaml. `accuracy` is that on the holdout, at the threshold.
+    `notes` describe the training. `figures` go into the model card.
     """
     parts, files = predictor.model.parts()
-    form: dict[str, Any] = {
+    content: dict[str, Any] = {
         "version": 1,
         "model_type": predictor.model_type,
         "created": created,
@@ -112,17 +116,17 @@ def pack(
         "model": dict(parts),
         "files": {name: _sha256(data) for name, data in files.items()},
     }
-    form["model_id"] = model_id(form)
-    packed = {**files, MODEL: disk.json_bytes(form), CARD: card.render(form, figures).encode()}
-    return _sealed(packed)
+    content["model_id"] = model_id(content)
+    text = card.render(content, figures)
+    return _with_sums({**files, MODEL: disk.json_bytes(content), CARD: text.encode()})
 
 
-def as_read(predictor: Predictor) -> dict[str, bytes]:
-    """Return the files of a model that was read: the same bytes."""
-    return _sealed({name: data for name, data in predictor.files.items() if name != SUMS})
+def repack(predictor: Predictor) -> dict[str, bytes]:
+    """Return the files of a model that was read, with the same bytes."""
+    return _with_sums({name: data for name, data in predictor.files.items() if name != SUMS})
 
 
-def _sealed(files: Mapping[str, bytes]) -> dict[str, bytes]:
+def _with_sums(files: Mapping[str, bytes]) -> dict[str, bytes]:
     sums = [f"{_sha256(files[name])}  {name}\n" for name in sorted(files)]
     return {**files, SUMS: "".join(sums).encode()}
 
@@ -131,110 +135,115 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def model_id(form: Mapping[str, Any]) -> str:
-    """Return the id of a model.json's content, which holds the digests of the files beside it."""
-    return disk.digest({k: v for k, v in form.items() if k != "model_id"})[:ID_DIGITS]
+def model_id(content: Mapping[str, Any]) -> str:
+    """Return the id of a model: a digest of model.json, which holds the digests of other files."""
+    return disk.digest({k: v for k, v in content.items() if k != "model_id"})[:ID_DIGITS]
 
 
 def load(folder: Path, wanted: str | None = None) -> Predictor:
-    """Read a model back; not a byte is parsed before all checksums hold.
+    """Load a model from its folder, after checking all checksums.
 
-    `wanted` is the model_id that the ledger or world.yaml names, where one does.
+    `wanted` is the model_id that the model must have, such as that of the champion.
     """
     return _read(verified(folder), folder, wanted)
 
 
 def unpack(files: Mapping[str, bytes]) -> Predictor:
-    """Return the model that `pack` gave the files of: what a process that loads it gets."""
+    """Return the model whose files `pack` returned, the same as if it were loaded from a folder."""
     return _read(files, Path("models"), None)
 
 
 def _read(files: Mapping[str, bytes], folder: Path, wanted: str | None) -> Predictor:
-    where = folder / MODEL
+    path = folder / MODEL
     if MODEL not in files:
-        raise SecurityRefusal(f"{where}: not there; make or fetch the model again.")
-    form, raw = _parse(files[MODEL], where)
-    if model_id(raw) != form.model_id:
+        raise SecurityRefusal(f"{path}: missing; {_REMEDY}.")
+    content, raw = _parse(files[MODEL], path)
+    if model_id(raw) != content.model_id:
         raise SecurityRefusal(
-            f"{where}: model_id is {form.model_id}, its content's is {model_id(raw)};"
-            " make or fetch the model again."
+            f"{path}: model_id is {content.model_id}, but the content has {model_id(raw)}; {_REMEDY}."
         )
-    if wanted not in {None, form.model_id}:
-        raise SecurityRefusal(f"{where}: model_id is {form.model_id}, where {wanted} is in force.")
-    beside = {name: files.get(name, b"") for name in form.files}
-    for name, data in beside.items():
-        if _sha256(data) != form.files[name]:
-            raise SecurityRefusal(f"{folder / name}: not the file that {MODEL} was made with.")
+    if wanted not in {None, content.model_id}:
+        raise SecurityRefusal(
+            f"{path}: model_id is {content.model_id}, but {wanted} is wanted; {_REMEDY}."
+        )
+    parts = {name: files.get(name, b"") for name in content.files}
+    for name, data in parts.items():
+        if _sha256(data) != content.files[name]:
+            raise SecurityRefusal(
+                f"{folder / name}: not the file that {MODEL} was made with; {_REMEDY}."
+            )
     return Predictor(
-        model=_model(form, beside, where),
-        names=tuple(feature.name for feature in form.features),
-        slope=form.calibration.slope,
-        intercept=form.calibration.intercept,
-        threshold=form.threshold,
+        model=_model(content, parts, path),
+        names=tuple(feature.name for feature in content.features),
+        slope=content.calibration.slope,
+        intercept=content.calibration.intercept,
+        threshold=content.threshold,
         meta=raw,
         files=files,
     )
 
 
-def _model(form: Form, beside: Mapping[str, bytes], where: Path) -> Model:
-    module = catalog.component_module("estimator", form.model_type)
+def _model(content: ModelJson, parts: Mapping[str, bytes], path: Path) -> Model:
+    module = catalog.component_module("estimator", content.model_type)
     try:
-        model: Model = module.load(form.model, beside)
+        model: Model = module.load(content.model, parts)
         names = tuple(model.importance)
     except CllError:
         raise
     except Exception as error:  # noqa: BLE001  each estimator fails in its own way on foreign parts
         raise SecurityRefusal(
-            f"{where}: not a model of {form.model_type}: {type(error).__name__}."
+            f"{path}: not a model of {content.model_type}: {type(error).__name__}; {_REMEDY}."
         ) from None
-    if names != tuple(feature.name for feature in form.features):
-        raise SecurityRefusal(f"{where}: its features are not those of the model in it.")
+    if names != tuple(feature.name for feature in content.features):
+        raise SecurityRefusal(f"{path}: its features are not those of the model in it; {_REMEDY}.")
     return model
 
 
-def _parse(data: bytes, where: Path) -> tuple[Form, dict[str, Any]]:
+def _parse(data: bytes, path: Path) -> tuple[ModelJson, dict[str, Any]]:
     try:
-        return TypeAdapter(Form).validate_json(data, strict=True), json.loads(data)
+        return TypeAdapter(ModelJson).validate_json(data, strict=True), json.loads(data)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(step) for step in first["loc"]) or "the file"
-        raise SecurityRefusal(f"{where}: {key}: {first['msg']}; not a model of ours.") from None
+        raise SecurityRefusal(f"{path}: {key}: {first['msg']}; not written by `cll`.") from None
 
 
 def verified(folder: Path) -> dict[str, bytes]:
-    """Return the folder's files, by name, after each was found to be what SHA256SUMS says."""
+    """Return the folder's files, by name, after checking each against SHA256SUMS."""
     if not folder.is_dir():
         raise Unavailable(f"{folder}: no model is there; run `dvc repro`, or `dvc pull` for one.")
-    listed = _listed(folder)
-    there = {path.name for path in folder.iterdir()} - {SUMS}
-    for name in sorted(there ^ set(listed)):
-        says = "not listed in" if name in there else "missing, and listed in"
-        raise SecurityRefusal(f"{folder / name}: {says} {SUMS}; make or fetch the model again.")
+    listed = _read_sums(folder)
+    existing = {path.name for path in folder.iterdir()} - {SUMS}
+    for name in sorted(existing ^ set(listed)):
+        fault = "not listed in" if name in existing else "missing, but listed in"
+        raise SecurityRefusal(f"{folder / name}: {fault} {SUMS}; {_REMEDY}.")
     if sum((folder / name).stat().st_size for name in listed) > MAX_BYTES:
-        raise SecurityRefusal(f"{folder}: over {MAX_BYTES >> 20} MiB; not a model of ours.")
+        raise SecurityRefusal(f"{folder}: over {MAX_BYTES >> 20} MiB; not written by `cll`.")
     files = {}
     for name, digest in listed.items():
         if not (folder / name).is_file():
-            raise SecurityRefusal(f"{folder / name}: not a file; make or fetch the model again.")
+            raise SecurityRefusal(f"{folder / name}: not a file; {_REMEDY}.")
         files[name] = (folder / name).read_bytes()
-        found = _sha256(files[name])
-        if found != digest:
+        actual = _sha256(files[name])
+        if actual != digest:
             raise SecurityRefusal(
-                f"{folder / name}: sha256 is {found[:12]}…, {SUMS} says {digest[:12]}…;"
-                " make or fetch the model again."
+                f"{folder / name}: sha256 is {actual[:12]}…, {SUMS} has {digest[:12]}…; {_REMEDY}."
             )
     return files
 
 
-def _listed(folder: Path) -> dict[str, str]:
-    """Return name -> sha256; a name is a plain file name, so no path leads out of the folder."""
+def _read_sums(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each listed file.
+
+    Only plain file names are accepted, so no path can lead out of the folder.
+    """
     path = folder / SUMS
     if not path.is_file() or path.stat().st_size > 1 << 16:
-        raise SecurityRefusal(f"{path}: missing or too long; make or fetch the model again.")
+        raise SecurityRefusal(f"{path}: missing or too long; {_REMEDY}.")
     listed: dict[str, str] = {}
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
-        match = _LISTED.fullmatch(line)
+        match = _SUMS_LINE.fullmatch(line)
         if match is None or match[2] in {*listed, SUMS}:
-            raise SecurityRefusal(f"{path}:{number}: not a digest and a file name of its own.")
+            raise SecurityRefusal(f"{path}:{number}: not a digest and a new file name; {_REMEDY}.")
         listed[match[2]] = match[1]
     return listed

@@ -1,9 +1,9 @@
-"""The model card: what a person must know before trusting a model, in Markdown."""
+"""Model card: the facts that a person needs before using a model, in Markdown."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-TOP = 10  # features that the card names
+TOP = 10  # features that the card lists
 
 _TEXT = """# Model card: {model_type} {model_id}
 
@@ -11,9 +11,9 @@ Created as of {created}. Holdout accuracy at the threshold: {accuracy:.4f}.
 
 ## Intended use
 
-Tell operators which entity fails, or is about to, from telemetry like that it was trained on. It
-ranks and alerts; it does not explain a cause, and no action that can't be undone should hang on it
-alone.
+The model tells operators which entities fail or will soon fail, from telemetry like that in its
+training data. It ranks entities and raises alerts. It does not explain causes. Do not let it alone
+decide on an action that can't be undone.
 
 ## Data
 
@@ -21,12 +21,12 @@ alone.
 {base}- Training rows sha256: `{data_sha256}`.
 - {features} features, float32; a missing value is NaN.
 {simulated}{race}
-## How far to trust it
+## Calibration and threshold
 
 - {says}
-- An alert starts at a probability of {threshold:.6g}, chosen by the rule {threshold_rule}.
+- It alerts from a probability of {threshold:.6g} up, chosen by the rule {threshold_rule}.
 {figures}
-## What it looks at
+## Feature importance
 
 | feature | share |
 |---|---|
@@ -34,20 +34,21 @@ alone.
 
 ## Limits
 
-- It knows the entities, loads and incidents of its training span; behind that, drift is to be
-  expected, and the gate judges each successor on newer rows.
-- A probability holds for the share of failures in training; a rarer or commoner failure shifts it.
-- Made with {libraries}. Other CPU families agree to 1e-6, not to the bit.
+- It was trained on the entities, loads and incidents of its training span. Later data may drift;
+  the gate compares each new candidate with it on newer rows.
+- Its probabilities hold for the share of failures in the training rows. Where failures are rarer or
+  more common, they are too high or too low.
+- It was made with {libraries}. Other CPU families give the same probabilities to 1e-6.
 """
 
 
 _SIMULATED = (
-    "- Simulated: the source's folder was missing (fallback). It says nothing of real data.\n"
+    "- Simulated: the source's folder was missing (fallback). The model is not fit for real data.\n"
 )
 
 
 def render(form: Mapping[str, Any], figures: Mapping[str, float] | None = None) -> str:
-    """Write the card of a model.json; `figures` are holdout figures by name."""
+    """Return the card's text; `form` is model.json, `figures` are holdout figures by name."""
     lineage, train = form["lineage"], form["train"]
     ranked = sorted(form["importance"].items(), key=lambda item: (-item[1], item[0]))
     return _TEXT.format(
@@ -64,9 +65,9 @@ def render(form: Mapping[str, Any], figures: Mapping[str, float] | None = None) 
         race=_race(train.get("race", {})),
         features=len(form["features"]),
         simulated=_SIMULATED if "fallback" in lineage.get("notes", {}) else "",
-        says=train.get("says", "Training says nothing of calibration."),
+        says=train.get("says", "The training noted nothing about calibration."),
         threshold=form["threshold"],
-        threshold_rule=train.get("threshold_rule", "not told"),
+        threshold_rule=train.get("threshold_rule", "unknown"),
         figures=_figures(figures or {}),
         importance="\n".join(_shares(ranked[:TOP])),
         libraries=", ".join(f"{k} {v}" for k, v in sorted(lineage["libraries"].items())),
@@ -74,42 +75,42 @@ def render(form: Mapping[str, Any], figures: Mapping[str, float] | None = None) 
 
 
 def _base(lineage: Mapping[str, Any]) -> str:
-    """Say what it learnt before, where it goes on from another model."""
+    """Return a line on the base model, where the training continued one."""
     if lineage.get("base", "none") == "none":
         return ""
     return (
-        f"- It goes on from {lineage['base']}: the trainings before had {lineage['base_rows']} rows, "
-        "some of which may be among these.\n"
+        f"- The training continued model {lineage['base']}, which was trained on"
+        f" {lineage['base_rows']} rows; some of them may be among these rows.\n"
     )
 
 
 def _race(race: Mapping[str, Any]) -> str:
-    """Show what each update was worth, and what it cost."""
+    """Return the section that compares the updates: the metric and the cost of each."""
     if not race:
         return ""
-    lines = ["", "## Which update", "", race["says"]]
+    lines = ["", "## Comparison of updates", "", race["says"]]
     if "contenders" in race:
-        judged = f"{race['rows']} rows, {race['positives']} positive, from {race['judged_from']} on"
+        rows = f"{race['rows']} rows, {race['positives']} positive, from {race['judged_from']} on"
         lines += [
-            *(f"Judged on {judged}, before the holdout; none of them taught.", ""),
+            *(f"Scored on {rows}, before the holdout; none of them was a training row.", ""),
             f"| update | {race['metric']} | behind the best, 95 % | row visits |",
             "|---|---|---|---|",
         ]
-        lines += [_contender(name, told) for name, told in race["contenders"].items()]
+        lines += [_contender(name, result) for name, result in race["contenders"].items()]
     return "\n".join([*lines, ""])
 
 
-def _contender(name: str, told: Mapping[str, Any]) -> str:
-    if "left_out" in told:
-        return f"| {name} | left out: {_cell(told['left_out'])} | | |"
-    behind = told.get("behind")
-    apart = "" if behind is None else "{value:.4g} ({low:.4g} to {high:.4g})".format(**behind)
-    return f"| {name} | {told['value']:.4g} | {apart} | {told['row_visits']:,} |"
+def _contender(name: str, result: Mapping[str, Any]) -> str:
+    if "left_out" in result:
+        return f"| {name} | left out: {_cell(result['left_out'])} | | |"
+    behind = result.get("behind")
+    distance = "" if behind is None else "{value:.4g} ({low:.4g} to {high:.4g})".format(**behind)
+    return f"| {name} | {result['value']:.4g} | {distance} | {result['row_visits']:,} |"
 
 
 def _shares(ranked: Sequence[tuple[str, float]]) -> list[str]:
     used = [f"| {_cell(name)} | {share:.4f} |" for name, share in ranked if share > 0]
-    return used or ["| none: it gives each row the same answer | 0 |"]
+    return used or ["| none: it gives each row the same probability | 0 |"]
 
 
 def _figures(figures: Mapping[str, float]) -> str:
@@ -120,5 +121,5 @@ def _figures(figures: Mapping[str, float]) -> str:
 
 
 def _cell(name: str) -> str:
-    """Keep a foreign name from breaking the table."""
+    """Return a name as text that can't break a Markdown table."""
     return " ".join(name.replace("|", "\\|").split())

@@ -11,19 +11,21 @@ from cll.types.errors import ConfigError, SecurityRefusal
 
 
 def folder(ws: Workspace, name: str) -> Path:
-    """Return a model's folder, by `candidate`, `champion` or a path."""
+    """Return the folder of a model that is named `candidate`, `champion`, or by a path."""
     if name == "candidate":
         return ws.candidate
     if name == "champion":
         name = load_world(ws).champion
         if name == "none":
-            raise ConfigError("world.yaml: champion=none: no model is in force yet.")
+            raise ConfigError(
+                "world.yaml: champion=none: there is no champion yet; release a model first."
+            )
         return ws.released(name)
     return Path(name)
 
 
-def in_force(ws: Workspace, champion: str) -> Predictor:
-    """Load the model in force, once it was found to be the released one."""
+def load(ws: Workspace, champion: str) -> Predictor:
+    """Load the champion, after checking that its files are the released ones."""
     released = ws.released(champion)
     refuse_unreleased(ws.root, released, champion)
     return artifact.load(released, champion)
@@ -32,7 +34,7 @@ def in_force(ws: Workspace, champion: str) -> Predictor:
 def refuse_unreleased(root: Path, released: Path, champion: str) -> None:
     """Refuse a champion that the ledger does not name, or whose files are not the released ones.
 
-    Before the first release there is no ledger, and what world.yaml names is taken.
+    Before the first release there is no ledger, so any model that world.yaml names is accepted.
     """
     path = root / ledger_entries.PATH
     if not path.is_file():
@@ -42,7 +44,7 @@ def refuse_unreleased(root: Path, released: Path, champion: str) -> None:
     )
     if entry is None:
         raise SecurityRefusal(
-            f"world.yaml: champion={champion} was never released; `cll registry list` says what was."
+            f"world.yaml: champion={champion} was never released; `cll registry list` lists the releases."
         )
     if (released / SUMS).is_file() and disk.sha256(released / SUMS) != entry.sums:
         raise SecurityRefusal(

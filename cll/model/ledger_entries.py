@@ -1,4 +1,4 @@
-"""The ledger's lines: each names the digest of the line before it, so that none can be altered."""
+"""Ledger entries: each line holds the digest of the line before, so a changed line is detected."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ RESTORE = f"restore it: `git checkout HEAD -- {PATH}`"
 Bump = Literal["major", "minor", "patch"]
 Kind = Literal["release", "rollback"]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Model = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+ModelId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Version = Annotated[str, Field(pattern=r"^v(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$")]
 _NONE_OR = r"^(none|[0-9a-f]{%d})$"
 _CONFLICT = re.compile(r"(<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)( |$)")
@@ -25,7 +25,7 @@ _PARTS: tuple[Bump, ...] = ("major", "minor", "patch")
 
 
 @dataclass(frozen=True)
-class Judged:
+class VerdictRecord:
     """The gate's answer, and the digest of reports/verdict.json."""
 
     answer: Literal["promote"]
@@ -33,21 +33,23 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One release, or one return to an earlier one."""
+class LedgerEntry:
+    """One release, or one rollback to an earlier release."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     kind: Kind
-    version: Version  # a release's own; of a rollback: the one that it puts in force again
-    model_id: Model
+    version: Version  # of a rollback: the version that becomes champion again
+    model_id: ModelId
     sums: Digest  # of the model's SHA256SUMS
-    known: Digest  # of the rows whose scores are known
-    verdict: Judged
+    known: Digest  # of the rows with known scores, which a smoke test recomputes
+    verdict: VerdictRecord
     champion_before: Annotated[str, Field(pattern=_NONE_OR % 16)]
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]  # the tree was at it
+    revision: Annotated[
+        str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")
+    ]  # HEAD of the working tree
     as_of: str
-    instant: str  # by the clock
+    instant: str  # wall clock time
     why: str
     before: Annotated[str, Field(pattern=_NONE_OR % 64)]  # digest of the line before
 
@@ -55,16 +57,16 @@ class Entry:
         return f"{self.version} ({self.model_id})"
 
 
-_FORM: TypeAdapter[Entry] = TypeAdapter(Entry)
+_ADAPTER: TypeAdapter[LedgerEntry] = TypeAdapter(LedgerEntry)
 
 
-def line(entry: Entry) -> str:
-    """Write an entry in its only form, without the line's end."""
+def line(entry: LedgerEntry) -> str:
+    """Return an entry in its canonical JSON form, without a line end."""
     return json.dumps(asdict(entry), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
-def tip(entries: Sequence[Entry]) -> str:
-    """Return what the next entry has to name as the digest of the line before it."""
+def tip(entries: Sequence[LedgerEntry]) -> str:
+    """Return the digest that the next entry must hold for the line before it."""
     return digest(line(entries[-1])) if entries else NONE
 
 
@@ -72,91 +74,93 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def parse(text: str, where: str = PATH) -> tuple[Entry, ...]:
-    """Read a ledger; the first line that is not what was appended there is refused."""
+def parse(text: str, where: str = PATH) -> tuple[LedgerEntry, ...]:
+    """Return a ledger's entries; raise on the first line that `cll` did not append as it is.
+
+    `where` is the file's name for messages.
+    """
     lines = text.split("\n")
-    for number, one in enumerate(lines, 1):
-        if _CONFLICT.match(one):
+    for number, text_line in enumerate(lines, 1):
+        if _CONFLICT.match(text_line):
             raise ConfigError(
-                f"{where}:{number}: a merge conflict; keep the upstream's lines alone"
-                " (`git checkout --theirs` or `--ours`), then release again what is lacking."
+                f"{where}:{number}: a merge conflict; keep only the upstream's lines"
+                " (`git checkout --theirs` or `--ours`), then release again what is missing."
             )
     if lines.pop() or not lines:
         raise SecurityRefusal(f"{where}: empty, or its last line is cut off; {RESTORE}.")
-    entries: list[Entry] = []
-    for number, one in enumerate(lines, 1):
-        entry = _read(one, f"{where}:{number}")
-        _follows(entries, entry, f"{where}:{number}")
+    entries: list[LedgerEntry] = []
+    for number, text_line in enumerate(lines, 1):
+        entry = _read(text_line, f"{where}:{number}")
+        _refuse_unless_follows(entries, entry, f"{where}:{number}")
         entries.append(entry)
     return tuple(entries)
 
 
-def _read(text: str, where: str) -> Entry:
+def _read(text: str, where: str) -> LedgerEntry:
     try:
-        entry = _FORM.validate_json(text, strict=True)
+        entry = _ADAPTER.validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(step) for step in first["loc"]) or "the line"
-        says = f"{key}: {first['msg'][0].lower()}{first['msg'][1:].rstrip('.')}"
-        raise SecurityRefusal(f"{where}: not an entry: {says}; {RESTORE}.") from None
+        reason = f"{key}: {first['msg'][0].lower()}{first['msg'][1:].rstrip('.')}"
+        raise SecurityRefusal(f"{where}: not an entry: {reason}; {RESTORE}.") from None
     if line(entry) != text:
-        raise SecurityRefusal(f"{where}: not written by `cll`: edited by hand; {RESTORE}.")
+        raise SecurityRefusal(f"{where}: not written by `cll`, but edited by hand; {RESTORE}.")
     return entry
 
 
-def _follows(entries: Sequence[Entry], entry: Entry, where: str) -> None:
+def _refuse_unless_follows(entries: Sequence[LedgerEntry], entry: LedgerEntry, where: str) -> None:
     if entry.before != tip(entries):
         raise SecurityRefusal(
-            f"{where}: the chain is broken: the line before it is not the one it was written after;"
-            f" {RESTORE}."
+            f"{where}: the chain is broken: the line before was changed or removed; {RESTORE}."
         )
     released = find(entries, entry.version)
     if entry.kind == "release" and released:
-        raise SecurityRefusal(f"{where}: {entry.version} was released before; {RESTORE}.")
+        raise SecurityRefusal(f"{where}: {entry.version} was already released; {RESTORE}.")
     same = ("model_id", "sums", "known", "verdict")
     if entry.kind == "rollback" and (
         released is None or any(getattr(entry, k) != getattr(released, k) for k in same)
     ):
         raise SecurityRefusal(f"{where}: {entry} was never released; {RESTORE}.")
     if entries and entry.champion_before != in_force(entries):
-        raise SecurityRefusal(f"{where}: {entry.champion_before} was not in force; {RESTORE}.")
+        raise SecurityRefusal(f"{where}: {entry.champion_before} was not the champion; {RESTORE}.")
 
 
-def in_force(entries: Sequence[Entry]) -> str:
-    """Return the model_id of the champion."""
+def in_force(entries: Sequence[LedgerEntry]) -> str:
+    """Return the model_id of the champion after the last entry."""
     return entries[-1].model_id if entries else NONE
 
 
-def find(entries: Sequence[Entry], version: str) -> Entry | None:
-    """Return the release of this version, or of this model_id."""
+def find(entries: Sequence[LedgerEntry], version: str) -> LedgerEntry | None:
+    """Return the release with this version or model_id; None where there is none."""
     for entry in entries:
         if entry.kind == "release" and version in {entry.version, entry.model_id}:
             return entry
     return None
 
 
-def released(entries: Sequence[Entry], version: str) -> Entry:
-    """Return the release of this version; there has to be one."""
-    found = find(entries, version)
-    if found is None:
-        known = ", ".join(entry.version for entry in entries if entry.kind == "release") or NONE
-        raise ConfigError(f"{version}: never released; there are: {known}.")
-    return found
+def released(entries: Sequence[LedgerEntry], version: str) -> LedgerEntry:
+    """Return the release with this version or model_id; raise where there is none."""
+    entry = find(entries, version)
+    if entry is None:
+        versions = ", ".join(entry.version for entry in entries if entry.kind == "release") or NONE
+        raise ConfigError(f"{version}: never released; released are: {versions}.")
+    return entry
 
 
-def one_before(entries: Sequence[Entry]) -> Entry:
-    """Return the release that was in force when the present one was released.
+def previous_release(entries: Sequence[LedgerEntry]) -> LedgerEntry:
+    """Return the release that was champion when the present champion was first released.
 
-    So what was rolled back from is not come back to.
+    A second rollback therefore goes further back, not forward to the version that was left.
     """
     now = released(entries, in_force(entries))
     if now.champion_before == NONE or find(entries, now.champion_before) is None:
-        raise ConfigError(f"{now.version}: nothing was released before it; name a version.")
+        raise ConfigError(f"{now.version}: no version was released before it; name one.")
     return released(entries, now.champion_before)
 
 
-def next_version(entries: Sequence[Entry], bump: Bump) -> str:
-    """Return the highest version so far, one further; the first is v1.0.0."""
+def next_version(entries: Sequence[LedgerEntry], bump: Bump) -> str:
+    """Return the highest released version with one part raised; the first is v1.0.0."""
     numbers = [[int(n) for n in e.version[1:].split(".")] for e in entries if e.kind == "release"]
     if not numbers:
         return "v1.0.0"
@@ -166,14 +170,14 @@ def next_version(entries: Sequence[Entry], bump: Bump) -> str:
 
 
 def unaltered(text: str, earlier: str, commit: str) -> CllError | None:
-    """Say how a ledger is not the continuation of what a commit has."""
+    """Return an error where a ledger does not begin with all lines that a commit has of it."""
     if text.startswith(earlier):
         return None
     now, then = text.split("\n"), earlier.split("\n")
     number = next((n for n, (a, b) in enumerate(zip(now, then, strict=False)) if a != b), len(now))
-    gone = number >= len(now) - 1
-    says = "lacks what" if gone else "is not what"
+    is_missing = number >= len(now) - 1
+    fault = "missing, unlike in" if is_missing else "not the line of"
     return SecurityRefusal(
-        f"{PATH}:{number + 1}: {says} commit {commit[:12]} has there; a release is taken back by"
-        f" `cll rollback` alone; restore it: `git checkout {commit[:12]} -- {PATH}`."
+        f"{PATH}:{number + 1}: {fault} commit {commit[:12]}; only `cll rollback`"
+        f" takes a release back; restore it: `git checkout {commit[:12]} -- {PATH}`."
     )

@@ -1,11 +1,11 @@
-"""Platt's calibration (1999): from a model's log-odds to probabilities that can be believed."""
+"""Platt's calibration (1999): map a model's log-odds to calibrated probabilities."""
 
 import numpy as np
 
 from cll.types.arrays import Floats
 
-DIGITS = 9  # of slope and intercept: coarser than what two CPU families' exp() differ by
-STEPS = 100  # Newton's takes some ten; a bisection halves 100 times
+DIGITS = 9  # of slope and intercept; hides the differences of exp() between CPU families
+STEPS = 100  # Newton's method takes some ten; a bisection takes all
 HALVINGS = 30
 
 
@@ -22,8 +22,8 @@ def probability(margin: Floats, slope: float, intercept: float) -> Floats:
 def fit(margin: Floats, y: Floats) -> tuple[float, float]:
     """Return slope and intercept by Newton's method, on Platt's smoothed targets.
 
-    Sums only, no BLAS, so that threads can't move a bit; steps are halved as in Lin, Lin and
-    Weng (2007).
+    A step that does not lower the loss is halved, as in Lin, Lin and Weng (2007). The code uses sums
+    and no BLAS, so the result does not depend on the number of threads.
     """
     center, scale = float(margin.mean()), float(margin.std()) or 1.0
     x = (margin - center) / scale
@@ -31,7 +31,7 @@ def fit(margin: Floats, y: Floats) -> tuple[float, float]:
     a, b = 1.0, 0.0
     for _ in range(STEPS):
         step_a, step_b = _newton_step(x, target, a, b)
-        size = _longest_gain(x, target, (a, b), (step_a, step_b))
+        size = _step_size(x, target, (a, b), (step_a, step_b))
         if size == 0:
             break
         a, b = a - size * step_a, b - size * step_b
@@ -40,7 +40,10 @@ def fit(margin: Floats, y: Floats) -> tuple[float, float]:
 
 
 def fit_intercept(margin: Floats, y: Floats) -> float:
-    """Return the shift after which the mean probability is the share of positives."""
+    """Return the intercept for which the mean probability equals the smoothed share of positives.
+
+    The mean grows with the intercept, so a bisection finds it.
+    """
     share = (y.sum() + 1) / (len(y) + 2)
     reach = float(np.abs(margin).max()) + 40.0
     low, high = -reach, reach
@@ -54,10 +57,10 @@ def fit_intercept(margin: Floats, y: Floats) -> float:
 
 
 def loss(margin: Floats, y: Floats) -> float:
-    """Return the mean log loss, in nats, once calibrated on the same rows.
+    """Return the mean log loss, in nats, after calibration on the same rows.
 
-    Uncalibrated it would tell how positives were weighted before how well they are ranked. Log-odds
-    that mislead are worth no more than the share of positives.
+    Without calibration the loss would mostly measure how positives were weighted in training. Where
+    higher log-odds go with fewer positives, the loss is that of the share of positives alone.
     """
     slope, intercept = fit(margin, y)
     if slope <= 0:
@@ -75,10 +78,10 @@ def _loss(odds: Floats, target: Floats) -> float:
     return float((np.logaddexp(0.0, odds) - target * odds).sum())
 
 
-def _longest_gain(
+def _step_size(
     x: Floats, target: Floats, at: tuple[float, float], step: tuple[float, float]
 ) -> float:
-    """Return the share of a step, halved as often as need be, that lowers the loss; 0 for none."""
+    """Return the first of 1, 1/2, 1/4 ... that, times the step, lowers the loss; 0 if none does."""
     loss = _loss(at[0] * x + at[1], target)
     for halving in range(HALVINGS):
         size = 0.5**halving
@@ -89,9 +92,11 @@ def _longest_gain(
 
 def _newton_step(x: Floats, target: Floats, a: float, b: float) -> tuple[float, float]:
     p = probability(x, a, b)
-    slack = p - target
-    curve = p * (1 - p)
-    h_aa, h_ab, h_bb = (curve * x * x).sum() + 1e-12, (curve * x).sum(), curve.sum() + 1e-12
-    g_a, g_b = (slack * x).sum(), slack.sum()
-    area = h_aa * h_bb - h_ab * h_ab
-    return float((h_bb * g_a - h_ab * g_b) / area), float((h_aa * g_b - h_ab * g_a) / area)
+    residual = p - target
+    weight = p * (1 - p)
+    h_aa, h_ab, h_bb = (weight * x * x).sum() + 1e-12, (weight * x).sum(), weight.sum() + 1e-12
+    g_a, g_b = (residual * x).sum(), residual.sum()
+    determinant = h_aa * h_bb - h_ab * h_ab
+    return float((h_bb * g_a - h_ab * g_b) / determinant), float(
+        (h_aa * g_b - h_ab * g_a) / determinant
+    )

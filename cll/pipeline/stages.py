@@ -82,7 +82,7 @@ def _champion(ws: Workspace, world: project.World) -> Any:
         return None
     if ws.out is not None:  # a run apart may try what it likes
         return artifact.load(ws.released(world.champion), world.champion)
-    return model_champion.in_force(ws, world.champion)
+    return model_champion.load(ws, world.champion)
 
 
 def _fallback(ws: Workspace) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from cll.config.project import load_tree, load_world
 from cll.model import artifact, ledger_entries
-from cll.model.ledger_entries import Bump, Entry, Judged
+from cll.model.ledger_entries import Bump, LedgerEntry, VerdictRecord
 from cll.pipeline import stages
 from cll.release import ledger, models, policy, smoke_test
 from cll.release.ledger import Ledger
@@ -26,7 +26,7 @@ from cll.vcs import git, repair, staleness
 _FINISHED = "committed now; it had been broken off."
 
 
-def new(root: Path, *, why: str | None, bump: Bump, bootstrap: bool) -> tuple[Entry, str]:
+def new(root: Path, *, why: str | None, bump: Bump, bootstrap: bool) -> tuple[LedgerEntry, str]:
     """Release the candidate; return its entry, and a sentence on what was done."""
     with repair.only_one(root):
         git.ready(root)
@@ -44,13 +44,13 @@ def finish(root: Path) -> str | None:
     return f"{finished}: {_FINISHED}" if finished else None
 
 
-def by_the_gate(root: Path, why: str, branch: str | None = None) -> tuple[Entry, str]:
+def by_the_gate(root: Path, why: str, branch: str | None = None) -> tuple[LedgerEntry, str]:
     """Release the candidate within a lock, on this branch or, the tree as it is, on another."""
     releases = ledger.begun(root, bootstrap=False)
     return _release(root, releases, _sentence(f"{why} {policy.BY_THE_GATE}"), "minor", branch)
 
 
-def back(root: Path, version: str | None, *, why: str) -> tuple[Entry, str]:
+def back(root: Path, version: str | None, *, why: str) -> tuple[LedgerEntry, str]:
     """Put an earlier version in force again; return the entry, and a sentence on it."""
     with repair.only_one(root):
         git.ready(root)
@@ -62,7 +62,7 @@ def back(root: Path, version: str | None, *, why: str) -> tuple[Entry, str]:
         target = (
             ledger_entries.released(entries, version)
             if version
-            else ledger_entries.one_before(entries)
+            else ledger_entries.previous_release(entries)
         )
         if target.model_id == ledger_entries.in_force(entries):
             return target, f"{target} is in force already."
@@ -82,7 +82,7 @@ def back(root: Path, version: str | None, *, why: str) -> tuple[Entry, str]:
 
 def _release(
     root: Path, releases: Ledger, why: str, bump: Bump, branch: str | None = None
-) -> tuple[Entry, str]:
+) -> tuple[LedgerEntry, str]:
     ws, entries = Workspace(root), releases.entries
     world = load_world(ws)
     verdict = _verdict(ws)
@@ -97,13 +97,13 @@ def _release(
     disk.write_bytes(models.known(root, predictor.model_id), told)
     smoke_test.check(ws, folder, models.known(root, predictor.model_id))
     models.track(root, predictor.model_id)
-    entry = Entry(
+    entry = LedgerEntry(
         kind="release",
         version=ledger_entries.next_version(entries, bump),
         model_id=predictor.model_id,
         sums=hashlib.sha256(files[artifact.SUMS]).hexdigest(),
         known=hashlib.sha256(told).hexdigest(),
-        verdict=Judged("promote", disk.sha256(ws.reports / "verdict.json")),
+        verdict=VerdictRecord("promote", disk.sha256(ws.reports / "verdict.json")),
         champion_before=ledger_entries.in_force(entries) if entries else world.champion,
         why=why,
         before=ledger_entries.tip(entries),
@@ -141,7 +141,7 @@ def _now(root: Path) -> dict[str, Any]:
     }
 
 
-def _fetch(root: Path, entry: Entry) -> None:
+def _fetch(root: Path, entry: LedgerEntry) -> None:
     """Take the model out of DVC's cache, or say how to get it there."""
     if not models.folder(root, entry.model_id).is_dir():
         note = models.tracked(root, entry.model_id).relative_to(root)
@@ -151,12 +151,12 @@ def _fetch(root: Path, entry: Entry) -> None:
             raise Unavailable(f"{entry}: its files are not here; `dvc pull {note}`.") from None
 
 
-def _ask(root: Path, entry: Entry) -> None:
+def _ask(root: Path, entry: LedgerEntry) -> None:
     folder, told = models.folder(root, entry.model_id), models.known(root, entry.model_id)
     smoke_test.check(Workspace(root), folder, told)
 
 
-def _commit(root: Path, releases: Ledger, entry: Entry, branch: str | None = None) -> str:
+def _commit(root: Path, releases: Ledger, entry: LedgerEntry, branch: str | None = None) -> str:
     """Append the entry, and commit it with all that belongs to it."""
     with processes.unbroken():
         ledger.append(root, releases, entry)
@@ -164,7 +164,7 @@ def _commit(root: Path, releases: Ledger, entry: Entry, branch: str | None = Non
 
 
 def _committed(
-    root: Path, entries: Sequence[Entry], entry: Entry, branch: str | None = None
+    root: Path, entries: Sequence[LedgerEntry], entry: LedgerEntry, branch: str | None = None
 ) -> str:
     ws = Workspace(root)
     verdict = staleness.read_verdict(ws) if entry.kind == "release" else None
@@ -174,7 +174,7 @@ def _committed(
     return f"{entry} is {what} {when}: commit {commit[:12]}."
 
 
-def _finish(root: Path, releases: Ledger) -> Entry | None:
+def _finish(root: Path, releases: Ledger) -> LedgerEntry | None:
     """Commit an entry that an earlier command appended before it was stopped."""
     left, before = releases.pending, releases.committed
     if not left:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cll.config.project import load_world
 from cll.model import ledger_entries
-from cll.model.ledger_entries import Entry
+from cll.model.ledger_entries import LedgerEntry
 from cll.release import ledger, models
 from cll.system.workspace import Workspace
 from cll.types.errors import ConfigError, SecurityRefusal, Unavailable
@@ -51,7 +51,7 @@ def verify(root: Path) -> Iterator[str]:
     yield f"in force: {ledger_entries.released(entries, ledger_entries.in_force(entries))}."
 
 
-def _refuse_foreign(entry: Entry, history: Collection[str]) -> None:
+def _refuse_foreign(entry: LedgerEntry, history: Collection[str]) -> None:
     if entry.revision not in history:
         raise SecurityRefusal(
             f"{ledger_entries.PATH}: {entry}: commit {entry.revision[:12]}, which it was made at, is not in"
@@ -59,14 +59,14 @@ def _refuse_foreign(entry: Entry, history: Collection[str]) -> None:
         )
 
 
-def _commit_holds(entry: Entry, commit: str, verdict: bytes) -> None:
+def _commit_holds(entry: LedgerEntry, commit: str, verdict: bytes) -> None:
     if entry.kind == "release" and hashlib.sha256(verdict).hexdigest() != entry.verdict.sha256:
         raise SecurityRefusal(
             f"{VERDICT}: in commit {commit[:12]} not the one that {entry} was released by."
         )
 
 
-def _refuse_unregistered(root: Path, entries: Sequence[Entry]) -> None:
+def _refuse_unregistered(root: Path, entries: Sequence[LedgerEntry]) -> None:
     for name in models.unregistered(root, tuple(entries)):
         raise SecurityRefusal(
             f"{name}: no entry of the ledger names it; remove it, or go on with `cll release`."

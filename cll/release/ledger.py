@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cll.model import ledger_entries
-from cll.model.ledger_entries import Entry
+from cll.model.ledger_entries import LedgerEntry
 from cll.system import disk
 from cll.types.errors import ConfigError, SecurityRefusal
 from cll.vcs import git
@@ -18,17 +18,17 @@ from cll.vcs import git
 class Ledger:
     """All entries, oldest first; `commits` names the commit that brought each, as far as committed."""
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[LedgerEntry, ...] = ()
     commits: tuple[str, ...] = ()
     in_git: bool = True  # without git every entry counts
 
     @property
-    def committed(self) -> tuple[Entry, ...]:
+    def committed(self) -> tuple[LedgerEntry, ...]:
         """Return the entries that count."""
         return self.entries[: len(self.commits)] if self.in_git else self.entries
 
     @property
-    def pending(self) -> tuple[Entry, ...]:
+    def pending(self) -> tuple[LedgerEntry, ...]:
         """Return the entries that were appended and not committed: a command was stopped."""
         return self.entries[len(self.committed) :]
 
@@ -87,7 +87,7 @@ def begun(root: Path, *, bootstrap: bool) -> Ledger:
     return ledger
 
 
-def append(root: Path, ledger: Ledger, entry: Entry) -> Ledger:
+def append(root: Path, ledger: Ledger, entry: LedgerEntry) -> Ledger:
     """Append one entry: the whole file is written anew beside it, and takes its place."""
     path = root / ledger_entries.PATH
     before = path.read_bytes() if path.is_file() else b""

@@ -9,7 +9,7 @@ import yaml
 
 from cll.model import artifact
 from cll.model.artifact import SUMS
-from cll.model.ledger_entries import Entry
+from cll.model.ledger_entries import LedgerEntry
 from cll.system import disk, links
 from cll.types.errors import SecurityRefusal, Unavailable
 from cll.vcs.commands import dvc
@@ -67,7 +67,7 @@ def checkout(root: Path, model_id: str) -> None:
     dvc(root, "checkout", str(MODELS / f"{model_id}.dvc"))
 
 
-def intact(root: Path, entry: Entry) -> str:
+def intact(root: Path, entry: LedgerEntry) -> str:
     """Refuse a released model that is not what the ledger says; return where it was found."""
     told = known(root, entry.model_id)
     if not told.is_file():
@@ -87,7 +87,7 @@ def intact(root: Path, entry: Entry) -> str:
     return "the workspace"
 
 
-def _as_released(root: Path, entry: Entry, found: str) -> None:
+def _as_released(root: Path, entry: LedgerEntry, found: str) -> None:
     if found != entry.sums:
         where = _near(root, folder(root, entry.model_id))
         raise SecurityRefusal(
@@ -96,7 +96,7 @@ def _as_released(root: Path, entry: Entry, found: str) -> None:
         )
 
 
-def _as_listed(root: Path, entry: Entry, files: Mapping[str, bytes]) -> None:
+def _as_listed(root: Path, entry: LedgerEntry, files: Mapping[str, bytes]) -> None:
     sums = "".join(
         f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n"
         for name in sorted(files)
@@ -107,7 +107,7 @@ def _as_listed(root: Path, entry: Entry, files: Mapping[str, bytes]) -> None:
         raise SecurityRefusal(f"DVC's cache: {where}: not what {SUMS} says; fetch it again.")
 
 
-def _cached(root: Path, entry: Entry) -> dict[str, bytes]:
+def _cached(root: Path, entry: LedgerEntry) -> dict[str, bytes]:
     """Read a model out of DVC's cache, where the workspace has it not."""
     note = tracked(root, entry.model_id)
     where = _near(root, folder(root, entry.model_id))
@@ -129,7 +129,7 @@ def _blob(cache: Path, digest: str) -> Path:
     return cache / digest[:2] / digest[2:]
 
 
-def unregistered(root: Path, entries: tuple[Entry, ...]) -> list[str]:
+def unregistered(root: Path, entries: tuple[LedgerEntry, ...]) -> list[str]:
     """List what lies among the models and no entry names."""
     names = {entry.model_id for entry in entries}
     found = sorted((root / MODELS).glob("[!.]*"))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cll.model.ledger_entries import NONE, Entry, find, in_force
+from cll.model.ledger_entries import NONE, LedgerEntry, find, in_force
 from cll.types.errors import ConfigError, Rejected, Undecided
 
 BY_THE_GATE = "The gate promotes it."
@@ -22,7 +22,7 @@ class Settings:
 
 
 def refuse_unfit(
-    verdict: Mapping[str, Any], candidate: str, entries: Sequence[Entry], world_champion: str
+    verdict: Mapping[str, Any], candidate: str, entries: Sequence[LedgerEntry], world_champion: str
 ) -> None:
     """Refuse what the gate did not promote, or not on this candidate against this champion."""
     if verdict["model_id"] != candidate:
@@ -57,7 +57,9 @@ def _because(verdict: Mapping[str, Any], outcome: str) -> str:
     return found[0] if found else "no rule says why; run `dvc repro`."
 
 
-def message(entry: Entry, entries: Sequence[Entry], verdict: Mapping[str, Any] | None) -> str:
+def message(
+    entry: LedgerEntry, entries: Sequence[LedgerEntry], verdict: Mapping[str, Any] | None
+) -> str:
     """Write the commit's message; `entries` are those before `entry`."""
     what = "Release" if entry.kind == "release" else "Roll back to"
     subject = f"{what} {entry.version}: model {entry.model_id}"[:_SUBJECT]

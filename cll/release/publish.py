@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cll.model import ledger_entries
-from cll.model.ledger_entries import Entry
+from cll.model.ledger_entries import LedgerEntry
 from cll.release import ledger, mirror, remote
 from cll.system import disk, progress
 from cll.types.errors import CllError, ConfigError, Unavailable
@@ -22,7 +22,7 @@ def refuse_unready(root: Path, *, push: bool, asked: str = "--push") -> None:
         )
 
 
-def share(root: Path, entry: Entry, *, push: bool) -> Iterator[str]:
+def share(root: Path, entry: LedgerEntry, *, push: bool) -> Iterator[str]:
     """Push what was released; yield a line for each place. The release stands in any case.
 
     Models go first, so that no one sees a commit whose model is not to be had.
@@ -55,7 +55,7 @@ def latest(root: Path, *, push: bool) -> Iterator[str]:
     disk.write_bytes(noted, commit.encode())
 
 
-def branch(root: Path, name: str, entry: Entry | None, *, push: bool) -> Iterator[str]:
+def branch(root: Path, name: str, entry: LedgerEntry | None, *, push: bool) -> Iterator[str]:
     """Push a branch that is written anew each time, and what is there of it."""
     yield from _stored(root, entry, f"Branch {name}", push=push)
     if push:
@@ -65,7 +65,7 @@ def branch(root: Path, name: str, entry: Entry | None, *, push: bool) -> Iterato
 
 
 def _stored(
-    root: Path, entry: Entry | None, what: str, *, push: bool, all_models: bool = False
+    root: Path, entry: LedgerEntry | None, what: str, *, push: bool, all_models: bool = False
 ) -> Iterator[str]:
     try:
         if where := remote.push(root, entry, all_models=all_models):

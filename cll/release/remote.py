@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from cll.config import safety
-from cll.model.ledger_entries import Entry
+from cll.model.ledger_entries import LedgerEntry
 from cll.release import models
 from cll.system import disk, links
 from cll.types.errors import CllError, ConfigError, Unavailable
@@ -90,7 +90,7 @@ def _absolute(root: Path, where: str) -> str:
     return where if "://" in where else str((root / ".dvc" / where).resolve())
 
 
-def push(root: Path, entry: Entry | None, *, all_models: bool = False) -> str | None:
+def push(root: Path, entry: LedgerEntry | None, *, all_models: bool = False) -> str | None:
     """Push what the stages made, and a released model, or all; return where, or None without a remote."""
     name = default(root)
     if name is None:

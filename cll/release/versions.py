@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from cll.model import ledger_entries
-from cll.model.ledger_entries import NONE, Entry
+from cll.model.ledger_entries import NONE, LedgerEntry
 from cll.release import ledger
 from cll.system import console
 from cll.types.errors import ConfigError
@@ -54,7 +54,7 @@ def at(root: Path, date: str) -> str:
     return NONE if found is None else str(found)
 
 
-def in_force_at(entries: Sequence[Entry], when: datetime) -> Entry | None:
+def in_force_at(entries: Sequence[LedgerEntry], when: datetime) -> LedgerEntry | None:
     """Return the last entry before `when`: an entry counts from the tick after its `as_of` on."""
     earlier = [entry for entry in entries if parse_instant(entry.as_of) < when]
     return earlier[-1] if earlier else None

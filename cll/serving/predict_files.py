@@ -93,7 +93,7 @@ def export_onnx(ws: Workspace, out: Path, model: str) -> None:
 def _load(ws: Workspace, model: str) -> Predictor:
     if model != "champion":
         return artifact.load(champion.folder(ws, model))
-    return champion.in_force(ws, champion.folder(ws, model).name)
+    return champion.load(ws, champion.folder(ws, model).name)
 
 
 def _scores(

@@ -71,7 +71,7 @@ def folder(tmp_path):
     return written(tmp_path, packed()[1])
 
 
-def test_a_folder_that_is_not_there_is_unavailable(tmp_path):
+def test_a_missing_folder_is_unavailable(tmp_path):
     with pytest.raises(Unavailable, match=r"no model is there; run `dvc repro`"):
         artifact.load(tmp_path / "candidate")
 
@@ -81,14 +81,14 @@ def test_a_changed_byte_is_refused_before_anything_is_parsed(folder, name):
     data = bytearray((folder / name).read_bytes())
     data[len(data) // 2] ^= 1
     (folder / name).write_bytes(data)
-    with pytest.raises(SecurityRefusal, match=rf"{name}: sha256 is .*, SHA256SUMS says"):
+    with pytest.raises(SecurityRefusal, match=rf"{name}: sha256 is .*, SHA256SUMS has"):
         artifact.load(folder)
 
 
 @pytest.mark.parametrize("name", ["model.txt", MODEL, CARD])
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
-    with pytest.raises(SecurityRefusal, match=rf"{name}: missing, and listed in SHA256SUMS"):
+    with pytest.raises(SecurityRefusal, match=rf"{name}: missing, but listed in SHA256SUMS"):
         artifact.load(folder)
 
 
@@ -101,7 +101,7 @@ def test_a_folder_in_the_place_of_a_file_is_refused(folder):
 
 def test_a_manifest_of_other_files_is_refused(tmp_path):
     (tmp_path / SUMS).write_bytes(b"")
-    with pytest.raises(SecurityRefusal, match=r"model\.json: not there"):
+    with pytest.raises(SecurityRefusal, match=r"model\.json: missing"):
         artifact.load(tmp_path)
 
 
@@ -117,7 +117,7 @@ def test_a_missing_manifest_is_refused(folder):
         artifact.load(folder)
 
 
-def test_a_file_that_no_one_listed_is_refused(folder):
+def test_a_file_that_is_not_listed_is_refused(folder):
     (folder / "extra.pkl").write_bytes(b"")
     with pytest.raises(SecurityRefusal, match=r"extra\.pkl: not listed in SHA256SUMS"):
         artifact.load(folder)
@@ -127,31 +127,33 @@ def test_a_file_that_no_one_listed_is_refused(folder):
 def test_a_manifest_may_not_lead_out_of_the_folder(folder, name):
     with (folder / SUMS).open("a") as sums:
         sums.write(f"{'0' * 64}  {name}\n")
-    with pytest.raises(SecurityRefusal, match=r"SHA256SUMS:4: not a digest and a file name"):
+    with pytest.raises(SecurityRefusal, match=r"SHA256SUMS:4: not a digest and a new file name"):
         artifact.load(folder)
 
 
 def test_a_folder_over_the_limit_is_not_read(folder, monkeypatch):
     monkeypatch.setattr(artifact, "MAX_BYTES", 100)
-    with pytest.raises(SecurityRefusal, match=r"over 0 MiB; not a model of ours"):
+    with pytest.raises(SecurityRefusal, match=r"over 0 MiB; not written by `cll`"):
         artifact.load(folder)
 
 
-def test_a_forged_model_is_found_by_its_id(folder):
+def test_the_model_id_detects_a_forged_model_json(folder):
     form = json.loads((folder / MODEL).read_bytes()) | {"threshold": 0.0}
     resealed(folder, MODEL, disk.json_bytes(form))
-    with pytest.raises(SecurityRefusal, match=r"model\.json: model_id is \w{16}, its content's is"):
+    with pytest.raises(
+        SecurityRefusal, match=r"model\.json: model_id is \w{16}, but the content has"
+    ):
         artifact.load(folder)
 
 
-def test_a_swapped_tree_file_is_found_by_the_form(folder):
+def test_model_json_detects_a_swapped_tree_file(folder):
     resealed(folder, "model.txt", b"tree\n")
     with pytest.raises(SecurityRefusal, match=r"model\.txt: not the file that model\.json was"):
         artifact.load(folder)
 
 
-def test_another_model_than_the_one_in_force_is_refused(folder):
-    with pytest.raises(SecurityRefusal, match=r"where 0123456789abcdef is in force"):
+def test_another_model_than_the_wanted_one_is_refused(folder):
+    with pytest.raises(SecurityRefusal, match=r"but 0123456789abcdef is wanted"):
         artifact.load(folder, "0123456789abcdef")
 
 
@@ -169,7 +171,7 @@ def test_another_model_than_the_one_in_force_is_refused(folder):
         ({"files": {}}, "not a model of lightgbm: KeyError"),
     ],
 )
-def test_a_foreign_form_is_refused_in_one_line(folder, changes, says):
+def test_a_model_json_with_foreign_values_is_refused_in_one_line(folder, changes, says):
     reformed(folder, **changes)
     with pytest.raises(SecurityRefusal, match=says) as error:
         artifact.load(folder)
@@ -177,14 +179,14 @@ def test_a_foreign_form_is_refused_in_one_line(folder, changes, says):
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b"[" * 100_000, b'{"version": NaN}'])
-def test_a_form_that_is_no_form_is_refused(folder, data):
+def test_a_damaged_model_json_is_refused(folder, data):
     resealed(folder, MODEL, data)
     with pytest.raises(SecurityRefusal, match=r"model\.json: "):
         artifact.load(folder)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=["lightgbm", "members", "logistic"])
-def test_a_model_read_back_answers_as_it_did(tmp_path, estimator):
+def test_a_loaded_model_gives_the_same_probabilities(tmp_path, estimator):
     predictor, files = packed(estimator)
     again = artifact.load(written(tmp_path, files))
     X = rows().X
@@ -208,7 +210,7 @@ def test_a_model_that_was_read_packs_to_the_same_bytes(folder):
     assert files == {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_the_form_holds_what_a_release_needs(folder):
+def test_model_json_holds_the_facts_that_a_release_needs(folder):
     form = json.loads((folder / MODEL).read_bytes())
     assert form["created"] == "2026-01-31T00:00:00Z"
     assert form["accuracy"] == 0.851235
@@ -222,18 +224,18 @@ def test_sha256sum_itself_can_check_a_model(folder):
     assert done.returncode == 0
 
 
-def test_the_card_is_for_people(folder):
+def test_the_card_has_its_sections_and_figures(folder):
     card = (folder / CARD).read_text()
     assert card.startswith("# Model card: lightgbm ")
     assert "| roc_auc | 0.91 |" in card
     assert "last\\|one" in card
-    for part in ("## Intended use", "## Data", "## How far to trust it", "## Limits"):
+    for part in ("## Intended use", "## Data", "## Calibration and threshold", "## Limits"):
         assert part in card
 
 
-def test_the_card_of_a_model_that_uses_no_feature_says_so():
+def test_the_card_names_a_model_that_uses_no_feature():
     data = rows()
     flat = Matrix(np.zeros_like(data.X), data.y, data.names)
     predictor = Predictor(ESTIMATORS[0](flat, 1), data.names)
     files = artifact.pack(predictor, "2026-01-31T00:00:00Z", 0.9, LINEAGE, {})
-    assert "| none: it gives each row the same answer | 0 |" in files[CARD].decode()
+    assert "| none: it gives each row the same probability | 0 |" in files[CARD].decode()

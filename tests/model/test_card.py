@@ -23,12 +23,12 @@ LINEAGE = {
 
 
 @pytest.mark.parametrize(
-    ("more", "told"), [({}, 0), ({"notes": {}}, 0), ({"notes": {"fallback": "synthetic"}}, 1)]
+    ("more", "count"), [({}, 0), ({"notes": {}}, 0), ({"notes": {"fallback": "synthetic"}}, 1)]
 )
-def test_a_model_of_simulated_data_says_so(more, told):
+def test_the_card_of_a_model_of_simulated_data_warns(more, count):
     text = card.render({**FORM, "lineage": {**LINEAGE, **more}})
-    assert text.count("- Simulated: the source's folder was missing (fallback).") == told
-    assert "a missing value is NaN.\n\n## How" in text or told
+    assert text.count("- Simulated: the source's folder was missing (fallback).") == count
+    assert "a missing value is NaN.\n\n## Calibration" in text or count
 
 
 RACE = {
@@ -49,22 +49,26 @@ RACE = {
 }
 
 
-def test_a_race_is_told_with_its_evidence_and_its_cost():
+def test_the_card_compares_the_updates_of_a_race():
     text = card.render({**FORM, "train": {"race": RACE}, "lineage": LINEAGE})
-    assert "Judged on 900 rows, 30 positive, from 2026-01-03T00:00:00Z on, before the hol" in text
+    assert "Scored on 900 rows, 30 positive, from 2026-01-03T00:00:00Z on, before the hol" in text
     assert "| full | 0.5 |  | 12,345 |" in text
     assert "| warm | 0.49 | 0.01 (-0.005 to 0.02) | 456 |" in text
     assert "| online | left out: The champion has \\| other features. | | |" in text
 
 
-def test_where_nothing_could_judge_the_reason_stands_alone():
+def test_a_race_without_rows_to_compare_shows_the_reason_only():
     says = "Nothing could judge between updates, so the candidate was made by full."
     text = card.render({**FORM, "train": {"race": {"says": says}}, "lineage": LINEAGE})
-    assert f"## Which update\n\n{says}\n" in text
-    assert "Which update" not in card.render({**FORM, "lineage": LINEAGE})
+    assert f"## Comparison of updates\n\n{says}\n" in text
+    assert "Comparison of updates" not in card.render({**FORM, "lineage": LINEAGE})
 
 
-def test_a_model_that_went_on_names_its_base():
+def test_the_card_of_a_continued_model_names_its_base():
     text = card.render({**FORM, "lineage": {**LINEAGE, "base": "0b", "base_rows": 7}})
-    assert "- It goes on from 0b: the trainings before had 7 rows, some of which may be" in text
-    assert "goes on from" not in card.render({**FORM, "lineage": {**LINEAGE, "base": "none"}})
+    assert (
+        "- The training continued model 0b, which was trained on 7 rows; some of them may" in text
+    )
+    assert "The training continued" not in card.render(
+        {**FORM, "lineage": {**LINEAGE, "base": "none"}}
+    )

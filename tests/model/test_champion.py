@@ -24,11 +24,11 @@ def evaluate(ws, champion):
     stages.evaluate(ws, load_tree(ws), load_world(ws))
 
 
-def test_a_released_champion_is_judged(ws):
+def test_a_released_champion_is_evaluated(ws):
     evaluate(ws, ledger.read(ws.root).champion)
 
 
-def test_a_model_that_was_never_released_is_no_champion(ws):
+def test_an_unreleased_champion_is_refused(ws):
     first, second = ledger.read(ws.root).entries
     path = ws.root / ledger_entries.PATH
     path.write_text(path.read_text().splitlines(keepends=True)[0])
@@ -46,7 +46,7 @@ def test_before_the_first_release_any_model_may_be_champion(ws):
     evaluate(ws, champion)
 
 
-def test_files_of_another_model_are_no_champion(ws):
+def test_a_champion_with_another_models_files_is_refused(ws):
     first, second = ledger.read(ws.root).entries
     shutil.rmtree(models.folder(ws.root, second.model_id))
     shutil.copytree(models.folder(ws.root, first.model_id), models.folder(ws.root, second.model_id))
@@ -54,16 +54,16 @@ def test_files_of_another_model_are_no_champion(ws):
         evaluate(ws, second.model_id)
 
 
-def test_the_champion_and_the_candidate_are_judged_on_rows_that_neither_learnt_from(ws):
+def test_champion_and_candidate_are_scored_on_rows_that_trained_neither(ws):
     found = disk.read_json(ws.root / "metrics.json")
     assert found["leakage"]["champion_rows"] == 0
     assert found["leakage"]["champion_saw_until"] < found["data"]["holdout_from"]
     rules = disk.read_json(ws.reports / "verdict.json")["rules"]
-    (fair,) = [rule for rule in rules if rule["name"] == "leak.champion"]
-    assert (fair["value"], fair["bound"], fair["outcome"]) == (0.0, 0.0, "passed")
+    (rule,) = [entry for entry in rules if entry["name"] == "leak.champion"]
+    assert (rule["value"], rule["bound"], rule["outcome"]) == (0.0, 0.0, "passed")
 
 
-def test_a_champion_that_learnt_from_the_holdout_promotes_no_one(ws):
+def test_a_champion_trained_on_holdout_rows_leaves_the_gate_undecided(ws):
     tree = {**load_tree(ws)}
     tree["split"] = {**tree["split"], "holdout": 0.5}
     world.put(ws.root / "world.yaml", "champion", ledger.read(ws.root).entries[0].model_id)
@@ -71,5 +71,5 @@ def test_a_champion_that_learnt_from_the_holdout_promotes_no_one(ws):
         stages.STAGES[stage](ws, tree, load_world(ws))
     verdict = disk.read_json(ws.reports / "verdict.json")
     assert verdict["answer"] == "not enough evidence"
-    (fair,) = [rule for rule in verdict["rules"] if rule["name"] == "leak.champion"]
-    assert fair["value"] == 250
+    (rule,) = [entry for entry in verdict["rules"] if entry["name"] == "leak.champion"]
+    assert rule["value"] == 250

@@ -4,20 +4,20 @@ from dataclasses import replace
 import pytest
 
 from cll.model import ledger_entries
-from cll.model.ledger_entries import Entry, Judged
+from cll.model.ledger_entries import LedgerEntry, VerdictRecord
 from cll.types.errors import ConfigError, SecurityRefusal
 
 MODELS = ["0" * 15 + letter for letter in "abcdef"]
 
 
 def entry(entries=(), kind="release", version=None, model=None, **changes):
-    made = Entry(
+    made = LedgerEntry(
         kind=kind,
         version=version or ledger_entries.next_version(entries, "minor"),
         model_id=model or MODELS[len(entries)],
         sums="1" * 64,
         known="2" * 64,
-        verdict=Judged("promote", "3" * 64),
+        verdict=VerdictRecord("promote", "3" * 64),
         champion_before=ledger_entries.in_force(entries),
         revision="4" * 40,
         as_of="2026-01-05T00:00:00Z",
@@ -49,7 +49,7 @@ def back_to(entries, number, **changes):
     )
 
 
-def test_what_was_appended_is_read_back():
+def test_appended_entries_are_read_back():
     entries = ledger()
     entries.append(back_to(entries, 0))
     assert ledger_entries.parse(text(entries)) == tuple(entries)
@@ -57,7 +57,7 @@ def test_what_was_appended_is_read_back():
 
 
 @pytest.mark.parametrize("field", ["model_id", "why", "as_of", "revision", "version", "sums"])
-def test_an_altered_entry_breaks_the_chain_behind_it(field):
+def test_a_changed_entry_breaks_the_chain_after_it(field):
     lines = text(ledger()).splitlines()
     told = json.loads(lines[0])
     told[field] = {"version": "v1.0.7", "why": "worse", "as_of": "2026-01-06T00:00:00Z"}.get(
@@ -69,7 +69,7 @@ def test_an_altered_entry_breaks_the_chain_behind_it(field):
 
 
 @pytest.mark.parametrize("drop", [0, 1])
-def test_a_line_that_was_taken_out_breaks_the_chain(drop):
+def test_a_removed_line_breaks_the_chain(drop):
     entries = ledger()
     del entries[drop]
     with pytest.raises(SecurityRefusal, match="the chain is broken"):
@@ -79,24 +79,24 @@ def test_a_line_that_was_taken_out_breaks_the_chain(drop):
 def test_two_releases_of_one_version_are_refused_also_in_an_unbroken_chain():
     entries = ledger(2)
     entries.append(entry(entries, version="v1.0.0"))
-    with pytest.raises(SecurityRefusal, match=r"ledger\.jsonl:3: v1\.0\.0 was released before"):
+    with pytest.raises(SecurityRefusal, match=r"ledger\.jsonl:3: v1\.0\.0 was already released"):
         ledger_entries.parse(text(entries))
 
 
 @pytest.mark.parametrize(
     "changes", [{"version": "v9.0.0"}, {"model_id": MODELS[5]}, {"sums": "9" * 64}]
 )
-def test_a_return_to_what_was_never_released_is_refused(changes):
+def test_a_rollback_to_an_unreleased_model_is_refused(changes):
     entries = ledger(2)
     entries.append(back_to(entries, 0, **changes))
     with pytest.raises(SecurityRefusal, match=r"ledger\.jsonl:3: .* was never released"):
         ledger_entries.parse(text(entries))
 
 
-def test_an_entry_that_replaces_what_was_not_in_force_is_refused():
+def test_an_entry_that_replaces_another_model_than_the_champion_is_refused():
     entries = ledger(2)
     entries.append(entry(entries, champion_before=MODELS[0]))
-    with pytest.raises(SecurityRefusal, match="000a was not in force"):
+    with pytest.raises(SecurityRefusal, match="000a was not the champion"):
         ledger_entries.parse(text(entries))
 
 
@@ -132,17 +132,17 @@ def test_a_last_line_that_is_cut_off_is_refused():
             ledger_entries.parse(whole[:-size])
 
 
-def test_the_same_entry_in_another_form_was_edited_by_hand():
+def test_an_entry_in_another_json_form_is_refused_as_edited():
     told = json.loads(ledger_entries.line(entry()))
-    with pytest.raises(SecurityRefusal, match=":1: not written by `cll`: edited by hand"):
+    with pytest.raises(SecurityRefusal, match=":1: not written by `cll`, but edited by hand"):
         ledger_entries.parse(json.dumps(told) + "\n")
 
 
 @pytest.mark.parametrize("mark", ["<<<<<<< HEAD", "=======", ">>>>>>> theirs", "||||||| 1a2b3c"])
-def test_a_merge_conflict_is_told_with_the_way_out(mark):
+def test_a_merge_conflict_is_refused_with_the_way_out(mark):
     lines = text(ledger()).splitlines()
     lines.insert(2, mark)
-    with pytest.raises(ConfigError, match=r":3: a merge conflict; keep the upstream's lines"):
+    with pytest.raises(ConfigError, match=r":3: a merge conflict; keep only the upstream's lines"):
         ledger_entries.parse("\n".join(lines) + "\n")
 
 
@@ -157,24 +157,26 @@ def test_versions_count_on_from_the_highest():
     assert ledger_entries.next_version((), "patch") == "v1.0.0"
 
 
-def test_going_back_twice_does_not_come_back_to_what_was_left():
+def test_a_second_rollback_goes_further_back():
     entries = ledger(3)
     entries.append(back_to(entries, 1))
-    assert ledger_entries.one_before(entries).version == "v1.0.0"
+    assert ledger_entries.previous_release(entries).version == "v1.0.0"
     entries.append(entry(entries, version="v1.3.0", model=MODELS[4]))
-    assert ledger_entries.one_before(entries).version == "v1.1.0"
+    assert ledger_entries.previous_release(entries).version == "v1.1.0"
 
 
-def test_before_the_first_release_there_is_nothing_to_go_back_to():
-    with pytest.raises(ConfigError, match=r"v1\.0\.0: nothing was released before it"):
-        ledger_entries.one_before(ledger(1))
+def test_without_an_earlier_release_a_rollback_is_refused():
+    with pytest.raises(ConfigError, match=r"v1\.0\.0: no version was released before it"):
+        ledger_entries.previous_release(ledger(1))
     by_hand = [entry(champion_before=MODELS[5])]
-    with pytest.raises(ConfigError, match="nothing was released before it"):
-        ledger_entries.one_before(ledger_entries.parse(text(by_hand)))
+    with pytest.raises(ConfigError, match="no version was released before it"):
+        ledger_entries.previous_release(ledger_entries.parse(text(by_hand)))
 
 
-def test_a_version_that_was_never_released_is_told_with_those_that_were():
-    with pytest.raises(ConfigError, match=r"v3\.0\.0: never released; there are: v1\.0\.0, v1\.1"):
+def test_an_unreleased_version_is_refused_with_a_list_of_the_released_ones():
+    with pytest.raises(
+        ConfigError, match=r"v3\.0\.0: never released; released are: v1\.0\.0, v1\.1"
+    ):
         ledger_entries.released(ledger(2), "v3.0.0")
 
 
@@ -182,8 +184,8 @@ def test_a_longer_ledger_continues_a_shorter_one_and_no_other_does():
     whole = text(ledger())
     short = text(ledger(2))
     assert ledger_entries.unaltered(whole, short, "a" * 40) is None
-    assert ":3: lacks what commit aaaaaaaaaaaa has there" in str(
+    assert ":3: missing, unlike in commit aaaaaaaaaaaa" in str(
         ledger_entries.unaltered(short, whole, "a" * 40)
     )
     other = whole.replace("better", "BETTER", 1)
-    assert ":1: is not what commit" in str(ledger_entries.unaltered(other, short, "a" * 40))
+    assert ":1: not the line of commit" in str(ledger_entries.unaltered(other, short, "a" * 40))

@@ -16,7 +16,7 @@ def drawn(slope, intercept, rows=20_000):
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.4, -2.0), (3.0, 1.0)])
-def test_the_fit_finds_what_the_outcomes_were_drawn_from(slope, intercept):
+def test_the_fit_recovers_the_true_slope_and_intercept(slope, intercept):
     fitted = platt.fit(*drawn(slope, intercept))
     assert fitted == pytest.approx((slope, intercept), abs=0.1)
 
@@ -34,7 +34,7 @@ def test_the_fit_is_finite_for_any_margins(seed, size, rows):
     assert np.isfinite(platt.fit(chance.normal(size=rows) * size, y)).all()
 
 
-def test_outcomes_told_apart_without_fault_do_not_run_away():
+def test_the_fit_stays_finite_on_separable_data():
     margin = np.array([-2.0, -1.0, 1.0, 2.0] * 10)
     slope, _ = platt.fit(margin, (margin > 0).astype(float))
     assert 0 < slope < 20
@@ -46,7 +46,7 @@ def test_one_margin_for_all_rows_gives_the_share():
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-1e7, 1e7), st.integers(1, 40))
-def test_the_level_makes_the_mean_probability_the_share(seed, shift, rows):
+def test_the_fitted_intercept_makes_the_mean_probability_the_share(seed, shift, rows):
     chance = np.random.default_rng(seed)
     y = chance.integers(0, 2, rows).astype(float)
     margin = chance.normal(size=rows) + shift
@@ -59,14 +59,14 @@ def test_a_probability_is_one_for_any_margin(margin):
     assert 0 <= platt.probability(np.array([margin]), 1.0, 0.0)[0] <= 1
 
 
-def test_the_loss_is_that_of_the_calibrated_probability_however_the_level_was_moved():
+def test_the_loss_does_not_depend_on_the_level_of_the_log_odds():
     margin, y = drawn(0.7, -1.0)
     p = platt.probability(margin, *platt.fit(margin, y))
     assert platt.loss(margin, y) == pytest.approx(log_loss(y, p), abs=1e-6)
     assert platt.loss(2 * margin + 3, y) == pytest.approx(platt.loss(margin, y), abs=1e-6)
 
 
-def test_log_odds_that_mislead_are_worth_the_share_of_positives():
+def test_log_odds_that_rank_backwards_have_the_loss_of_the_share():
     margin, y = drawn(0.7, -1.0)
     share = np.full(len(y), y.mean())
     assert platt.loss(-margin, y) == pytest.approx(log_loss(y, share), abs=1e-4)

@@ -264,7 +264,7 @@ def test_a_rollback_puts_the_version_before_in_force_and_says_why(twice):
     message = released.git(twice.root, "log", "-1", "--format=%B")
     assert message.startswith("Roll back to v1.0.0: model ")
     assert "It replaces v1.1.0 (" in message
-    assert "nothing was released before it" in refused(twice, "rollback", "--why", "no", code=2)
+    assert "no version was released before it" in refused(twice, "rollback", "--why", "no", code=2)
     assert released.cll(twice.root, "rollback", "v1.1.0", "--why", "it was not it").code == 0
     assert [e.version for e in entries(twice)] == ["v1.0.0", "v1.1.0", "v1.0.0", "v1.1.0"]
     assert len(list(audit.verify(twice.root))) == 6
@@ -273,7 +273,7 @@ def test_a_rollback_puts_the_version_before_in_force_and_says_why(twice):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["v7.0.0", "--why", "no"], "v7.0.0: never released; there are: v1.0.0, v1.1.0."),
+        (["v7.0.0", "--why", "no"], "v7.0.0: never released; released are: v1.0.0, v1.1.0."),
         (["v1.0.0", "--why", "  "], "--why: say in a sentence why"),
     ],
 )
@@ -421,7 +421,7 @@ def test_an_entry_of_what_the_gate_rejects_is_not_committed(left_behind, monkeyp
     (entry,) = ledger.read(project.root).pending
     path = project.reports / "verdict.json"
     disk.write_json(path, disk.read_json(path) | {"answer": "reject"})
-    judged = ledger_entries.Judged("promote", disk.sha256(path))
+    judged = ledger_entries.VerdictRecord("promote", disk.sha256(path))
     line = ledger_entries.line(replace(entry, verdict=judged))
     (project.root / ledger_entries.PATH).write_text(line + "\n")
     assert "not what the gate says of metrics.json" in refused(project, "release", code=4)

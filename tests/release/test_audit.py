@@ -61,7 +61,7 @@ def test_an_edited_entry_in_a_chain_made_to_fit_is_found_by_git(ws, committed):
     rewritten(ws, lambda told: told[0].update(why="for no reason"))
     if committed:
         released.commit(ws.root)
-    assert "ledger.jsonl:1: is not what commit" in verify(ws, 4)
+    assert "ledger.jsonl:1: not the line of commit" in verify(ws, 4)
 
 
 @pytest.mark.parametrize("committed", [False, True])
@@ -71,8 +71,8 @@ def test_a_last_line_that_was_taken_out_is_found_by_git(ws, committed):
     if committed:
         released.commit(ws.root)
     says = verify(ws, 4)
-    assert "ledger.jsonl:2: lacks what commit" in says
-    assert "a release is taken back by `cll rollback` alone" in says
+    assert "ledger.jsonl:2: missing, unlike in commit" in says
+    assert "only `cll rollback` takes a release back" in says
 
 
 def test_a_reverted_release_commit_is_found_and_can_be_mended(ws):

@@ -112,7 +112,7 @@ def test_a_model_with_a_flipped_byte_is_refused(fleet, tmp_path, out):
 
 def test_without_a_champion_there_is_none_to_score_with(fleet, tmp_path, out):
     exported(fleet).write_csv(tmp_path / "data.csv")
-    with pytest.raises(ConfigError, match="champion=none: no model is in force yet"):
+    with pytest.raises(ConfigError, match="champion=none: there is no champion yet"):
         predict_files.score(fleet, tmp_path / "data.csv", out, "champion")
 
 

@@ -17,7 +17,7 @@ def ws(tmp_path):
 
 
 def test_no_champion_is_no_model(ws):
-    with pytest.raises(ConfigError, match="champion=none: no model is in force yet"):
+    with pytest.raises(ConfigError, match="champion=none: there is no champion yet"):
         champion.folder(ws, "champion")
 
 

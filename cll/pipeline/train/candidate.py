@@ -60,7 +60,7 @@ def fit(
     name, update, told = _chosen(update, means, tree)
     learnt = learn(update, rows.split.train, means, report)
     if learnt.trained is None:
-        return artifact.as_read(learnt.predictor)
+        return artifact.repack(learnt.predictor)
     told |= {"update": name, "update_says": _says(name, learnt, asked=update.reads_champion)}
     held = rows.matrix(rows.split.holdout)
     alert = learnt.predictor.alert(learnt.predictor.probability(held.X))

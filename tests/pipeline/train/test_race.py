@@ -87,7 +87,7 @@ def test_a_champion_that_holds_wins_where_it_may():
     words += ("update.prefer=cheapest",)
     files, model = made(steady, *words, champion=before)
     assert model.model_id == before.model_id
-    assert artifact.as_read(before) == files
+    assert artifact.repack(before) == files
 
 
 def test_without_a_champion_nobody_goes_on(data):

@@ -1,1 +1,1 @@
-"""Stage report: one HTML page that opens offline, and Markdown for a pull request."""
+"""The report stage: one HTML page that works offline, and Markdown for a pull request."""

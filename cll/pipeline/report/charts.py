@@ -1,4 +1,4 @@
-"""Charts as static SVG text: drawn by Altair and vl-convert, recoloured by the page's CSS."""
+"""Draw charts as static SVG with Altair and vl-convert; the page's CSS recolours them in dark mode."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ import vl_convert
 from cll.pipeline.report import timeline
 from cll.pipeline.report.rendering import clean
 
-# What a colour stands for: in light, and what the page's CSS makes of it in dark.
+# The colour of each kind of mark: in light mode, and in dark mode by the page's CSS.
 PALETTE = {
     "candidate": ("#1d5fd1", "#6ea8ff"),
     "champion": ("#b4530a", "#f0a35e"),
@@ -24,17 +24,17 @@ PALETTE = {
 }
 _DASHES = ([5, 3], [1, 0])
 _SIDE = 300  # pixels, of a square chart
-_WIDTH, _STRIP, _LONE_STRIP = 680, 54, 160  # pixels, of the scores over time
-_POINTS = 200  # of a curve
-_FEW_DAYS = 3  # up to which the hours are told
-_TITLE = 60  # characters of a strip's
+_WIDTH, _STRIP, _LONE_STRIP = 680, 54, 160  # pixels; a strip shows one entity's scores
+_POINTS = 200  # at most so many per curve
+_FEW_DAYS = 3  # up to so many days, the time axis shows hours
+_TITLE = 60  # characters of a strip's title
 _ID = re.compile(r'\bid="([^"]*)"(?=[^<>]*>)')
 _ID_USED = re.compile(r'(\bid="|url\(#)([\w-]+)(?=[^<>]*>)')
 _TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 def roc(frame: pl.DataFrame) -> str:
-    """Draw true against false positive rate, from `fpr`, `tpr` and perhaps `model`."""
+    """Draw the true against the false positive rate; `frame` has `fpr`, `tpr` and maybe `model`."""
     layers = [_guide([(0.0, 0.0), (1.0, 1.0)]), _lines(_curve(frame, "fpr", "tpr"))]
     return _svg(_square(layers, _axes("False positive rate", "True positive rate")), "roc")
 
@@ -42,7 +42,10 @@ def roc(frame: pl.DataFrame) -> str:
 def precision_recall(
     frame: pl.DataFrame, share: float | None = None, point: tuple[float, float] | None = None
 ) -> str:
-    """Draw precision against recall; `share` is that of positives, `point` the threshold's."""
+    """Draw precision against recall.
+
+    `share` is the share of positives. `point` is recall and precision at the threshold.
+    """
     layers = [_lines(_curve(frame, "recall", "precision"))]
     if share is not None:
         layers.insert(0, _guide([(0.0, share), (1.0, share)]))
@@ -54,7 +57,7 @@ def precision_recall(
 
 
 def calibration(frame: pl.DataFrame) -> str:
-    """Draw the observed share against the mean probability; a dot's area tells its rows."""
+    """Draw the observed share against the mean probability; a dot's area shows its number of rows."""
     rows = _curve(frame, "mean_probability", "observed")
     top = _top(max([point[axis] for point in rows for axis in ("x", "y")], default=1.0))
     dots = alt.Chart(_values(rows)).mark_circle(opacity=0.75, clip=True).encode(color=_color())
@@ -66,7 +69,10 @@ def calibration(frame: pl.DataFrame) -> str:
 
 
 def scores(rows: pl.DataFrame, entities: Sequence[str], threshold: float | None = None) -> str:
-    """Draw each entity's peaks over its incidents and the threshold; `rows`: timeline.scored."""
+    """Draw each entity's highest scores over time, with its incidents and the threshold.
+
+    `rows` come from `timeline.scored`.
+    """
     step, (first, last) = timeline.step_us(rows), timeline.bounds_us(rows)
     lines = timeline.peaks(rows, entities, step).to_dicts()
     shades = timeline.shades(rows, entities, step).to_dicts()
@@ -86,7 +92,7 @@ def scores(rows: pl.DataFrame, entities: Sequence[str], threshold: float | None 
 
 
 def _ticks(span_us: int) -> dict[str, Any]:
-    """Tell days by their date, and a day or two by the hour."""
+    """Return the settings of the time axis: dates, or hours where the span is short."""
     days = span_us / 86_400_000_000
     if days > _FEW_DAYS:
         step = alt.TimeIntervalStep(interval="day", step=max(1, round(days / 8)))
@@ -120,19 +126,19 @@ def _curve(frame: pl.DataFrame, x: str, y: str) -> list[dict[str, Any]]:
     extra = [name for name in ("rows",) if name in rows.columns]
     points: list[dict[str, Any]] = []
     for model in timeline.MODELS:
-        own = rows.filter(pl.col("model") == model)
-        kept = own[_spread(own[x].to_numpy(), own[y].to_numpy())]
-        named = kept.select("model", *extra, x=pl.col(x).round(5), y=pl.col(y).round(5))
+        model_rows = rows.filter(pl.col("model") == model)
+        thinned = model_rows[_thin(model_rows[x].to_numpy(), model_rows[y].to_numpy())]
+        named = thinned.select("model", *extra, x=pl.col(x).round(5), y=pl.col(y).round(5))
         points += named.with_row_index("order").to_dicts()
     return points
 
 
-def _spread(x: Any, y: Any) -> list[int]:
-    """Pick points at about even distances along a line, with both ends."""
+def _thin(x: Any, y: Any) -> list[int]:
+    """Return indices of points at about even distances along the line, including both ends."""
     if len(x) <= _POINTS:
         return list(range(len(x)))
-    walked = np.cumsum(np.abs(np.diff(x, prepend=x[0])) + np.abs(np.diff(y, prepend=y[0])))
-    stops = np.searchsorted(walked, np.linspace(0.0, walked[-1], _POINTS))
+    length = np.cumsum(np.abs(np.diff(x, prepend=x[0])) + np.abs(np.diff(y, prepend=y[0])))
+    stops = np.searchsorted(length, np.linspace(0.0, length[-1], _POINTS))
     return sorted({0, len(x) - 1, *np.minimum(stops, len(x) - 1).tolist()})
 
 
@@ -145,7 +151,10 @@ def _values(rows: list[dict[str, Any]]) -> Any:
 
 
 def _axes(x: str, y: str, top: float | None = None) -> dict[str, Any]:
-    """Build the axes: linear up to 1, or square-root up to `top`, where most rows lie low."""
+    """Return both axes: linear up to 1, or, with `top`, a square-root scale up to it.
+
+    The square root spreads small probabilities, which most rows have.
+    """
     if top is None:
         ticks: dict[str, Any] = {"tickCount": 5}
         scale = alt.Scale(domain=[0, 1])
@@ -192,20 +201,20 @@ def _svg(chart: Any, name: str, data: Mapping[str, Any] | None = None) -> str:
         "labelColor": text, "titleColor": text, "gridColor": grid, "domainColor": guide,
         "tickColor": guide, "labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": "normal",
     }  # fmt: skip
-    # The font comes with vl-convert, so that a machine's own fonts don't move a label.
+    # The font is part of vl-convert, so labels have the same place on every machine.
     config = {"aria": False, "background": "transparent", "font": "Liberation Sans", "axis": axis}
     title = {"color": text, "fontSize": 12, "fontWeight": "normal"}
     drawn = chart.configure(**config).configure_view(stroke=None).configure_title(**title)
-    spec = drawn.to_dict(validate=False)  # as each part was when it was made
-    # Data by name, since Altair copies and checks what stands inline many times over.
+    spec = drawn.to_dict(validate=False)  # Altair validated each part before
+    # Data are added by name, since Altair copies and validates inline data many times.
     spec["datasets"] = spec.get("datasets", {}) | dict(data or {})
     version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
     return _embedded(vl_convert.vegalite_to_svg(spec, vl_version=version), name)
 
 
 def _embedded(svg: str, name: str) -> str:
-    """Make an SVG part of a page: ids and a caption of its own, and short numbers."""
-    # Vega counts ids up over a process's whole life: counted anew, the bytes stay the same.
+    """Prepare an SVG for the page: make its ids unique, name its caption, shorten its numbers."""
+    # Vega numbers ids over the whole life of a process. Numbered again, the bytes are reproducible.
     numbers = {old: str(k) for k, old in enumerate(dict.fromkeys(_ID.findall(svg)))}
     svg = _ID_USED.sub(lambda m: f"{m[1]}{name}-{numbers.get(m[2], m[2])}", svg)
     svg = re.sub(r"-?\d+\.\d{3,}(?=[^<>]*>)", lambda m: f"{float(m[0]):.2f}", svg)

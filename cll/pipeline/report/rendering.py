@@ -1,4 +1,4 @@
-"""Text from the package's templates, in which nothing that a user named can act as markup."""
+"""Render the package's templates; text from users is escaped, so that it can't act as markup."""
 
 import functools
 import math
@@ -11,10 +11,11 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from jinja2.filters import do_mark_safe
 
-CELL_WIDTH = 200  # characters of a user's text that are shown
+CELL_WIDTH = 200  # longer texts from users are cut
 NOTHING = "\u2013"
 _LARGE, _TENS, _SMALL, _ZERO = 1000, 10, 0.01, 1e-9  # where the decimals of a figure change
-_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, and marks that reorder or break a line
+# Unicode categories of control characters, and of those that reorder text or break a line.
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _MARKUP = re.compile(r"[`*\[\]<>&|~#@$\\!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _PLAIN = re.compile(r"[^`|<>&$\\]+")
 _NAMES = {
@@ -30,7 +31,7 @@ _NAMES = {
 
 
 def render(template: str, facts: Mapping[str, Any]) -> str:
-    """Fill `template`, a file of this package: HTML if it is named so, else Markdown."""
+    """Return a template of this package filled with facts; .html gives HTML, else Markdown."""
     return _template(template).render(facts)
 
 
@@ -41,7 +42,7 @@ def _template(name: str) -> Template:
 
 
 def clean(text: str) -> str:
-    r"""Show the characters that can't be seen, and cut what is too long.
+    r"""Return a text with invisible characters shown as escapes, cut to `CELL_WIDTH`.
 
     >>> clean("a\u202eb")
     'a\\u202eb'
@@ -54,9 +55,9 @@ def clean(text: str) -> str:
 
 
 def figure(value: object, like: object = None) -> str:
-    """Write a number as every table does: three decimals, or three digits of a small one.
+    """Format a number for a table: three decimals, or three significant digits if it is small.
 
-    The decimals are those that `like` would have, so that an interval matches its figure.
+    `like` sets the number of decimals, so that an interval matches its value.
 
     >>> [figure(x) for x in (0.91234, 0.0012345, 12345, 1234.5, 38.0, "2026")]
     ['0.912', '0.00123', '12,345', '1,234', '38', '2026']
@@ -80,7 +81,7 @@ def _decimals(value: float) -> int:
 
 
 def interval(cell: object) -> str:
-    """Write the 95 % interval of a figure that has one.
+    """Format the 95 % interval of a figure; empty where it has none.
 
     >>> print(interval({"value": 0.009, "low": 0.0085, "high": 0.0104}))
     [0.00850, 0.01040]
@@ -92,18 +93,18 @@ def interval(cell: object) -> str:
 
 
 def value(cell: object) -> str:
-    """Write a figure that may come with an interval, without it."""
+    """Format a figure's value without its interval."""
     return figure(cell.get("value") if isinstance(cell, Mapping) else cell)
 
 
 def figured(cell: object) -> str:
-    """Write a figure with its interval, on one line of Markdown."""
+    """Format a figure's value and interval as one line of Markdown."""
     span = interval(cell)
     return do_mark_safe(f"{prose(value(cell))}{' ' if span else ''}{span}")
 
 
 def label(key: str) -> str:
-    """Write a key of metrics.json as a heading.
+    """Return a key of metrics.json as a heading.
 
     >>> label("average_precision"), label("floor.roc_auc"), label("beats.no_change")
     ('Average precision', 'Floor: ROC AUC', 'Beats: no change')
@@ -113,31 +114,31 @@ def label(key: str) -> str:
 
 
 def prose(text: object) -> str:
-    """Escape a sentence for Markdown, so that it stays a sentence: no markup, mention or link."""
+    """Escape a text for Markdown, so that it contains no markup, mention or link."""
     if hasattr(text, "__html__"):
         return do_mark_safe(str(text))
-    # Inside a reference, a word joiner keeps GitHub from seeing a mention or an issue.
+    # GitHub would still find a mention or an issue; an invisible word joiner prevents it.
     joiner = {"@": "&#8288;", "#": "&#8288;"}
-    held = _MARKUP.sub(lambda m: f"&#{ord(m[0])};{joiner.get(m[0], '')}", clean(str(text)))
-    return do_mark_safe(held)
+    escaped = _MARKUP.sub(lambda m: f"&#{ord(m[0])};{joiner.get(m[0], '')}", clean(str(text)))
+    return do_mark_safe(escaped)
 
 
 def code(text: object) -> str:
-    """Write a name as code in Markdown; entities where backticks would not hold it."""
+    """Return a name as Markdown code; characters that backticks can't hold become HTML entities."""
     name = clean(str(text)).strip()
     if _PLAIN.fullmatch(name):
         return do_mark_safe(f"`{name}`")
-    held = "".join(c if c.isalnum() or c in " -.," else f"&#{ord(c)};" for c in name)
-    return do_mark_safe(f"<code>{held}</code>" if held else NOTHING)
+    escaped = "".join(c if c.isalnum() or c in " -.," else f"&#{ord(c)};" for c in name)
+    return do_mark_safe(f"<code>{escaped}</code>" if escaped else NOTHING)
 
 
 def rules(columns: int) -> str:
-    """Write the line under a Markdown table's head: figures stand to the right."""
+    """Return the line below a Markdown table's header, which aligns figures to the right."""
     return do_mark_safe("|:--|" + "--:|" * columns)
 
 
 def row(cells: Iterable[object]) -> str:
-    """Write one row of a Markdown table."""
+    """Return one row of a Markdown table."""
     return do_mark_safe("| " + " | ".join(prose(cell) for cell in cells) + " |")
 
 
@@ -146,7 +147,7 @@ def _environment(*, html: bool) -> Environment:
     env = Environment(
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_shown if html else _written,
+        finalize=_for_html if html else _for_markdown,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -156,9 +157,9 @@ def _environment(*, html: bool) -> Environment:
     return env
 
 
-def _shown(text: object) -> object:
+def _for_html(text: object) -> object:
     return clean(text) if isinstance(text, str) and not hasattr(text, "__html__") else text
 
 
-def _written(text: object) -> object:
+def _for_markdown(text: object) -> object:
     return prose(text) if isinstance(text, str) else text

@@ -1,4 +1,4 @@
-"""Step: tell a person what was found: one page that opens offline, and Markdown for a review."""
+"""Step: render the report of a run as an offline HTML page and as Markdown for a pull request."""
 
 import json
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ _CHARTS = ("roc", "pr", "calibration", "scores")
 
 @dataclass(frozen=True)
 class Report:
-    """The same facts twice."""
+    """The report in two formats."""
 
     html: str
     markdown: str
@@ -42,22 +42,21 @@ def report(
     quarantine: pl.DataFrame,
     context: Mapping[str, Any],
 ) -> Report:
-    """Tell the verdict first, then what it rests on, then where it all comes from.
+    """Render the verdict, then the figures it depends on, then data and lineage.
 
     `metrics` and `model` are metrics.json and model.json. `curves` may hold roc (fpr, tpr),
     pr (recall, precision), calibration (mean_probability, observed, rows) and scores (entity, time,
-    probability, label, incident), each with a `model` column where it has both. `quarantine` is a
-    frame of REJECTS. `context` holds as_of, choices, the metrics' directions, and a title if there
-    is one.
+    probability, label, incident), each with a `model` column if it has both models. `quarantine` is
+    a frame of REJECTS. `context` holds as_of, choices, the metrics' directions, and maybe a title.
     """
     facts = _facts(metrics, model) | {
         "context": {"title": "", "as_of": "", "choices": {}, **context},
         "lower": [name for name, better in context.get(TREE_KEY, {}).items() if better == "lower"],
-        "verdict": _told(verdict),
+        "verdict": _verdict_facts(verdict),
         "quarantine": _reasons(quarantine),
     }
     html = rendering.render("report.html", facts | _charts(metrics, curves, model))
-    return Report(html, _fitting(facts))
+    return Report(html, _markdown(facts))
 
 
 def _facts(metrics: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,7 +65,10 @@ def _facts(metrics: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, An
     counts = {name: n for name, n in tables.flat(data).items() if not (flows and name in _FLOW)}
     compared, events = tables.compared(metrics), tables.events(metrics.get("events", {}))
     # model.json may list the features with their types.
-    named = [one["name"] if isinstance(one, Mapping) else one for one in model.get("features", [])]
+    features = [
+        entry["name"] if isinstance(entry, Mapping) else entry
+        for entry in model.get("features", [])
+    ]
     return {
         "headline": _headline(metrics),
         "simulated": bool(data.get("fallback")),
@@ -80,20 +82,21 @@ def _facts(metrics: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, An
             "events": tables.notes(name for name, _ in events.rows),
             "data": tables.notes(counts),
         },
-        "model": {**_BLANK_MODEL, **model, "features": named},
+        "model": {**_BLANK_MODEL, **model, "features": features},
         "importance": _importance(model.get("importance") or {}),
         "lineage": _lineage(model.get("lineage") or {}),
     }
 
 
-def _fitting(facts: Mapping[str, Any]) -> str:
+def _markdown(facts: Mapping[str, Any]) -> str:
+    """Return the Markdown, without details where it would be too long for a comment."""
     whole = rendering.render("report.md", {**facts, "details": True})
     if len(whole.encode()) < MARKDOWN_LIMIT:
         return whole
     return rendering.render("report.md", {**facts, "details": False})
 
 
-def _told(verdict: Verdict) -> dict[str, Any]:
+def _verdict_facts(verdict: Verdict) -> dict[str, Any]:
     first = verdict.champion == "none"
     outcomes = [rule.outcome for rule in verdict.rules]
     tally = {name: outcomes.count(name) for name in dict.fromkeys(outcomes)}
@@ -101,7 +104,7 @@ def _told(verdict: Verdict) -> dict[str, Any]:
 
 
 def _flows(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Tell what became of the records, over all or by table, and whether none got lost."""
+    """Return the record counts, in total and by table, and whether they add up."""
     groups = {"": data, **{name: value for name, value in data.items() if tables.is_group(value)}}
     flows = []
     for name, counts in groups.items():
@@ -115,7 +118,7 @@ def _flows(data: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _headline(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Pick the figures that a person asks for first, beside the champion's."""
+    """Return the candidate's most important figures, with the champion's values."""
     candidate, champion = metrics.get("candidate", {}), metrics.get("champion", {})
     names = [name for name in tables.ORDER[:4] if name in candidate]
     return [
@@ -132,7 +135,7 @@ def _importance(shares: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _reasons(quarantine: pl.DataFrame) -> dict[str, Any]:
-    """Count the rejects by reason, the most frequent first, with the first few of each."""
+    """Count the quarantined records by reason, most frequent first, with examples of each."""
     counted = quarantine.group_by("table", "field", "reason").agg(
         pl.len().alias("records"),
         pl.struct("file", "row", "value").sort_by("file", "row").head(_EXAMPLES).alias("examples"),
@@ -145,7 +148,7 @@ def _reasons(quarantine: pl.DataFrame) -> dict[str, Any]:
 
 
 def _lineage(lineage: Mapping[str, Any]) -> dict[str, Any]:
-    """Part what fits a line from what is folded."""
+    """Separate single values, shown in one line each, from trees, which are folded."""
     trees = {name: value for name, value in lineage.items() if isinstance(value, Mapping | list)}
     return {
         "lines": {name: value for name, value in lineage.items() if name not in trees},
@@ -170,13 +173,13 @@ def _charts(
         drawn["pr"] = charts.precision_recall(has["pr"], share, _point(metrics))
     if "calibration" in has:
         drawn["calibration"] = charts.calibration(has["calibration"])
-    if "scores" in has and timeline.goes_on(rows := timeline.scored(has["scores"])):
+    if "scores" in has and timeline.has_course(rows := timeline.scored(has["scores"])):
         entities = timeline.busiest(rows, _STRIPS)
         drawn["scores"] = charts.scores(rows, entities, model.get("threshold"))
         minutes = timeline.step_us(rows) // 60_000_000
-        # The curves may hold but some of the entities that the model was judged on.
-        of = max(rows["entity"].n_unique(), metrics.get("data", {}).get("entities", 0))
-        strips = {"shown": len(entities), "of": of, "minutes": minutes}
+        # The curves may contain only some of the evaluated entities.
+        entity_count = max(rows["entity"].n_unique(), metrics.get("data", {}).get("entities", 0))
+        strips = {"shown": len(entities), "of": entity_count, "minutes": minutes}
     models = {name for frame in has.values() if "model" in frame for name in frame["model"]}
     return {
         "charts": dict.fromkeys(_CHARTS, "") | drawn if drawn else {},
@@ -188,13 +191,13 @@ def _charts(
 
 
 def _share(metrics: Mapping[str, Any]) -> float | None:
-    """Return the share of positives in the holdout: what chance would be right about."""
+    """Return the share of positives in the holdout, which is the precision of a random ranking."""
     rows, positives = (metrics.get("data", {}).get(f"holdout_{n}") for n in ("rows", "positives"))
     return positives / rows if rows and positives is not None else None
 
 
 def _point(metrics: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Find where the threshold lies on the curve of precision and recall."""
+    """Return recall and precision at the threshold; None where one of them is missing."""
     cells = [metrics.get("candidate", {}).get(name) for name in ("recall", "precision")]
     recall, precision = (cell.get("value") if isinstance(cell, Mapping) else cell for cell in cells)
     return None if recall is None or precision is None else (float(recall), float(precision))

@@ -1,4 +1,4 @@
-"""Figures laid side by side, each with what a reader must know of it to read it right."""
+"""Tables of figures, with notes that explain figures whose name is not enough."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ ORDER = (
     "roc_auc", "average_precision", "precision", "recall", "f1", "balanced_accuracy", "accuracy",
     "kappa_temporal", "brier", "log_loss", "calibration_error",
 )  # fmt: skip
-# What a figure's name does not tell, by the key that it stands under.
+# Explanations of figures, by their key in metrics.json.
 _NOTES = {
     "kappa_temporal": "Temporal kappa is accuracy beyond no-change: 0 is no better, 1 is never wrong.",
     "calibration_error": "The calibration error's bootstrap interval lies high, "
@@ -34,9 +34,9 @@ class Table:
 
 
 def notes(names: Iterable[str]) -> list[str]:
-    """Say a line about each of the figures `names` that has something to be said of it."""
+    """Return the explanations of the figures in `names`; most figures have none."""
     present = set(names)
-    return [says for name, says in _NOTES.items() if name in present]
+    return [note for name, note in _NOTES.items() if name in present]
 
 
 def _ordered(names: Sequence[str]) -> list[str]:
@@ -45,7 +45,7 @@ def _ordered(names: Sequence[str]) -> list[str]:
 
 
 def _table(columns: Mapping[str, Mapping[str, Any]], most: int | None = None) -> Table:
-    """Lay columns side by side; the empty ones are left out."""
+    """Return a table of the columns that are not empty, with at most `most` rows."""
     filled = {name: column for name, column in columns.items() if column}
     names = _ordered(list(dict.fromkeys(key for column in filled.values() for key in column)))
     rows = [(name, tuple(column.get(name) for column in filled.values())) for name in names]
@@ -53,35 +53,35 @@ def _table(columns: Mapping[str, Mapping[str, Any]], most: int | None = None) ->
 
 
 def compared(metrics: Mapping[str, Any]) -> Table:
-    """Lay the candidate beside whatever else was judged on the same rows."""
-    sides = {name: metrics.get(name, {}) for name in ("candidate", "champion", "difference")}
+    """Return the candidate's metrics next to all others that were computed on the same rows."""
+    models = {name: metrics.get(name, {}) for name in ("candidate", "champion", "difference")}
     baselines = {f"baseline.{name}": column for name, column in metrics.get("baseline", {}).items()}
     truth = {name: metrics.get(name, {}) for name in ("bayes", "gap")}
-    return _table({**sides, **baselines, **truth})
+    return _table({**models, **baselines, **truth})
 
 
 def is_group(value: object) -> bool:
-    """Tell a tree of figures from one figure, which may come with an interval."""
+    """Return whether a value is a group of figures, not one figure with its interval."""
     return isinstance(value, Mapping) and "value" not in value
 
 
 def events(figures: Mapping[str, Any]) -> Table:
-    """Take figures alone, or a group of them for each model."""
-    alone = {name: value for name, value in figures.items() if not is_group(value)}
+    """Return a table of event figures, which are either flat or grouped by model."""
+    flat_figures = {name: value for name, value in figures.items() if not is_group(value)}
     groups = {name: value for name, value in figures.items() if is_group(value)}
-    return _table({"all" if groups else "candidate": alone, **groups})
+    return _table({"all" if groups else "candidate": flat_figures, **groups})
 
 
 def sliced(slices: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Lay a slice on each line, first by how many positives its figures rest on."""
-    found = dict.fromkeys(key for one in slices.values() for key in one)
-    names = sorted(_ordered(list(found)), key=lambda name: name != "positives")
-    columns = {name: {key: one.get(name) for key, one in slices.items()} for name in names}
+    """Return a table with one row per slice; the number of positives is the first column."""
+    keys = dict.fromkeys(key for figures in slices.values() for key in figures)
+    names = sorted(_ordered(list(keys)), key=lambda name: name != "positives")
+    columns = {name: {key: figures.get(name) for key, figures in slices.items()} for name in names}
     return _table(columns, _MOST_SLICES)
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Name the leaves by their dotted path."""
+    """Return the leaves of a tree by their keys joined with dots; a figure counts as one leaf."""
     leaves: dict[str, Any] = {}
     for name, value in tree.items():
         if is_group(value):

@@ -1,6 +1,6 @@
-"""A run's result on the terminal: metrics, verdict, and where the model and the report lie.
+"""Print a run's result: metrics, verdict, and the paths of the model and the report.
 
-A project's own verdict counts only where DVC knows of no change since.
+The project's own verdict is valid only if no file that it depends on has changed, as DVC sees it.
 """
 
 import json
@@ -24,7 +24,7 @@ SIMULATED = "source   simulated: the source's folder is missing (fallback)"
 
 
 def show(folder: Path, console: Console | None = None, title: str = "") -> None:
-    """Print what the run in `folder` found; of the project itself also whether that still holds."""
+    """Print the result of the run in `folder`; warn if the project has changed since its own run."""
     console = console or own_console()
     ws = Workspace(folder)
     metrics = disk.read_json(folder / "metrics.json")
@@ -42,32 +42,32 @@ def show(folder: Path, console: Console | None = None, title: str = "") -> None:
 
 
 def counts(folder: Path, *, as_json: bool) -> str:
-    """Say what became of the records."""
-    found = disk.read_json(Workspace(folder).reports / "ingest.json")
-    return json.dumps(found) if as_json else RECORDS.format(**found)
+    """Return the counts of records in, kept, quarantined, duplicate and pending."""
+    records = disk.read_json(Workspace(folder).reports / "ingest.json")
+    return json.dumps(records) if as_json else RECORDS.format(**records)
 
 
 def verdict(folder: Path, console: Console | None = None) -> int:
-    """Print the verdict; return the exit code that goes with its answer.
+    """Print the verdict; return the exit code of its answer.
 
-    Raises the refusal or change since which it is not the verdict of the project as it stands.
+    Raises an error where the project has changed, or a stage has failed, since the verdict.
     """
     ws = Workspace(folder)
-    found = staleness.read_verdict(ws)
-    if why := staleness.stale(ws):
-        raise why
-    _print_verdict(console or own_console(), found)
-    return EXIT_CODES[found["answer"]]
+    current = staleness.read_verdict(ws)
+    if error := staleness.stale(ws):
+        raise error
+    _print_verdict(console or own_console(), current)
+    return EXIT_CODES[current["answer"]]
 
 
 def _note_stale(ws: Workspace) -> None:
-    """Say that the figures are old; that it can't be told hides no figure."""
+    """Print a note if the figures are stale, or if DVC can't check it; raise nothing."""
     try:
-        why = staleness.stale(ws)
+        reason = staleness.stale(ws)
     except CllError as error:
-        why = error
-    if why:
-        progress.note(f"stale: {why}")
+        reason = error
+    if reason:
+        progress.note(f"stale: {reason}")
 
 
 def _metrics(metrics: Mapping[str, Any]) -> Table:
@@ -102,10 +102,11 @@ def _facts(metrics: Mapping[str, Any]) -> list[str]:
     return [*lines, f"records  {RECORDS.format(**metrics['data'])}"]
 
 
-def _print_verdict(console: Console, found: Mapping[str, Any]) -> None:
-    style = ANSWER_STYLE[found["answer"]]
-    console.print(f"verdict  [bold {style}]{found['answer']}[/]  {found['model_id']}")
-    for rule in found["rules"]:
+def _print_verdict(console: Console, current: Mapping[str, Any]) -> None:
+    """Print the answer and the rules that did not pass."""
+    style = ANSWER_STYLE[current["answer"]]
+    console.print(f"verdict  [bold {style}]{current['answer']}[/]  {current['model_id']}")
+    for rule in current["rules"]:
         if rule["outcome"] != "passed":
             _print(console, f"         {rule['outcome']}: {rule['name']}: {rule['says']}")
 

@@ -53,7 +53,7 @@ def test_a_chart_is_the_same_in_every_time_zone():
 @pytest.mark.parametrize(
     ("days", "label"), [(1, "12:00"), (2, "Fri 12:00"), (7, "Jan 31"), (90, "Mar 1")]
 )
-def test_time_is_told_by_the_hour_or_by_the_date(days, label):
+def test_the_time_axis_shows_hours_or_dates(days, label):
     frame = rows(("a",), 2).with_columns(
         time=pl.Series([START, START + timedelta(days=days)]).cast(timeline.INSTANT)
     )
@@ -91,7 +91,7 @@ def test_an_entity_without_a_name_still_has_a_strip():
 
 
 @pytest.mark.parametrize("both", [False, True])
-def test_the_champion_is_drawn_where_it_is_told_of(both):
+def test_the_champion_is_drawn_if_it_is_in_the_data(both):
     frame = roc().with_columns(model=pl.lit("candidate"))
     if both:
         frame = pl.concat([frame, roc().with_columns(model=pl.lit("champion"))])
@@ -100,7 +100,7 @@ def test_the_champion_is_drawn_where_it_is_told_of(both):
     assert (CHAMPION in svg) is both
 
 
-def test_the_threshold_and_the_incidents_stand_in_every_strip():
+def test_every_strip_shows_the_threshold_and_the_incidents():
     svg = charts.scores(rows(), ["a", "b"], 0.5)
     assert svg.count(f'stroke="{THRESHOLD}"') == 2
     assert svg.count(f'fill="{INCIDENT}"') == 2
@@ -128,7 +128,7 @@ def test_calibration_reaches_as_far_as_its_points_and_needs_no_row_counts():
     assert ">0.1</text>" not in svg
 
 
-def test_every_colour_of_a_chart_has_its_twin_for_the_dark():
+def test_every_colour_of_a_chart_has_a_dark_mode_colour():
     svg = charts.roc(roc()) + charts.precision_recall(PR, 0.1, (0.5, 0.5))
     svg += charts.scores(rows(), ["a"], 0.5)
     used = set(re.findall(r'(?:fill|stroke)="(#\w+|[a-z]+)"', svg)) - {"none", "transparent"}

@@ -195,7 +195,7 @@ def tables(markdown):
         yield [len(re.findall(r"(?<!\\)\|", line)) for line in block.strip().split("\n")]
 
 
-def test_a_name_with_a_script_in_it_stays_text_on_the_page():
+def test_a_script_in_a_name_is_shown_as_text():
     assert "script" not in outline("hostile").tags
     assert "&lt;script&gt;" in hostile().html
     assert "<script" not in hostile().html
@@ -236,7 +236,7 @@ def test_a_plain_name_is_code_in_markdown():
     assert "`checkout_1/eu-west.a`" in hostile("checkout_1/eu-west.a").markdown
 
 
-def test_the_page_asks_for_nothing_from_elsewhere():
+def test_the_page_loads_nothing_from_the_network():
     values = [value or "" for _, name, value in outline().attrs if not name.startswith("xmlns")]
     assert not [value for value in values if "//" in value]
     assert "default-src 'none'" in told().html
@@ -266,7 +266,7 @@ def test_each_table_has_a_caption_and_scoped_headers():
     assert tags.count("th") == len(scopes)
 
 
-def test_the_page_knows_phones_and_dark_rooms():
+def test_the_page_supports_phones_and_dark_mode():
     assert 'name="viewport"' in told().html
     assert "prefers-color-scheme: dark" in told().html
 
@@ -279,7 +279,7 @@ def luminance(color):
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_text_stands_out_from_its_ground_by_four_and_a_half_to_one(dark):
+def test_text_has_a_contrast_of_at_least_four_and_a_half(dark):
     blocks = re.findall(r":root \{(.*?)\}", told().html, re.DOTALL)
     color = dict(re.findall(r"--([\w-]+): (#\w+);", blocks[dark]))
     pairs = [("ink", "page"), ("soft", "page"), ("soft", "wash"), ("ink", "wash"), ("text", "page")]
@@ -289,7 +289,7 @@ def test_text_stands_out_from_its_ground_by_four_and_a_half_to_one(dark):
         assert (high + 0.05) / (low + 0.05) >= 4.5, (front, ground)
 
 
-def test_the_verdict_comes_before_the_figures_it_rests_on():
+def test_the_verdict_comes_before_its_figures():
     order = [
         told().html.index(f'id="{name}"') for name in ("rules", "metrics", "curves", "lineage")
     ]
@@ -305,20 +305,20 @@ def test_the_verdict_comes_before_the_figures_it_rests_on():
         ("not enough evidence", "none", "No model comes into force until there is more evidence."),
     ],
 )
-def test_the_verdict_is_said_in_a_sentence(answer, champion, says):
+def test_the_verdict_is_explained_in_a_sentence(answer, champion, says):
     verdict = Verdict(answer, "m", champion)
     found = report({}, verdict, {}, {}, rejects().clear(), {})
     assert says in found.html
     assert says in found.markdown
 
 
-def test_each_rule_stands_with_value_bound_outcome_and_sentence():
+def test_each_rule_has_its_value_bound_outcome_and_sentence():
     line = "| Floor: average precision | 0.702 | 0.500 | ✅ passed | Average precision is above"
     assert line in told().markdown
     assert "Average precision is above the floor" in told().html
 
 
-def test_a_figure_stands_with_its_interval_beside_champion_gain_baselines_and_bayes():
+def test_a_metric_has_its_interval_and_the_champions_and_baselines_values():
     assert (
         "| ROC AUC | 0.931 [0.911, 0.951] | 0.900 [0.880, 0.920] | 0.031 [0.020, 0.042] "
         "| 0.500 | 0.613 | 0.841 | 0.954 | 0.023 |"
@@ -339,13 +339,13 @@ def test_an_empty_curve_is_left_out():
 
 
 @pytest.mark.parametrize("name", ["roc", "pr", "calibration", "scores"])
-def test_a_curve_that_is_not_there_leaves_the_others(name):
+def test_a_missing_curve_leaves_the_others(name):
     curves = {k: v for k, v in curves_of(scored(ENTITIES, 60)).items() if k != name}
     page = report(METRICS, VERDICT, curves, MODEL, rejects(), CONTEXT).html
     assert page.count("<svg") == len(curves)
 
 
-def test_records_that_got_lost_are_shown_as_an_inequality():
+def test_record_counts_that_do_not_add_up_are_shown_as_an_inequality():
     data = {"in": 10, "kept": 8, "quarantined": 1, "duplicate": 0, "pending": 0}
     lost = report({"data": data}, VERDICT, {}, {}, rejects(), {})
     assert "10 records in ≠ 8 kept + 1 quarantined + 0 duplicate + 0 pending" in lost.markdown
@@ -368,7 +368,7 @@ def test_a_record_refused_as_a_whole_names_no_field():
     assert "<code>signals</code>, whole record" in found.html
 
 
-def test_a_slice_stands_with_its_positives():
+def test_a_slice_is_shown_with_its_positives():
     assert "| Slice | Positives | ROC AUC |" in told().markdown
     assert "| `group=web` | 1,031 | 0.941 |" in told().markdown
     assert "<td>1,031</td>" in told().html
@@ -387,14 +387,14 @@ def test_a_slice_stands_with_its_positives():
         "Uncovered rows lie outside the observed span.",
     ],
 )
-def test_what_a_figures_name_does_not_tell_is_told_in_a_line(says):
+def test_a_figure_whose_name_is_not_enough_has_a_note(says):
     assert says in told().html
     assert re.search(rf"^- .*{re.escape(says)}", told().markdown, re.MULTILINE)
     bare = report({"candidate": {"roc_auc": cell(0.9)}}, VERDICT, {}, {}, rejects(), {})
     assert says not in bare.html + bare.markdown
 
 
-def test_simulated_data_in_place_of_a_missing_folder_is_told_before_the_verdict():
+def test_simulated_data_are_named_before_the_verdict():
     metrics = METRICS | {"data": METRICS["data"] | {"fallback": "synthetic"}}
     found = report(metrics, VERDICT, {}, MODEL, rejects(), CONTEXT)
     says = "Simulated data: the source's folder was missing (fallback)."
@@ -413,13 +413,13 @@ def test_of_many_entities_the_page_shows_those_with_the_most_incidents():
     assert "6 of 8 entities: those with the most incidents" in told().html
 
 
-def test_markdown_fits_a_comment_whatever_stands_in_the_metrics():
+def test_markdown_fits_into_a_comment_with_any_metrics():
     slices = {f"{EVIL * 5}{n}": {"roc_auc": 0.5} for n in range(200)}
     events = {f"{EVIL * 5}{n}": n for n in range(500)}
     metrics = METRICS | {"slices": slices, "events": events}
     found = report(metrics, VERDICT, {}, MODEL, rejects(), CONTEXT)
     assert len(found.markdown.encode()) < MARKDOWN_LIMIT
-    assert "What did not fit into a comment stands in the HTML report." in found.markdown
+    assert "This comment was too long; the HTML report has the details." in found.markdown
 
 
 def test_markdown_has_no_image_and_no_chart():

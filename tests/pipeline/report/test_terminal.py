@@ -80,7 +80,7 @@ def shown(tmp_path, monkeypatch, capsys):
     return show
 
 
-def test_nothing_to_show_says_what_to_run(tmp_path):
+def test_without_results_the_error_names_the_command_to_run(tmp_path):
     with pytest.raises(Unavailable, match=r"metrics\.json: not there yet; run `dvc repro` first"):
         terminal.show(tmp_path)
 
@@ -104,7 +104,7 @@ def test_a_damaged_verdict_is_refused(tmp_path, text):
         ("dvc.yaml", PIPELINE.replace("outs: [b]", "outs: [b, a2]"), "one: a2 is modified since"),
     ],
 )
-def test_a_verdict_on_what_changed_since_is_refused(project, name, text, says):
+def test_a_verdict_of_an_earlier_state_is_refused(project, name, text, says):
     (project / "a2").write_text("1")
     (project / name).write_text(text)
     with pytest.raises(ConfigError) as found:
@@ -119,7 +119,7 @@ def test_a_clone_without_dvcs_cache_can_be_asked(project):
 
 
 @pytest.mark.parametrize("change", ["edit", "remove"])
-def test_what_the_failing_stage_said_and_its_code_are_the_answer(project, change):
+def test_a_failed_stage_gives_its_own_message_and_exit_code(project, change):
     (project / "a").write_text("2") if change == "edit" else (project / "a").unlink()
     refusal = {"exit_code": 3, "says": "train: nothing to learn from.", "stage": "train"}
     disk.write_json(project / "reports" / "refusal.json", refusal)
@@ -128,13 +128,13 @@ def test_what_the_failing_stage_said_and_its_code_are_the_answer(project, change
     assert found.value.exit_code == 3
 
 
-def test_a_refusal_that_was_mended_counts_no_more(project):
+def test_a_refusal_that_was_fixed_is_ignored(project):
     disk.write_json(project / "reports" / "refusal.json", {"exit_code": 3, "says": "no."})
     assert terminal.verdict(project) == 0
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"says": "a", "exit_code": "b"}'])
-def test_a_damaged_refusal_leaves_the_change_to_be_told(project, text):
+def test_a_damaged_refusal_file_is_ignored(project, text):
     (project / "a").write_text("2")
     (project / "reports" / "refusal.json").write_text(text)
     with pytest.raises(ConfigError, match="one: a is modified"):
@@ -149,7 +149,7 @@ def test_a_verdict_on_another_model_than_the_candidate_is_refused(project):
         terminal.verdict(project)
 
 
-def test_where_dvc_knows_nothing_no_verdict_is_believed(tmp_path):
+def test_a_verdict_outside_of_a_dvc_project_is_refused(tmp_path):
     with pytest.raises(Unavailable, match="`dvc status` can't tell what changed: you are not"):
         terminal.verdict(write(tmp_path, answer="promote"))
 
@@ -176,7 +176,7 @@ def test_each_answer_has_its_exit_code(project, capsys, answer, code):
     assert capsys.readouterr().out.startswith(f"verdict  {answer}  0123abcd\n")
 
 
-def test_a_metric_stands_beside_its_interval_and_the_baselines(shown):
+def test_a_metric_has_its_interval_and_the_baselines_values(shown):
     lines = shown()
     assert lines[0].split() == ["metric", "candidate", "95", "%", "no", "change", "one", "column"]
     assert lines[1].split() == ["accuracy", "0.900", "0.850", "..", "0.950", "0.700", "0.800"]
@@ -205,19 +205,19 @@ def test_facts_follow_the_table(shown):
     assert f"records  {total}" in lines
 
 
-def test_only_what_did_not_pass_is_told_and_on_one_line(shown):
+def test_each_rule_that_did_not_pass_is_one_line(shown):
     lines = shown()
     assert f"         failed: ceiling.brier: {LONG}" in lines
     assert not any("floor.accuracy" in line for line in lines)
 
 
-def test_simulated_data_is_told_as_such(shown):
+def test_simulated_data_are_named(shown):
     line = "source   simulated: the source's folder is missing (fallback)"
     assert line not in shown()
     assert line in shown(metrics={**METRICS, "data": {**METRICS["data"], "fallback": "synthetic"}})
 
 
-def test_paths_are_told_from_the_current_folder(shown):
+def test_paths_are_relative_to_the_current_folder(shown):
     assert shown("deep/run")[-3:] == [
         "model    deep/run/models/candidate",
         "report   deep/run/reports/report.html",
@@ -225,7 +225,7 @@ def test_paths_are_told_from_the_current_folder(shown):
     ]
 
 
-def test_a_folder_elsewhere_is_told_as_it_is(tmp_path, monkeypatch):
+def test_a_folder_elsewhere_has_its_full_path(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     assert console.near(tmp_path / "there") == tmp_path / "there"

@@ -66,7 +66,7 @@ def test_the_busiest_entity_has_the_most_incidents_and_ties_go_by_name():
     assert timeline.busiest(rows, 3) == ["c", "d", "a"]
 
 
-def test_a_point_is_the_highest_probability_of_its_stretch_of_time():
+def test_a_point_is_the_highest_probability_of_its_time_interval():
     rows = scored(["a"] * 4, [0, 1, 2, 3], [0] * 4, probability=[0.1, 0.9, 0.2, 0.3])
     found = timeline.peaks(rows, ["a"], 2 * 60_000_000)
     assert found["y"].to_list() == [0.9, 0.3]
@@ -89,9 +89,9 @@ def test_an_incident_of_one_row_is_wide_enough_to_be_seen():
     assert shade["x2"] - shade["x"] == 60_000
 
 
-def test_runs_of_one_instant_an_entity_have_no_course_to_draw():
+def test_entities_with_one_instant_each_have_no_line_to_draw():
     start = datetime(2026, 1, 1, tzinfo=UTC)
     alone = pl.DataFrame({"entity": ["a", "b"], "time": [start, start + timedelta(minutes=1)]})
-    assert not timeline.goes_on(alone)
-    assert not timeline.goes_on(alone.clear())
-    assert timeline.goes_on(alone.with_columns(entity=pl.lit("a")))
+    assert not timeline.has_course(alone)
+    assert not timeline.has_course(alone.clear())
+    assert timeline.has_course(alone.with_columns(entity=pl.lit("a")))

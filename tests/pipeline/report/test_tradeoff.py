@@ -12,12 +12,12 @@ def texts(points):
     return [text for text in tree.itertext() if text.strip()]
 
 
-def test_a_policy_stands_where_it_was_named():
+def test_each_policy_is_labelled():
     shown = texts([point(1.0, 0.2, "never"), point(30.0, 0.4, "weekly, full")])
     assert {"never", "weekly, full", "average precision"} <= set(shown)
 
 
-def test_policies_of_like_cost_and_quality_are_named_together():
+def test_policies_of_similar_cost_and_metric_share_a_label():
     near = [point(1.0 + k / 100, 0.2, f"policy {k}") for k in range(5)]
     shown = texts([*near, point(30.0, 0.4, "far")])
     assert {"policy 0", "policy 2", "and 2 more", "far"} <= set(shown)

@@ -98,8 +98,8 @@ def pack(
 ) -> dict[str, bytes]:
     """Return the files of a model, by name.
 
-    `created` is the `as_of` of world.yaml. `accuracy` is that on the holdout, at the threshold.
-    `notes` describe the training. `figures` go into the model card.
+    `created` is the `as_of` of world.yaml; `accuracy` is that on the holdout, at the threshold;
+    `notes` describe the training; `figures` go into the card.
     """
     parts, files = predictor.model.parts()
     content: dict[str, Any] = {
@@ -117,8 +117,8 @@ def pack(
         "files": {name: _sha256(data) for name, data in files.items()},
     }
     content["model_id"] = model_id(content)
-    text = card.render(content, figures)
-    return _with_sums({**files, MODEL: disk.json_bytes(content), CARD: text.encode()})
+    text = card.render(content, figures).encode()
+    return _with_sums({**files, MODEL: disk.json_bytes(content), CARD: text})
 
 
 def repack(predictor: Predictor) -> dict[str, bytes]:
@@ -244,6 +244,6 @@ def _read_sums(folder: Path) -> dict[str, str]:
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         match = _SUMS_LINE.fullmatch(line)
         if match is None or match[2] in {*listed, SUMS}:
-            raise SecurityRefusal(f"{path}:{number}: not a digest and a new file name; {_REMEDY}.")
+            raise SecurityRefusal(f"{path}:{number}: not a sha256 with a new file name; {_REMEDY}.")
         listed[match[2]] = match[1]
     return listed

@@ -103,7 +103,7 @@ def _read(text: str, where: str) -> LedgerEntry:
         first = error.errors()[0]
         key = ".".join(str(step) for step in first["loc"]) or "the line"
         reason = f"{key}: {first['msg'][0].lower()}{first['msg'][1:].rstrip('.')}"
-        raise SecurityRefusal(f"{where}: not an entry: {reason}; {RESTORE}.") from None
+        raise SecurityRefusal(f"{where}: not a ledger entry: {reason}; {RESTORE}.") from None
     if line(entry) != text:
         raise SecurityRefusal(f"{where}: not written by `cll`, but edited by hand; {RESTORE}.")
     return entry

@@ -163,10 +163,7 @@ def _scores(history: History, state: LoopState, model: Predictor) -> Floats:
 def _train(
     history: History, instant: datetime, state: LoopState, log: ReplayLog, record: TickRecord
 ) -> TickRecord:
-    """Train a candidate, evaluate it, and release it where the gate promotes it.
-
-    Where the data do not allow a training, the record's answer is "refused".
-    """
+    """Train and evaluate a candidate; release it if promoted. Unfit data give "refused"."""
     begin = time.process_time()
     then = point_in_time.at(history.known, instant)
     try:

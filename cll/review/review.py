@@ -90,7 +90,7 @@ def review_since(root: Path, before: ProjectState, name: str, commit: str = "") 
     after = snapshots.read_folder(root)
     if before.metrics is None and after.metrics is None:
         raise Unavailable(
-            f"metrics.json: neither at {name} nor here; run `dvc repro` and commit it."
+            f"metrics.json: missing both at {name} and here; run `dvc repro` and commit it."
         )
     notes = []
     if before.metrics is None:

@@ -67,19 +67,12 @@ def check(root: Path, at: datetime | None = None) -> int:
         span = f"{format_instant(first)} up to {format_instant(last)}"
         raise ConfigError(f"--at {format_instant(at)}: not within the data; choose from {span}.")
     case, incidents = LeakageCase(ws, tree, world, at, columns), tables.incidents(ws)
-    _print(
-        f"Everything known after {format_instant(at)} is replaced by random values, and all results"
-        " are computed again."
-    )
+    _print(f"Everything known after {format_instant(at)} is replaced by random values.")
     keys = _scorable_keys(signals, _wait(tree), at)
-    versions = (
-        (signals, incidents),
-        (
-            perturb.signals(signals, columns, at),
-            perturb.incidents(incidents, signals["entity"], at),
-        ),
-    )
-    real, changed = (_compute(case, *version, keys) for version in versions)
+    real = _compute(case, signals, incidents, keys)
+    changed_signals = perturb.signals(signals, columns, at)
+    changed_incidents = perturb.incidents(incidents, signals["entity"], at)
+    changed = _compute(case, changed_signals, changed_incidents, keys)
     lines = [*_compared(real, changed), *_columns(data, columns)]
     for line in lines:
         _print(line)

@@ -26,9 +26,11 @@ def signals(rows: pl.DataFrame, columns: Columns, at: datetime) -> pl.DataFrame:
     """
     rng = np.random.Generator(np.random.Philox(_SEED))
     is_known = pl.col("known_at") <= at
-    known, later = rows.filter(is_known), rows.filter(~is_known)
+    known_rows, later = rows.filter(is_known), rows.filter(~is_known)
     later = later.filter(pl.Series(rng.random(later.height) >= _DROPPED))
-    late = _late(known, at).join(rows, on=["entity", "time"], how="anti", maintain_order="left")
+    late = _late(known_rows, at).join(
+        rows, on=["entity", "time"], how="anti", maintain_order="left"
+    )
     replaced = _replace_numbers(pl.concat([later, late]), columns, rng)
     outcome_is_later = (
         pl.col(OUTCOME_KNOWN_AT) > at if OUTCOME_KNOWN_AT in rows.columns else pl.lit(value=False)
@@ -36,14 +38,14 @@ def signals(rows: pl.DataFrame, columns: Columns, at: datetime) -> pl.DataFrame:
     if columns.outcome:
         flipped = (1 - pl.col(OUTCOME)).alias(OUTCOME)
         outcome = pl.when(outcome_is_later).then(flipped).otherwise(OUTCOME).alias(OUTCOME)
-        known = known.with_columns(outcome)
+        known_rows = known_rows.with_columns(outcome)
         replaced = replaced.with_columns(flipped)
-    return pl.concat([known, replaced.select(known.columns)]).sort("entity", "time")
+    return pl.concat([known_rows, replaced.select(known_rows.columns)]).sort("entity", "time")
 
 
-def _late(known: pl.DataFrame, at: datetime) -> pl.DataFrame:
+def _late(known_rows: pl.DataFrame, at: datetime) -> pl.DataFrame:
     """Return copies of some known rows, one second later each, that arrive an hour after `at`."""
-    late = known[_evenly(known.height)].with_columns(
+    late = known_rows[_evenly(known_rows.height)].with_columns(
         time=pl.col("time") + timedelta(seconds=1),
         known_at=pl.lit(at, INSTANT) + _HOUR,
     )
@@ -59,18 +61,18 @@ def incidents(rows: pl.DataFrame, entities: pl.Series, at: datetime) -> pl.DataF
     is_known = pl.col("known_at") <= at
     lasts = pl.col("end").is_null() | (pl.col("end") > at)
     end = pl.when(pl.col("end").is_null()).then(pl.lit(at) + _HOUR).otherwise(pl.col("end") + _HOUR)
-    known = rows.filter(is_known).with_columns(end=pl.when(lasts).then(end).otherwise("end"))
+    known_rows = rows.filter(is_known).with_columns(end=pl.when(lasts).then(end).otherwise("end"))
     moved = rows.filter(~is_known).gather_every(2)
     moved = moved.with_columns(pl.col("start", "end", "known_at") + 3 * _HOUR)
     quiet = entities.unique().sort()
     quiet = quiet.filter(
-        ~quiet.is_in(known.filter(pl.col("end") > at - 3 * _HOUR)["entity"].implode())
+        ~quiet.is_in(known_rows.filter(pl.col("end") > at - 3 * _HOUR)["entity"].implode())
     )
     added = pl.DataFrame({"entity": quiet}).with_columns(
         start=pl.lit(at) - _HOUR, end=pl.lit(at) + _HOUR, known_at=pl.lit(at) + _HOUR
     )
     added = added.with_columns(kind=pl.lit("wild"))
-    frames = [part.cast(rows.schema).select(list(INCIDENTS)) for part in (known, moved, added)]
+    frames = [part.cast(rows.schema).select(list(INCIDENTS)) for part in (known_rows, moved, added)]
     return pl.concat(frames).sort("entity", "start", "known_at")
 
 

@@ -129,7 +129,10 @@ def _largest_difference(left: object, right: object) -> float:
 
 
 def main(folder: str, wanted: Sequence[str]) -> None:
-    """Run stages into `folder` without any cached results; the child process runs this."""
+    """Run the wanted stages in this child process, and write their results into `folder`.
+
+    The workspace is separate from the project, so no cached result is used.
+    """
     ws = Workspace(Path(), Path(folder), apart=True)
     tree: Mapping[str, Any] = load_tree(Workspace(Path()))
     for name in wanted:

@@ -52,7 +52,7 @@ def test_a_damaged_champion_is_refused_before_anything_goes_on_from_it(copy, upd
     ws, words, champion = copy
     path = ws.root / "registry" / "models" / champion / "model.json"
     path.write_bytes(path.read_bytes().replace(b'"threshold"', b'"Threshold"', 1))
-    with pytest.raises(SecurityRefusal, match=r"model\.json: sha256 is .*SHA256SUMS says"):
+    with pytest.raises(SecurityRefusal, match=r"model\.json: sha256 is .*SHA256SUMS has"):
         judged(ws, words, update)
 
 

@@ -127,7 +127,7 @@ def test_a_file_that_is_not_listed_is_refused(folder):
 def test_a_manifest_may_not_lead_out_of_the_folder(folder, name):
     with (folder / SUMS).open("a") as sums:
         sums.write(f"{'0' * 64}  {name}\n")
-    with pytest.raises(SecurityRefusal, match=r"SHA256SUMS:4: not a digest and a new file name"):
+    with pytest.raises(SecurityRefusal, match=r"SHA256SUMS:4: not a sha256 with a new file name"):
         artifact.load(folder)
 
 

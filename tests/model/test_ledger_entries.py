@@ -103,13 +103,13 @@ def test_an_entry_that_replaces_another_model_than_the_champion_is_refused():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda told: told | {"kind": "gift"}, r"not an entry: kind: "),
-        (lambda told: told | {"version": "latest"}, r"not an entry: version: "),
-        (lambda told: told | {"version": "v01.0.0"}, r"not an entry: version: "),
-        (lambda told: told | {"model_id": "../../etc"}, r"not an entry: model_id: "),
+        (lambda told: told | {"kind": "gift"}, r"not a ledger entry: kind: "),
+        (lambda told: told | {"version": "latest"}, r"not a ledger entry: version: "),
+        (lambda told: told | {"version": "v01.0.0"}, r"not a ledger entry: version: "),
+        (lambda told: told | {"model_id": "../../etc"}, r"not a ledger entry: model_id: "),
         (lambda told: told | {"verdict": {"answer": "reject", "sha256": "3" * 64}}, "verdict.answ"),
-        (lambda told: told | {"note": "more"}, r"not an entry: note: "),
-        (lambda told: {k: v for k, v in told.items() if k != "why"}, r"not an entry: why: "),
+        (lambda told: told | {"note": "more"}, r"not a ledger entry: note: "),
+        (lambda told: {k: v for k, v in told.items() if k != "why"}, r"not a ledger entry: why: "),
     ],
 )
 def test_a_line_that_is_no_entry_is_refused_in_one_line(change, says):

@@ -93,7 +93,7 @@ def test_a_line_cut_in_the_middle_is_found(ws):
 
 def test_two_entries_of_one_version_are_found(ws):
     rewritten(ws, lambda told: told[1].update(version="v1.0.0"))
-    assert "ledger.jsonl:2: v1.0.0 was released before" in verify(ws, 4)
+    assert "ledger.jsonl:2: v1.0.0 was already released" in verify(ws, 4)
 
 
 def test_a_merge_conflict_is_told_with_the_way_out(ws):
@@ -101,7 +101,7 @@ def test_a_merge_conflict_is_told_with_the_way_out(ws):
     lines = path.read_text().splitlines()
     both = ["<<<<<<< HEAD", lines[1], "=======", lines[1], ">>>>>>> other"]
     path.write_text("\n".join([lines[0], *both]) + "\n")
-    assert "ledger.jsonl:2: a merge conflict; keep the upstream's lines alone" in verify(ws, 2)
+    assert "ledger.jsonl:2: a merge conflict; keep only the upstream's lines" in verify(ws, 2)
 
 
 @pytest.mark.parametrize("name", ["model.json", "MODEL_CARD.md"])

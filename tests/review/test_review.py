@@ -51,7 +51,9 @@ def root(reproduced, tmp_path):
 def test_without_figures_on_either_side_there_is_nothing_to_compare(root):
     (root / "metrics.json").unlink()
     commit(root)
-    with pytest.raises(Unavailable, match=r"^metrics\.json: neither at HEAD \(.*run `dvc repro`"):
+    with pytest.raises(
+        Unavailable, match=r"^metrics\.json: missing both at HEAD \(.*run `dvc repro`"
+    ):
         review.review_revision(root, "HEAD")
 
 

@@ -125,7 +125,7 @@ def test_a_champion_that_is_another_model_is_refused(fleet, tmp_path, out):
         'as_of: "2026-01-05T00:00:00Z"\nchampion: "' + OTHER + '"\n'
     )
     exported(fleet).write_csv(tmp_path / "data.csv")
-    with pytest.raises(SecurityRefusal, match=f"where {OTHER} is in force"):
+    with pytest.raises(SecurityRefusal, match=f"but {OTHER} is wanted"):
         predict_files.score(ws, tmp_path / "data.csv", out, "champion")
 
 

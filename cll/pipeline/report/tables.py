@@ -40,8 +40,9 @@ def notes(names: Iterable[str]) -> list[str]:
 
 
 def _ordered(names: Sequence[str]) -> list[str]:
-    known = [name for name in ORDER if name in names]
-    return known + [name for name in names if name not in ORDER]
+    """Return metrics in their usual order, then all other names as they came."""
+    metrics = [name for name in ORDER if name in names]
+    return metrics + [name for name in names if name not in ORDER]
 
 
 def _table(columns: Mapping[str, Mapping[str, Any]], most: int | None = None) -> Table:

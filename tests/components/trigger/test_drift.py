@@ -94,6 +94,21 @@ def test_a_column_that_was_constant_fires_when_it_is_another_constant():
     assert not told(at(STILL.with_columns(memory=pl.lit(1.0)), 38))["memory"].fires
 
 
+@pytest.mark.parametrize(("before", "after"), [(0.0, 1.0), (1.0, 0.0)])
+@pytest.mark.parametrize("share", [1.0, 0.999])
+def test_a_column_that_leaves_its_floor_or_ceiling_fires(before, after, share):
+    rare = pl.int_range(pl.len()) % 1000 >= 1000 * share
+    held = pl.when(rare).then(after).otherwise(before)
+    moved = pl.when(pl.col("time") <= START + 35 * DAY).then(held).otherwise(after)
+    assert told(at(STILL.with_columns(memory=moved), 38))["memory"].fires
+    assert not told(at(STILL.with_columns(memory=held), 38))["memory"].fires
+
+
+def test_a_column_that_comes_to_be_told_fires():
+    told_now = pl.when(pl.col("time") > START + 35 * DAY).then("memory")
+    assert told(at(STILL.with_columns(memory=told_now), 38))["memory"].fires
+
+
 def test_a_column_that_was_never_told_is_no_fault():
     never = pl.lit(None, pl.Float64)
     assert not told(at(STILL.with_columns(memory=never), 38))["memory"].fires

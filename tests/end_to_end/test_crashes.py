@@ -62,7 +62,9 @@ def run(ws, *names):
 def process(ws, stage, before=""):
     """Run a stage in a process of its own, which does `before` when all is imported."""
     code = (
-        "import sys, resource\nfrom cll import derive, intake, stages\n"
+        "import sys, resource\nfrom cll.pipeline import stages\n"
+        "from cll.pipeline.featurize import stage as featurize\n"
+        "from cll.pipeline.ingest import stage as ingest\n"
         f"{before}\nsys.exit(stages.main({stage!r}))"
     )
     return subprocess.run(

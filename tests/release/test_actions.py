@@ -208,8 +208,8 @@ def test_while_a_merge_is_under_way_nothing_is_released(project):
 
 def test_while_another_changes_the_project_nothing_is_released(project):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom cll import guard\n"
-        "with guard.only_one(Path()):\n    print('held', flush=True)\n    sys.stdin.read()\n"
+        "import sys\nfrom pathlib import Path\nfrom cll.system import locks\n"
+        "with locks.only_one(Path()):\n    print('held', flush=True)\n    sys.stdin.read()\n"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", code],

@@ -353,7 +353,7 @@ def test_on_a_terminal_dvc_still_sees_one(root):
     (root / "dvc.yaml").write_text("stages: 3\n")
     parent, child = os.openpty()
     try:
-        code = "from pathlib import Path\nfrom cll import repro\nrepro.run(Path())"
+        code = "from pathlib import Path\nfrom cll.vcs import repro\nrepro.run(Path())"
         subprocess.run(
             [sys.executable, "-c", code], cwd=root, stdout=child, stderr=child, check=True
         )

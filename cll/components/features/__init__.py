@@ -1,1 +1,1 @@
-"""Feature sets: turn signals, and a bounded lookback, into features."""
+"""Feature sets: compute features from signals and a bounded lookback."""

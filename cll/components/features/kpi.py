@@ -1,4 +1,4 @@
-"""The raw columns as they are: what a model knows without looking back."""
+"""Raw columns as features, without a lookback."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from cll.types.errors import config_error
 
 @dataclass(frozen=True)
 class Kpi:
-    """Each numeric column of the source, or those that are named, in their order."""
+    """Each numeric column of the source, or those in `columns`, in their order."""
 
     columns: tuple[str, ...] | None = None
 
@@ -29,9 +29,9 @@ class Kpi:
         del incidents
         chosen = tuple(columns) if self.columns is None else self.columns
         if unknown := [name for name in chosen if name not in columns]:
-            there = ", ".join(columns) or "none"
+            available = ", ".join(columns) or "none"
             raise config_error(
-                "features.columns", unknown[0], f"no such column; there are: {there}."
+                "features.columns", unknown[0], f"no such column; there are: {available}."
             )
         return signals.select(
             "entity", "time", *(pl.col(n).cast(pl.Float32).fill_null(float("nan")) for n in chosen)

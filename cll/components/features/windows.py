@@ -1,4 +1,4 @@
-"""What each row is against its entity's own past and against its peers at that time."""
+"""Features that compare each row with its entity's own past, and with its peers at that time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ from cll.pipeline.featurize.windows import (
     surprise,
 )
 from cll.pipeline.featurize.windows.entity_history import PastOutcomes
-from cll.pipeline.featurize.windows.known_rows import Sight, View, Watch
+from cll.pipeline.featurize.windows.known_rows import Visibility, VisibleColumns, VisibleCopies
 from cll.pipeline.featurize.windows.peers import Peers
 from cll.pipeline.featurize.windows.rolling import Rows
 from cll.pipeline.featurize.windows.surprise import Surprise
@@ -38,10 +38,10 @@ Against = Literal["z", "ratio", "change"]
 
 @dataclass(frozen=True)
 class Windows:
-    """The raw columns, and of each its lags, event-time windows and standing among peers.
+    """Raw columns with their lags, event-time windows, and comparison with peers.
 
-    Of the columns that are `past_only` a row shows what the entity's row before it holds. A row
-    that became known after another was scored takes no part in that one's features.
+    For a `past_only` column, the entity's previous row gives the value. A row's features never use
+    a row that became known after it was scored.
     """
 
     columns: tuple[str, ...] | None = None
@@ -65,8 +65,8 @@ class Windows:
         if min(self.windows, default=timedelta(1)) <= timedelta(0):
             raise config_error("features.windows", 0, "a window is longer; write 30m.")
         if self.surprise and self.surprise.peers and self.peers is None:
-            found = ", ".join(self.surprise.peers)
-            raise config_error("features.surprise.peers", found, "features.peers is null; set it.")
+            value = ", ".join(self.surprise.peers)
+            raise config_error("features.surprise.peers", value, "features.peers is null; set it.")
 
     @property
     def lookback(self) -> timedelta:
@@ -79,7 +79,7 @@ class Windows:
 
     @property
     def wait(self) -> timedelta:
-        """How long after its time a row is scored that is known by then."""
+        """Return how long after its time a row is scored, if it is known by then."""
         return self.delay + (self.peers.delay if self.peers else timedelta(0))
 
     @property
@@ -93,7 +93,7 @@ class Windows:
 
     @property
     def _compared_reach(self) -> timedelta:
-        """How far back before a row that is compared its values reach."""
+        """Return the lookback of the values that are compared with peers."""
         compared = self.surprise.windows if self.surprise and self.surprise.peers else ()
         return max((timedelta(0), *compared)) + self._shift
 
@@ -102,133 +102,148 @@ class Windows:
         return self.max_age if self.past_only else timedelta(0)
 
     def halves(self) -> tuple["Windows", "Windows | None"]:
-        """Return what needs an entity's own rows only, and what needs all entities of a time."""
-        own, among = self.surprise, self.surprise
-        if own and among:
+        """Return a feature set that needs an entity's own rows only, and one that compares entities.
+
+        The second is None where no feature compares entities.
+        """
+        own, compared = self.surprise, self.surprise
+        if own and compared:
             own = replace(own, peers=()) if own.statistics or own.summary else None
-            among = replace(among, statistics=(), summary=None) if among.peers else None
+            compared = replace(compared, statistics=(), summary=None) if compared.peers else None
         half = replace(self, delay=self.wait, peers=None, surprise=own)
-        if not self.peers or not (self.peers.statistics or among):
+        if not self.peers or not (self.peers.statistics or compared):
             return half, None
         bare = replace(self, value=False, windows=(), lags=(), change=False, missing=False)
         return half, replace(
-            bare, surprise=among, since_incident=False, past_outcomes=PastOutcomes()
+            bare, surprise=compared, since_incident=False, past_outcomes=PastOutcomes()
         )
 
     def __call__(
         self, signals: pl.DataFrame, columns: Sequence[str], incidents: pl.DataFrame
     ) -> pl.DataFrame:
         rows = rolling.number(signals)
-        sight = known_rows.sight(signals, rows, self.delay, self.wait)
+        visibility = known_rows.visibility(signals, rows, self.delay, self.wait)
         raw = inputs.chosen(signals, columns, self.columns, self.past_only)
         raw = inputs.log1p(raw) if self.transform == "log1p" else raw
-        values = self._shown(raw, rows)
-        found: dict[str, Features] = {}
-        _keep(self._own(rows, values), found)
-        _keep(self._among_peers(signals, sight, raw, values), found)
-        _keep(self._from_history(signals, rows, incidents), found)
-        known_rows.mend(found, sight, self._own_reach, partial(self._anew, raw))
-        if self.past_outcomes.asked:
-            told = partial(
-                entity_history.anew, *entity_history.outcomes(signals), self.past_outcomes
+        values = self._with_past_only(raw, rows)
+        features: dict[str, Features] = {}
+        _store(self._own(rows, values), features)
+        _store(self._among_peers(signals, visibility, raw, values), features)
+        _store(self._from_history(signals, rows, incidents), features)
+        again = partial(self._features_again, raw)
+        known_rows.recompute(features, visibility, self._own_reach, again)
+        if self.past_outcomes.any:
+            outcomes_again = partial(
+                entity_history.features_of_copies,
+                *entity_history.outcomes(signals),
+                self.past_outcomes,
             )
-            known_rows.mend(found, sight, self.past_outcomes.lookback, told)
-        return signals.select("entity", "time", *(_column(*one) for one in found.items()))
+            lookback = self.past_outcomes.lookback
+            known_rows.recompute(features, visibility, lookback, outcomes_again)
+        return signals.select(
+            "entity", "time", *(_column(*feature) for feature in features.items())
+        )
 
-    def _shown(self, raw: Mapping[str, Floats], rows: Rows) -> dict[str, Floats]:
-        return inputs.shown(raw, rows, self.past_only, rolling.microseconds(self.max_age))
+    def _with_past_only(self, raw: Mapping[str, Floats], rows: Rows) -> dict[str, Floats]:
+        return inputs.with_past_only(raw, rows, self.past_only, rolling.microseconds(self.max_age))
 
-    def _seen(self, raw: Mapping[str, Floats], view: View) -> dict[str, Floats]:
-        return self._shown({name: x[view.copied] for name, x in raw.items()}, view.rows)
+    def _copied_values(self, raw: Mapping[str, Floats], view: VisibleCopies) -> dict[str, Floats]:
+        return self._with_past_only({name: x[view.copied] for name, x in raw.items()}, view.rows)
 
     def _own(self, rows: Rows, values: dict[str, Floats]) -> Named:
-        """Yield what needs the entity's own rows only."""
+        """Yield the features that need the entity's own rows only."""
         if self.value:
             yield from values.items()
         age = rolling.microseconds(self.max_age)
-        before = {steps: rows.lag(steps, age) for steps in {*self.lags, *([1] * self.change)}}
+        lagged = {steps: rows.lag(steps, age) for steps in {*self.lags, *([1] * self.change)}}
         for name, x in values.items():
             if self.missing:
                 yield f"{name}_missing", (~np.isfinite(x)).astype(np.float64)
             for steps in self.lags:
-                row, there = before[steps]
-                yield f"{name}_lag_{steps}", np.where(there, x[row], np.nan)
+                row, is_recent = lagged[steps]
+                yield f"{name}_lag_{steps}", np.where(is_recent, x[row], np.nan)
             if self.change:
-                row, there = before[1]
-                yield f"{name}_change", np.where(there, x - x[row], np.nan)
-        asked = [*self.rolling, *self.past, *(["missing"] * self.missing)]
+                row, is_recent = lagged[1]
+                yield f"{name}_change", np.where(is_recent, x - x[row], np.nan)
+        statistics = [*self.rolling, *self.past, *(["missing"] * self.missing)]
         with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-            begun = [
-                (name, width, moments.begin(pool, rows, x, span, asked, np.float32))
+            started = [
+                (name, width, moments.begin(pool, rows, x, span, statistics, np.float32))
                 for width in self.windows
                 for span in (rolling.microseconds(width),)
                 for name, x in values.items()
             ]
-            for name, width, found in begun:
+            for name, width, wait_for in started:
                 end = format_duration(width)
                 yield from (
-                    (f"{name}_{what}_{end}", y) for what, y in zip(asked, found(), strict=True)
+                    (f"{name}_{statistic}_{end}", y)
+                    for statistic, y in zip(statistics, wait_for(), strict=True)
                 )
 
     def _among_peers(
         self,
         signals: pl.DataFrame,
-        sight: Sight,
+        visibility: Visibility,
         raw: Mapping[str, Floats],
         values: Mapping[str, Floats],
     ) -> Named:
-        among, unusual = self.peers, self.surprise
-        if among:
-            watch = Watch(sight, self._shift, lambda view: list(self._seen(raw, view).values()))
-            yield from peers.compared(signals, values, among, among.statistics, watch)
+        """Yield the features that compare entities, and all features of surprise."""
+        settings, unusual = self.peers, self.surprise
+        if settings:
+
+            def values_again(view: VisibleCopies) -> list[Floats]:
+                return list(self._copied_values(raw, view).values())
+
+            visible = VisibleColumns(visibility, self._shift, values_again)
+            yield from peers.features(signals, values, settings, settings.statistics, visible)
         if unusual is None:
             return
-        scores = surprise.scores(sight.rows, values, unusual)
+        scores = surprise.scores(visibility.rows, values, unusual)
         sizes = surprise.sizes(scores)
-        yield from surprise.named(scores, sizes, unusual)
-        if among:
+        yield from surprise.features(scores, sizes, unusual)
+        if settings:
 
-            def anew(view: View) -> list[Floats]:
-                scores = surprise.scores(view.rows, self._seen(raw, view), unusual)
+            def sizes_again(view: VisibleCopies) -> list[Floats]:
+                scores = surprise.scores(view.rows, self._copied_values(raw, view), unusual)
                 return list(surprise.sizes(scores).values())
 
-            watch = Watch(sight, self._compared_reach, anew)
-            yield from peers.compared(signals, sizes, among, unusual.peers, watch)
+            visible = VisibleColumns(visibility, self._compared_reach, sizes_again)
+            yield from peers.features(signals, sizes, settings, unusual.peers, visible)
         age = rolling.microseconds(self.max_age)
-        yield from surprise.summarized(sight.rows, scores, unusual, age)
+        yield from surprise.summary_features(visibility.rows, scores, unusual, age)
 
-    def _anew(self, raw: Mapping[str, Floats], view: View) -> Named:
-        """Yield what needs the entity's own rows only, of copies."""
-        values = self._seen(raw, view)
+    def _features_again(self, raw: Mapping[str, Floats], view: VisibleCopies) -> Named:
+        """Yield the features that need the entity's own rows only, for copied rows."""
+        values = self._copied_values(raw, view)
         yield from self._own(view.rows, values)
         if self.surprise:
             scores = surprise.scores(view.rows, values, self.surprise)
-            yield from surprise.named(scores, surprise.sizes(scores), self.surprise)
+            yield from surprise.features(scores, surprise.sizes(scores), self.surprise)
             age = rolling.microseconds(self.max_age)
-            yield from surprise.summarized(view.rows, scores, self.surprise, age)
+            yield from surprise.summary_features(view.rows, scores, self.surprise, age)
 
     def _from_history(self, signals: pl.DataFrame, rows: Rows, incidents: pl.DataFrame) -> Named:
         if self.since_incident:
             yield "hours_since_incident", entity_history.hours_since_incident(signals, incidents)
-        if self.past_outcomes.asked:
-            yield from entity_history.named(
+        if self.past_outcomes.any:
+            yield from entity_history.features(
                 rows, *entity_history.outcomes(signals), self.past_outcomes
             )
 
 
 def _column(name: str, values: Features) -> pl.Series:
-    """Take the values as they lie in memory, where Polars would copy an array of NumPy's."""
+    """Return a series that shares the array's memory; Polars alone would copy a NumPy array."""
     laid = pa.py_buffer(np.ascontiguousarray(values))
     return pl.Series(name, pa.Array.from_buffers(pa.float32(), len(values), [None, laid]))
 
 
-def _keep(named: Named, found: dict[str, Features]) -> None:
-    """Store features; what float32 can't hold is missing."""
+def _store(named: Named, features: dict[str, Features]) -> None:
+    """Store features as float32; values outside its range become NaN."""
     for name, values in named:
-        if name in found:
-            raise inputs.named_twice(name)
+        if name in features:
+            raise inputs.duplicate_name_error(name)
         with np.errstate(over="ignore"):
-            found[name] = values.astype(np.float32, copy=False)
-        beyond = np.isinf(found[name])
+            features[name] = values.astype(np.float32, copy=False)
+        beyond = np.isinf(features[name])
         if beyond.any():
-            found[name][beyond] = np.nan
+            features[name][beyond] = np.nan

@@ -1,1 +1,1 @@
-"""Stage featurize: signals into features, a partition at a time."""
+"""Stage featurize: compute features from signals, one partition at a time."""

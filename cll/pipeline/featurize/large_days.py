@@ -1,7 +1,8 @@
-"""The features of a day that is too big for memory: by entities, and across them by stretches of time.
+"""Features of a day that is too big for memory, computed in pieces.
 
-What compares entities is computed first, over all of them, a stretch of the day at a time. The rest
-needs an entity's own rows only, and is worked in buckets of entities. Neither cut changes a bit.
+Features that compare entities are computed first, for all entities and one stretch of the day at a
+time. The other features need an entity's own rows only and are computed for one bucket of entities
+at a time. The result is the same to the bit as if the day were computed as a whole.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,62 +25,66 @@ Bounds = tuple[str, str]  # the first and the last entity of a bucket
 
 
 @dataclass(frozen=True)
-class Day:
-    """A day of signals, and what its features are made with."""
+class LargeDay:
+    """A day of signals, with the settings and inputs of its features."""
 
     date: str
     signals: Standing
-    reach: Sequence[str]  # the days that its features follow from
+    reach: Sequence[str]  # the day and the days within its lookback
     columns: Columns
     incidents: pl.DataFrame
-    bucket_rows: int  # of signals, that are worked at once
+    bucket_rows: int  # signals that are computed at once
 
     @property
     def since(self) -> datetime:
         return manifest.midnight(self.date)
 
 
-def featurize(day: Day, feature_set: Halved, scratch: Path) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Yield the features of each of the day's parts, by the part's number."""
+def featurize(
+    day: LargeDay, feature_set: Halved, scratch: Path
+) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Yield number and features of each part of the day."""
     for date in day.reach:
         manifest.check_sealed(day.signals.folder, day.signals.files[date])
     own, fleet = feature_set.halves()
-    slices = [] if fleet is None else list(_across(day, fleet, scratch))
+    slices = [] if fleet is None else list(_peer_features(day, fleet, scratch))
     names = _featurized(day, feature_set, _scan(day, [day.date]).head(1).collect()).columns
     for number, part in enumerate(manifest.parts(day.signals.files[day.date])):
         frames = []
         for bounds in _buckets(day, day.signals.folder / part):
-            here = pl.col("entity").is_between(pl.lit(bounds[0]), pl.lit(bounds[1]))
-            rows = _scan(day, day.reach).filter(here & (pl.col("time") >= day.since - own.lookback))
-            found = _featurized(day, own, rows.collect())
+            in_bucket = pl.col("entity").is_between(pl.lit(bounds[0]), pl.lit(bounds[1]))
+            rows = _scan(day, day.reach).filter(
+                in_bucket & (pl.col("time") >= day.since - own.lookback)
+            )
+            features = _featurized(day, own, rows.collect())
             if slices:
-                among = pl.scan_parquet(slices).filter(here).collect().sort(_KEYS)
-                found = pl.concat([found, among.drop(_KEYS)], how="horizontal")
-            frames.append(found.select(names))
+                peer_features = pl.scan_parquet(slices).filter(in_bucket).collect().sort(_KEYS)
+                features = pl.concat([features, peer_features.drop(_KEYS)], how="horizontal")
+            frames.append(features.select(names))
         yield number, pl.concat(frames)
 
 
-def _across(day: Day, fleet: FeatureSet, scratch: Path) -> Iterator[Path]:
-    """Compute what needs all entities of a time; yield the files of each stretch's rows."""
+def _peer_features(day: LargeDay, fleet: FeatureSet, scratch: Path) -> Iterator[Path]:
+    """Compute the features that compare entities; yield the scratch file of each stretch."""
     rows = _scan(day, [day.date]).select(pl.len()).collect().item()
     stretches = -(-rows // day.bucket_rows)
-    ahead: timedelta = getattr(fleet, "wait", timedelta(0))
+    wait: timedelta = getattr(fleet, "wait", timedelta(0))
     for number in range(stretches):
         start, stop = (day.since + _DAY * n / stretches for n in (number, number + 1))
-        within = pl.col("time").is_between(pl.lit(start - fleet.lookback), pl.lit(stop + ahead))
-        seen = _scan(day, day.reach).filter(within).collect()
-        found = step.featurize(seen, fleet, day.columns, day.incidents.clear(), start)
+        within = pl.col("time").is_between(pl.lit(start - fleet.lookback), pl.lit(stop + wait))
+        signals = _scan(day, day.reach).filter(within).collect()
+        features = step.featurize(signals, fleet, day.columns, day.incidents.clear(), start)
         path = scratch / f"{day.date}-{number}.parquet"
-        system_frames.write_scratch(path, found.filter(pl.col("time") < stop))
+        system_frames.write_scratch(path, features.filter(pl.col("time") < stop))
         yield path
 
 
-def _featurized(day: Day, feature_set: FeatureSet, rows: pl.DataFrame) -> pl.DataFrame:
+def _featurized(day: LargeDay, feature_set: FeatureSet, rows: pl.DataFrame) -> pl.DataFrame:
     return step.featurize(rows, feature_set, day.columns, day.incidents, day.since)
 
 
-def _buckets(day: Day, part: Path) -> Iterator[Bounds]:
-    """Cut a part's entities so that about `bucket_rows` rows of a bucket are within reach."""
+def _buckets(day: LargeDay, part: Path) -> Iterator[Bounds]:
+    """Yield buckets of a part's entities, each with about `bucket_rows` rows including lookback."""
     first, last = (
         pl.scan_parquet(part).select(first=pl.min("entity"), last=pl.max("entity")).collect().row(0)
     )
@@ -93,7 +98,7 @@ def _buckets(day: Day, part: Path) -> Iterator[Bounds]:
     yield from bounds.select("first", "last").rows()
 
 
-def _scan(day: Day, dates: Sequence[str]) -> pl.LazyFrame:
+def _scan(day: LargeDay, dates: Sequence[str]) -> pl.LazyFrame:
     files = [manifest.parts(day.signals.files[date]) for date in dates]
     paths = [day.signals.folder / name for names in files for name in names]
     return pl.scan_parquet(paths, hive_partitioning=False)

@@ -1,4 +1,4 @@
-"""The featurize stage: from sealed days of signals to sealed days of features."""
+"""Stage featurize: read sealed days of signals, write sealed days of features."""
 
 import hashlib
 import itertools
@@ -24,37 +24,37 @@ from cll.types.components import FeatureSet, Halved
 from cll.types.tables import Columns
 
 _DAY = timedelta(days=1)
-_AT_ONCE = 4  # buckets of signals that are worked as a whole, lookback included
+_AT_ONCE = 4  # buckets of signals, lookback included, up to which days are computed as a whole
 
 
 def featurize(ws: Workspace, tree: Tree, _world: project.World) -> None:
     """Compute each day's features from that day and the lookback before it.
 
-    A day that stands is not made again. The others are taken together in stretches as long as the
-    lookback: a row's features do not depend on what else is computed with it, and so no row is
-    read more than twice.
+    A day whose inputs have not changed is kept. The other days are computed together in stretches
+    as long as the lookback, so no row is read more than twice. A row's features do not depend on
+    the rows that are computed together with it.
     """
     feature_set: FeatureSet = components.build("features", tree["features"])
     columns, incidents = tables.columns(ws), tables.incidents(ws)
     signals = Standing(ws.signals)
     with Renewal(ws.features, key(ws, tree), memo(ws), ws.seeds("features")) as renewal:
-        days = [date for date, told in sorted(signals.partitions.items()) if told["rows"]]
-        made_of = {date: _made_of(date, days, signals, feature_set, incidents) for date in days}
-        fresh = [date for date in days if not renewal.keep(date, made_of[date])]
+        days = [date for date, entry in sorted(signals.partitions.items()) if entry["rows"]]
+        inputs_of = {date: _inputs_of(date, days, signals, feature_set, incidents) for date in days}
+        fresh = [date for date in days if not renewal.keep(date, inputs_of[date])]
         for line in renewal.told("featurize"):
             progress.note(line)
-        told = incidents if feature_set.reads_incidents else incidents.clear()
-        work = _Work(signals, days, feature_set, columns, told)
+        visible = incidents if feature_set.reads_incidents else incidents.clear()
+        work = _Featurizing(signals, days, feature_set, columns, visible)
         for stretch in progress.track(list(work.stretches(fresh)), "featurize"):
             for date, number, frame in work.featurize(stretch, renewal.scratch):
                 renewal.stage(manifest.part(date, number), frame)
                 rows = frame.height + renewal.partitions.get(date, {"rows": 0})["rows"]
-                renewal.add(date, made_of[date], {"rows": rows})
+                renewal.add(date, inputs_of[date], {"rows": rows})
         renewal.publish({})
 
 
 def key(ws: Workspace, tree: Tree) -> dict[str, Any]:
-    """Return what the features follow from, for the key of their partitions."""
+    """Return the digests of all inputs of the features, as the key of their partitions."""
     return {
         "code": code("featurize", tree),
         "config": tree["features"],
@@ -64,8 +64,8 @@ def key(ws: Workspace, tree: Tree) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Work:
-    """What features are made of, and with."""
+class _Featurizing:
+    """The signals, the feature set, and the other inputs of the features."""
 
     signals: Standing
     days: Sequence[str]
@@ -74,7 +74,7 @@ class _Work:
     incidents: pl.DataFrame
 
     def stretches(self, fresh: Sequence[str]) -> Iterator[list[str]]:
-        """Group days that follow one another, up to the lookback's length or a bucket's rows."""
+        """Yield groups of consecutive days, up to the lookback's length or a bucket's rows."""
         length, stretch = max(1, -(-self.feature_set.lookback // _DAY)), list[str]()
         follows = dict(itertools.pairwise(self.days))
         for date in fresh:
@@ -89,23 +89,24 @@ class _Work:
     def featurize(
         self, stretch: Sequence[str], scratch: Path
     ) -> Iterator[tuple[str, int, pl.DataFrame]]:
-        """Yield date, number and rows of each part; in buckets what would be too much at once."""
+        """Yield date, number and features of each part; compute days too big for memory in buckets."""
         reach = _within(stretch[0], stretch[-1], self.days, self.feature_set.lookback)
         big = self._rows(reach) > _AT_ONCE * self._bucket_rows
         if isinstance(self.feature_set, Halved) and (big or self._parts(stretch) > len(stretch)):
             for date in stretch:
                 reach = _within(date, date, self.days, self.feature_set.lookback)
-                day = large_days.Day(
+                day = large_days.LargeDay(
                     date, self.signals, reach, self.columns, self.incidents, self._bucket_rows
                 )
                 for number, frame in large_days.featurize(day, self.feature_set, scratch):
                     yield date, number, frame
             return
         files = [self.signals.files[day] for day in reach]
-        told = (self.feature_set, self.columns, self.incidents, manifest.midnight(stretch[0]))
-        # Held by nobody else, what is beyond the lookback can be let go.
+        since = manifest.midnight(stretch[0])
+        # Passed without a name of its own, the frame can be freed once it is cut to the lookback.
         frame = step.featurize(
-            pl.concat(manifest.read_sealed(self.signals.folder, one) for one in files), *told
+            pl.concat(manifest.read_sealed(self.signals.folder, of_day) for of_day in files),
+            *(self.feature_set, self.columns, self.incidents, since),
         )
         for key, of_day in frame.group_by(pl.col("time").dt.date(), maintain_order=True):
             yield str(key[0]), 0, of_day
@@ -121,22 +122,22 @@ class _Work:
         return sum(len(manifest.parts(self.signals.files[date])) for date in dates)
 
 
-def _made_of(
+def _inputs_of(
     date: str,
     days: Sequence[str],
     signals: Standing,
     feature_set: FeatureSet,
     incidents: pl.DataFrame,
 ) -> dict[str, Any]:
-    """Say what a day's features follow from: the signals within reach, and what was known then."""
+    """Return the digests of a day's inputs: signals within reach, and incidents known by its end."""
     reach = _within(date, date, days, feature_set.lookback)
-    found: dict[str, Any] = {"signals": [signals.files[day] for day in reach], "incidents": None}
+    inputs: dict[str, Any] = {"signals": [signals.files[day] for day in reach], "incidents": None}
     if feature_set.reads_incidents:
         end = manifest.midnight(date) + _DAY
-        begun = incidents.filter((pl.col("known_at") < end) & (pl.col("start") < end))
-        known = begun.with_columns(end=pl.when(pl.col("end") < end).then("end"))
-        found["incidents"] = hashlib.sha256(known.write_csv().encode()).hexdigest()
-    return found
+        started = incidents.filter((pl.col("known_at") < end) & (pl.col("start") < end))
+        incidents_then = started.with_columns(end=pl.when(pl.col("end") < end).then("end"))
+        inputs["incidents"] = hashlib.sha256(incidents_then.write_csv().encode()).hexdigest()
+    return inputs
 
 
 def _within(first: str, last: str, days: Sequence[str], lookback: timedelta) -> list[str]:

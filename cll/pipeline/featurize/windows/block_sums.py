@@ -1,4 +1,9 @@
-"""Loops that sum up windows: each is the end of one block of rows and the beginning of the next."""
+"""Compiled loops for the statistics of event-time windows, from running sums per block.
+
+Time is cut into blocks as long as the window. A window then covers the end of one block (the older
+one) and the beginning of the next. Sums of the older part are computed once per block, backwards
+from its last row; sums of the younger part grow row by row.
+"""
 
 import math
 from collections.abc import Callable
@@ -13,26 +18,26 @@ from cll.types.arrays import Floats, Integers
 
 MEAN, STD, SLOPE, MIN, MAX, MISSING, Z, RATIO, CHANGE = range(9)  # as moments.STATISTICS has them
 _HOUR = 3.6e9  # microseconds
-_LAID = 8  # numbers of Sums that lie in a row of `older`
+_SUMS = 8  # columns of `older`: the fields of Sums after `base` and `since`
 
 
-class Column(NamedTuple):
+class WindowColumn(NamedTuple):
     time: Integers  # microseconds since 1970
     values: Floats  # NaN and infinities are missing
     width: int  # microseconds
 
 
-class Asked(NamedTuple):
-    """Where in `out` each statistic stands, -1 if nowhere; and what a z-score needs."""
+class Output(NamedTuple):
+    """The array to write to, the place of each statistic in it, and the limits of a z-score."""
 
-    places: Integers
-    least: float  # values of the past
-    floor: float  # of their standard deviation
+    places: Integers  # row of `out` for each statistic; -1 where it is not wanted
+    least: float  # number of values that a z-score needs
+    floor: float  # lower limit of the standard deviation
     out: Floats  # (statistics, rows)
 
 
 class Sums(NamedTuple):
-    """Of values and times, counted from a value and a time of their own."""
+    """Sums over a window: of values minus `base` (x) and of times minus `since` (t)."""
 
     base: float
     since: int
@@ -47,18 +52,18 @@ class Sums(NamedTuple):
 
 
 @compiled()
-def _none(base: float, since: int) -> Sums:
-    """Return the sums of nothing; NaN: they will count from the first that is added."""
+def _empty_sums(base: float, since: int) -> Sums:
+    """Return sums of no rows; with a NaN `base`, the first value added becomes the base."""
     return Sums(base, since, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, math.inf, -math.inf)
 
 
 @compiled()
-def _with(sums: Sums, column: Column, row: int) -> Sums:
+def _add_row(sums: Sums, column: WindowColumn, row: int) -> Sums:
     value, time = column.values[row], column.time[row]
     if not math.isfinite(value):
         return sums
     base, since = (value, time) if math.isnan(sums.base) else (sums.base, sums.since)
-    x, t, shown = value - base, float(time - since), value + 0.0  # 0 for -0
+    x, t, unsigned = value - base, float(time - since), value + 0.0  # -0 becomes 0
     return Sums(
         base,
         since,
@@ -68,13 +73,13 @@ def _with(sums: Sums, column: Column, row: int) -> Sums:
         sums.t + t,
         sums.xt + x * t,
         sums.tt + t * t,
-        min(sums.low, shown),
-        max(sums.high, shown),
+        min(sums.low, unsigned),
+        max(sums.high, unsigned),
     )
 
 
 @compiled()
-def _joined(sums: Sums, older: Floats) -> Sums:
+def _merge(sums: Sums, older: Floats) -> Sums:
     return Sums(
         sums.base,
         sums.since,
@@ -90,22 +95,25 @@ def _joined(sums: Sums, older: Floats) -> Sums:
 
 
 @compiled()
-def _descend(column: Column, start: int, stop: int, older: Floats) -> int:
-    """Sum up from each row to the last; return the row of the last value, from which they count."""
-    sums, last = _none(math.nan, 0), -1
+def _sum_backwards(column: WindowColumn, start: int, stop: int, older: Floats) -> int:
+    """Fill `older` with the sums from each row to the last; return the last row that has a value.
+
+    That row's value and time are the base of all these sums. Returns -1 where no row has a value.
+    """
+    sums, last = _empty_sums(math.nan, 0), -1
     for row in range(stop - 1, start - 1, -1):
-        sums = _with(sums, column, row)
+        sums = _add_row(sums, column, row)
         if last < 0 and sums.size > 0.0:
             last = row
-        laid = older[row - start]
-        laid[0], laid[1], laid[2], laid[3] = sums.size, sums.x, sums.xx, sums.t
-        laid[4], laid[5], laid[6], laid[7] = sums.xt, sums.tt, sums.low, sums.high
+        cells = older[row - start]
+        cells[0], cells[1], cells[2], cells[3] = sums.size, sums.x, sums.xx, sums.t
+        cells[4], cells[5], cells[6], cells[7] = sums.xt, sums.tt, sums.low, sums.high
     return last
 
 
 @compiled()
 def _std(sums: Sums) -> float:
-    """Return the sample standard deviation (of n - 1); NaN below two values."""
+    """Return the sample standard deviation (divided by n - 1); NaN below two values."""
     if sums.size < 2.0:  # noqa: PLR2004
         return math.nan
     square = sums.xx - sums.x * sums.x / sums.size
@@ -114,7 +122,7 @@ def _std(sums: Sums) -> float:
 
 @compiled()
 def _slope(sums: Sums) -> float:
-    """Return the least-squares slope per hour; NaN where all values are of one time."""
+    """Return the least-squares slope per hour; NaN where all values have the same time."""
     if sums.size < 2.0:  # noqa: PLR2004
         return math.nan
     span = sums.tt - sums.t * sums.t / sums.size
@@ -122,55 +130,62 @@ def _slope(sums: Sums) -> float:
 
 
 @compiled()
-def _fill(asked: Asked, place: int, start: int, stop: int, value: float) -> None:
+def _fill(output: Output, place: int, start: int, stop: int, value: float) -> None:
     if place >= 0:
         for row in range(start, stop):
-            asked.out[place, row] = value
+            output.out[place, row] = value
 
 
 @compiled()
-def _show(asked: Asked, sums: Sums, start: int, stop: int, rows: int) -> None:
-    """Write what rows that tie see in a window of so many rows."""
-    there = sums.size > 0.0
-    mean = sums.base + sums.x / sums.size if there else math.nan
-    _fill(asked, asked.places[MEAN], start, stop, mean)
-    if asked.places[STD] >= 0:
-        _fill(asked, asked.places[STD], start, stop, _std(sums))
-    if asked.places[SLOPE] >= 0:
-        _fill(asked, asked.places[SLOPE], start, stop, _slope(sums))
-    _fill(asked, asked.places[MIN], start, stop, sums.low if there else math.nan)
-    _fill(asked, asked.places[MAX], start, stop, sums.high if there else math.nan)
-    _fill(asked, asked.places[MISSING], start, stop, 1.0 - sums.size / rows)
+def _write_statistics(output: Output, sums: Sums, start: int, stop: int, rows: int) -> None:
+    """Write the statistics of tied rows, whose window has `rows` rows."""
+    has_values = sums.size > 0.0
+    mean = sums.base + sums.x / sums.size if has_values else math.nan
+    _fill(output, output.places[MEAN], start, stop, mean)
+    if output.places[STD] >= 0:
+        _fill(output, output.places[STD], start, stop, _std(sums))
+    if output.places[SLOPE] >= 0:
+        _fill(output, output.places[SLOPE], start, stop, _slope(sums))
+    _fill(output, output.places[MIN], start, stop, sums.low if has_values else math.nan)
+    _fill(output, output.places[MAX], start, stop, sums.high if has_values else math.nan)
+    _fill(output, output.places[MISSING], start, stop, 1.0 - sums.size / rows)
 
 
 @compiled()
-def _compare(asked: Asked, sums: Sums, column: Column, start: int, stop: int) -> None:
-    """Write how rows that tie compare with the window before them."""
+def _write_comparisons(
+    output: Output, sums: Sums, column: WindowColumn, start: int, stop: int
+) -> None:
+    """Write change, z-score and ratio of tied rows against the window before them."""
     level = sums.x / sums.size if sums.size > 0.0 else math.nan
     mean = sums.base + level
-    scale = max(_std(sums), asked.floor) if sums.size >= asked.least else 0.0
+    scale = max(_std(sums), output.floor) if sums.size >= output.least else 0.0
     for row in range(start, stop):
         value = column.values[row]
         change = value - sums.base - level
-        _fill(asked, asked.places[CHANGE], row, row + 1, change)
-        _fill(asked, asked.places[Z], row, row + 1, change / scale if scale > 0.0 else math.nan)
+        _fill(output, output.places[CHANGE], row, row + 1, change)
+        _fill(output, output.places[Z], row, row + 1, change / scale if scale > 0.0 else math.nan)
         ratio = value / mean if mean != 0.0 else math.nan
-        _fill(asked, asked.places[RATIO], row, row + 1, ratio)
+        _fill(output, output.places[RATIO], row, row + 1, ratio)
 
 
 @compiled()
-def _block(
-    column: Column, asked: Asked, older: Floats, bounds: tuple[int, int, int], low: int, last: int
+def _write_block(
+    column: WindowColumn,
+    output: Output,
+    older: Floats,
+    bounds: tuple[int, int, int],
+    low: int,
+    last: int,
 ) -> int:
-    """Work a block's rows, of windows that begin in the older one; return where the last begins.
+    """Write the statistics of a block's rows; return the first row of the last window.
 
-    Sums count from the older block's last value, if it is in the window, or else from the younger's
-    first.
+    The base of the sums is the older block's last value while the window holds it, then the first
+    value of the younger block.
     """
     start, head, tail = bounds
     time, row = column.time, head
-    sums = _none(column.values[last], time[last]) if last >= 0 else _none(math.nan, 0)
-    past = asked.places[Z] >= 0 or asked.places[RATIO] >= 0 or asked.places[CHANGE] >= 0
+    sums = _empty_sums(column.values[last], time[last]) if last >= 0 else _empty_sums(math.nan, 0)
+    compares = output.places[Z] >= 0 or output.places[RATIO] >= 0 or output.places[CHANGE] >= 0
     while row < tail:
         stop = row + 1
         while stop < tail and time[stop] == time[row]:
@@ -178,21 +193,21 @@ def _block(
         while time[row] - time[low] >= column.width:
             low += 1
         if last >= 0 and low > last:
-            sums, last = _none(math.nan, 0), -1
-            for again in range(head, row):
-                sums = _with(sums, column, again)
-        if past:
-            seen = _joined(sums, older[low - start]) if last >= 0 else sums
-            _compare(asked, seen, column, row, stop)
+            sums, last = _empty_sums(math.nan, 0), -1
+            for earlier in range(head, row):
+                sums = _add_row(sums, column, earlier)
+        if compares:
+            window = _merge(sums, older[low - start]) if last >= 0 else sums
+            _write_comparisons(output, window, column, row, stop)
         for tied in range(row, stop):
-            sums = _with(sums, column, tied)
-        seen = _joined(sums, older[low - start]) if last >= 0 else sums
-        _show(asked, seen, row, stop, stop - low)
+            sums = _add_row(sums, column, tied)
+        window = _merge(sums, older[low - start]) if last >= 0 else sums
+        _write_statistics(output, window, row, stop, stop - low)
         row = stop
     return low
 
 
-def _windows(
+def _write_windows(
     time: Integers,
     bounds: Integers,
     values: Floats,
@@ -202,12 +217,12 @@ def _windows(
     floor: float,
     out: Floats,
 ) -> None:
-    """Write statistics of each row's window, of entities that begin and end at `bounds`."""
-    column, asked = Column(time, values, width), Asked(places, least, floor, out)
+    """Write the statistics of each row's window; an entity's rows lie between two `bounds`."""
+    column, output = WindowColumn(time, values, width), Output(places, least, floor, out)
     longest = 0
     for entity in range(len(bounds) - 1):
         longest = max(longest, bounds[entity + 1] - bounds[entity])
-    older = np.empty((longest, _LAID))
+    older = np.empty((longest, _SUMS))
     for entity in range(len(bounds) - 1):
         start, end = bounds[entity], bounds[entity + 1]
         head, low = start, start
@@ -215,14 +230,14 @@ def _windows(
             until, tail = (time[head] // width + 1) * width, head
             while tail < end and time[tail] < until:
                 tail += 1
-            last = _descend(column, start, head, older)
-            low = _block(column, asked, older, (start, head, tail), low, last)
+            last = _sum_backwards(column, start, head, older)
+            low = _write_block(column, output, older, (start, head, tail), low, last)
             start, head = head, tail
 
 
 @cache
-def windows(kind: "np.dtype[np.floating]") -> Callable[..., None]:
-    """Return the loop that writes floats of that kind."""
+def compile_loop(kind: "np.dtype[np.floating]") -> Callable[..., None]:
+    """Return the compiled loop that writes floats of that kind."""
     integer, real, out = types.int64, types.float64, types.Array(from_dtype(kind), 2, "C")
-    given = (INTEGERS, INTEGERS, FLOATS, integer, INTEGERS, real, real, out)
-    return compiled(types.void(*given))(_windows)
+    arguments = (INTEGERS, INTEGERS, FLOATS, integer, INTEGERS, real, real, out)
+    return compiled(types.void(*arguments))(_write_windows)

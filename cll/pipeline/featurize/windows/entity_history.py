@@ -1,4 +1,4 @@
-"""What an entity's own past tells at an instant: outcomes and incidents that were known by then."""
+"""Features from an entity's own earlier outcomes and incidents, as known at the row's time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import polars as pl
 from annotated_types import Ge
 
 from cll.pipeline.featurize.windows import inputs
-from cll.pipeline.featurize.windows.known_rows import View
+from cll.pipeline.featurize.windows.known_rows import VisibleCopies
 from cll.pipeline.featurize.windows.rolling import HOUR, Rows, microseconds
 from cll.types.arrays import Floats, Integers
 from cll.types.errors import config_error
@@ -21,9 +21,10 @@ from cll.types.times import Duration, format_duration
 
 @dataclass(frozen=True)
 class PastOutcomes:
-    """The entity's own earlier outcomes, in the order in which they became known.
+    """Settings for features of the entity's earlier outcomes, in the order they became known.
 
-    They count if known by the row's own time: what is told while it waits to be scored does not.
+    Only outcomes known by the row's own time count. One that becomes known later, while the row
+    waits to be scored, does not.
     """
 
     lags: tuple[Annotated[int, Ge(1)], ...] = ()
@@ -34,15 +35,16 @@ class PastOutcomes:
 
     def __post_init__(self) -> None:
         if min(self.windows, default=timedelta(1)) <= timedelta(0):
-            way = "a window is longer; write 30m."
-            raise config_error("features.past_outcomes.windows", 0, way)
+            way_out = "a window is longer; write 30m."
+            raise config_error("features.past_outcomes.windows", 0, way_out)
         if self.delay > self.max_delay:
-            key, found = "features.past_outcomes.delay", format_duration(self.delay)
-            way = "longer than max_delay, so none counts; raise max_delay."
-            raise config_error(key, found, way)
+            key, value = "features.past_outcomes.delay", format_duration(self.delay)
+            way_out = "longer than max_delay, so no outcome counts; raise max_delay."
+            raise config_error(key, value, way_out)
 
     @property
-    def asked(self) -> bool:
+    def any(self) -> bool:
+        """Return whether these settings yield a feature."""
         return bool(self.lags or self.windows)
 
     @property
@@ -52,12 +54,12 @@ class PastOutcomes:
 
 
 @dataclass(frozen=True)
-class Told:
-    """Outcomes in the order in which each entity's became known."""
+class KnownOutcomes:
+    """Outcomes sorted by entity and by the time they became known."""
 
-    rows: Rows  # those that ask
+    rows: Rows  # the rows whose features are computed
     entity: Integers
-    at: Integers  # microseconds since 1970: when it became known
+    at: Integers  # when the outcome became known, in microseconds since 1970
     outcome: Floats
 
     @cached_property
@@ -65,84 +67,89 @@ class Told:
         instants = np.unique(self.at)
         return instants, self.entity * (len(instants) + 1) + np.searchsorted(instants, self.at)
 
-    def _before(self, ago: int) -> Integers:
-        """Count the outcomes told up to `ago` before each row's time, and of earlier entities."""
+    def _count_before(self, ago: int) -> Integers:
+        """Return how many outcomes were known `ago` before each row, counting earlier entities too."""
         instants, key = self._key
         bound = np.searchsorted(instants, self.rows.time - ago, side="right")
         return np.searchsorted(key, self.rows.entity * (len(instants) + 1) + bound)
 
     def lag(self, steps: int, reach: int) -> Floats:
-        """Return the outcome told `steps` ago, counting from 1, if that was within `reach`."""
-        row = self._before(0) - steps
-        there = row >= self._before(reach)
-        return np.where(there, np.append(self.outcome, np.nan)[np.where(there, row, -1)], np.nan)
+        """Return the `steps`-th newest known outcome, from 1; NaN if known longer than `reach` ago."""
+        row = self._count_before(0) - steps
+        within = row >= self._count_before(reach)
+        return np.where(within, np.append(self.outcome, np.nan)[np.where(within, row, -1)], np.nan)
 
     def mean(self, width: int) -> Floats:
-        """Return the mean of the outcomes told in the `width` up to each row; exact for 0 and 1."""
-        low, stop = self._before(width), self._before(0)
+        """Return the mean of outcomes that became known within `width` before each row.
+
+        Sums of 0 and 1 are exact, so the difference of two running sums is exact too.
+        """
+        low, stop = self._count_before(width), self._count_before(0)
         total = np.append(0.0, np.cumsum(self.outcome))
         count = stop - low
         return np.where(count > 0, (total[stop] - total[low]) / np.maximum(count, 1), np.nan)
 
 
-def told(rows: Rows, outcome: Floats, known: Integers, delay: int, max_delay: int) -> Told:
-    """Order outcomes by when they are known: `delay` after `known`, and never at their own time.
+def order_by_known(
+    rows: Rows, outcome: Floats, known_at: Integers, delay: int, max_delay: int
+) -> KnownOutcomes:
+    """Return outcomes sorted by when they are known: `delay` after `known_at`, never at their own time.
 
-    Those told later than `max_delay` are left out, so that no feature reaches further back.
+    Outcomes known later than `max_delay` after their row are left out; this bounds the lookback.
     """
-    at = np.maximum(known + delay, rows.time + 1)
+    at = np.maximum(known_at + delay, rows.time + 1)
     used = np.flatnonzero(np.isfinite(outcome) & (at - rows.time <= max_delay))
     order = used[np.lexsort((rows.time[used], at[used], rows.entity[used]))]
-    return Told(rows, rows.entity[order], at[order], outcome[order])
+    return KnownOutcomes(rows, rows.entity[order], at[order], outcome[order])
 
 
 def outcomes(signals: pl.DataFrame) -> tuple[Floats, Integers]:
-    """Return each row's outcome, and since when it is known."""
+    """Return each row's outcome, and the time it became known in microseconds."""
     if OUTCOME not in signals.columns:
-        says = "the source has no outcome; map one, or write []."
-        raise config_error("features.past_outcomes", "set", says)
-    known = signals["time"]
+        way_out = "the source has no outcome; map one, or write []."
+        raise config_error("features.past_outcomes", "set", way_out)
+    known_at = signals["time"]
     if OUTCOME_KNOWN_AT in signals.columns:
-        known = signals[OUTCOME_KNOWN_AT].fill_null(known)
-    return inputs.numbers(signals[OUTCOME]), known.dt.epoch("us").to_numpy()
+        known_at = signals[OUTCOME_KNOWN_AT].fill_null(known_at)
+    return inputs.numbers(signals[OUTCOME]), known_at.dt.epoch("us").to_numpy()
 
 
-def named(
-    rows: Rows, outcome: Floats, known: Integers, settings: PastOutcomes
+def features(
+    rows: Rows, outcome: Floats, known_at: Integers, settings: PastOutcomes
 ) -> Iterator[tuple[str, Floats]]:
-    """Yield the features that `settings` ask for."""
-    heard = told(
-        rows, outcome, known, microseconds(settings.delay), microseconds(settings.max_delay)
+    """Yield the features named in `settings`."""
+    known_outcomes = order_by_known(
+        rows, outcome, known_at, microseconds(settings.delay), microseconds(settings.max_delay)
     )
     for steps in settings.lags:
-        yield f"outcome_lag_{steps}", heard.lag(steps, microseconds(settings.reach))
+        yield f"outcome_lag_{steps}", known_outcomes.lag(steps, microseconds(settings.reach))
     for width in settings.windows:
-        yield f"outcome_mean_{format_duration(width)}", heard.mean(microseconds(width))
+        yield f"outcome_mean_{format_duration(width)}", known_outcomes.mean(microseconds(width))
 
 
-def anew(
-    outcome: Floats, known: Integers, settings: PastOutcomes, view: View
+def features_of_copies(
+    outcome: Floats, known_at: Integers, settings: PastOutcomes, view: VisibleCopies
 ) -> Iterator[tuple[str, Floats]]:
-    """Yield the features of copies."""
-    yield from named(view.rows, outcome[view.copied], known[view.copied], settings)
+    """Yield the features of copied rows; used where a late row is hidden."""
+    yield from features(view.rows, outcome[view.copied], known_at[view.copied], settings)
 
 
 def hours_since_incident(signals: pl.DataFrame, incidents: pl.DataFrame) -> Floats:
-    """Return the hours since the entity's latest incident began, of those known by the row's time."""
-    known = (
+    """Return the hours since the start of the entity's latest incident known by the row's time."""
+    known_incidents = (
         incidents.select(list(INCIDENTS))
         .with_columns(pl.max_horizontal("known_at", "start").alias("at"))
         .sort("entity", "at", "start")
         .with_columns(pl.col("start").cum_max().over("entity"))
         .select("entity", "at", "start")
     )
-    asked = signals.select("entity", "time").with_row_index("row").sort("time", "row")
-    found = asked.join_asof(
-        known.sort("at", "start"),
+    ordered = signals.select("entity", "time").with_row_index("row").sort("time", "row")
+    joined = ordered.join_asof(
+        known_incidents.sort("at", "start"),
         left_on="time",
         right_on="at",
         by="entity",
         check_sortedness=False,
     ).sort("row")
-    since = (found["time"] - found["start"]).dt.total_microseconds()
+    since = (joined["time"] - joined["start"]).dt.total_microseconds()
     return since.cast(pl.Float64).fill_null(float("nan")).to_numpy() / HOUR

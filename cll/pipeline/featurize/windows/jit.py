@@ -1,9 +1,9 @@
-"""How loops over rows are compiled, where NumPy has no call for them.
+"""Compilation of loops over rows with Numba, where NumPy has no function for them.
 
-Compiled code adds up in the order that is written and fuses nothing: its bits are those of the same
-loop in Python, on any processor. What is kept goes by the stamp of the loop's own file, so a loop
-calls only what that file holds. Who needs one imports its file when it does: Numba takes half a second
-to come up.
+Compiled loops add in the written order and fuse no operations, so their results equal those of the
+same loop in Python to the bit, on any processor. Numba's cache on disk is valid while the loop's own
+file is unchanged, so a loop calls only functions of its own file. Numba takes half a second to
+import; so modules import these files inside the functions that use them.
 """
 
 from collections.abc import Callable
@@ -11,24 +11,27 @@ from typing import Any, TypeVar
 
 from numba import njit, types
 
-Loop = TypeVar("Loop", bound=Callable[..., Any])
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
-def compiled(*signature: Any) -> Callable[[Loop], Loop]:
-    """Compile a loop, without the interpreter's lock; one with a signature at once, and keep it."""
+def compiled(*signature: Any) -> Callable[[Kernel], Kernel]:
+    """Return a decorator that compiles a loop, which then runs without the interpreter's lock.
 
-    def compile_(loop: Loop) -> Loop:
-        how = {"nogil": True, "error_model": "numpy"}
+    With a signature the loop is compiled at import and cached on disk; without, at its first call.
+    """
+
+    def compile_kernel(kernel: Kernel) -> Kernel:
+        options = {"nogil": True, "error_model": "numpy"}
         try:
-            return njit(*signature, cache=bool(signature), **how)(loop)  # type: ignore[no-any-return]
-        except RuntimeError:  # neither this folder nor the user's cache can be written to
-            return njit(*signature, **how)(loop)  # type: ignore[no-any-return]
+            return njit(*signature, cache=bool(signature), **options)(kernel)  # type: ignore[no-any-return]
+        except RuntimeError:  # neither this folder nor the user's cache folder is writable
+            return njit(*signature, **options)(kernel)  # type: ignore[no-any-return]
 
-    return compile_
-
-
-def read(of: types.Type) -> types.Type:
-    return types.Array(of, 1, "C", readonly=True)
+    return compile_kernel
 
 
-FLOATS, INTEGERS = read(types.float64), read(types.int64)
+def readonly_array(element: types.Type) -> types.Type:
+    return types.Array(element, 1, "C", readonly=True)
+
+
+FLOATS, INTEGERS = readonly_array(types.float64), readonly_array(types.int64)

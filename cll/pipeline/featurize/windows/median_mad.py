@@ -1,4 +1,4 @@
-"""Median and median absolute deviation of each row's window: what a burst in it hardly moves."""
+"""Median and median absolute deviation of each row's window; a burst of outliers hardly moves them."""
 
 from dataclasses import dataclass
 
@@ -6,30 +6,31 @@ import numpy as np
 
 from cll.types.arrays import Floats, Integers
 
-NORMAL = 1.4826  # of normal values, the standard deviation in median absolute deviations
+NORMAL = 1.4826  # standard deviation of a normal distribution, in median absolute deviations
 
 
 @dataclass(frozen=True)
-class Middle:
-    """What is known of each row's window; NaN where nothing is there."""
+class MedianMad:
+    """Count, median and deviation of each row's window; NaN where the window has no value."""
 
     count: Integers
     median: Floats
     deviation: Floats  # the median of the absolute deviations from the median
 
 
-def middle(values: Floats, low: Integers, stop: Integers) -> Middle:
-    """Take the rows from `low` up to but not including `stop`, which both rise; NaN is missing.
+def compute(values: Floats, low: Integers, stop: Integers) -> MedianMad:
+    """Return the statistics of the rows from `low` up to but not including `stop`, both ascending.
 
-    Costs rows times what is moved in a window to keep it in order, and depends on its values alone.
+    NaN is missing. Each window is kept sorted, so the time is proportional to rows times the values
+    moved per row. The result depends on the window's values alone.
 
-    >>> middle(np.array([1.0, 2.0, 9.0]), np.array([0]), np.array([3])).deviation
+    >>> compute(np.array([1.0, 2.0, 9.0]), np.array([0]), np.array([3])).deviation
     array([1.])
     """
     from cll.pipeline.featurize.windows import running_median
 
-    found = Middle(np.empty(len(low), np.int64), *np.empty((2, len(low))))
-    running_median.middle(
-        np.ascontiguousarray(values), low, stop, found.count, found.median, found.deviation
+    result = MedianMad(np.empty(len(low), np.int64), *np.empty((2, len(low))))
+    running_median.compute(
+        np.ascontiguousarray(values), low, stop, result.count, result.median, result.deviation
     )
-    return found
+    return result

@@ -1,9 +1,10 @@
-"""Mean, spread, slope, extremes and more of event-time windows, summed up from two halves of each.
+"""Mean, standard deviation, slope, extremes and comparisons of event-time windows.
 
-The older half of a window ends with a block and the younger half begins with one, so sums climb
-each block once from either side. They count from a value and a time of the window itself: the last
-of the older half, or the first of the younger where the older holds none. No digit is lost to a
-level far from 0 or to a level shift outside the window, and a result depends on its window's rows
+Each window is the sum of two parts: the end of one block of time and the beginning of the next. So
+each block is summed once backwards and once forwards, whatever the number of windows. Values and
+times are summed as differences from one value and time inside the window: the last of the older
+part, or the first of the younger part where the older has none. So no precision is lost when the
+level is far from 0 or shifts outside the window, and a result depends on the rows of its window
 alone, to the last bit.
 """
 
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 from cll.pipeline.featurize.windows.rolling import Rows
 from cll.types.arrays import Floats
 
-# Those behind "missing" compare a row with its window up to its ties, itself left out.
+# Those after "missing" compare a row with the part of its window before the row and its ties.
 STATISTICS = ("mean", "std", "slope", "min", "max", "missing", "z", "ratio", "change")
-_LEAST_PAST = 3  # values without which a z-score says nothing
-_PART = 65_536  # rows that a thread works at once
+_LEAST_PAST = 3  # a z-score needs so many values
+_PART = 65_536  # rows that a thread computes at once
 
 Kind = TypeVar("Kind", np.float32, np.float64)
 
@@ -30,14 +31,15 @@ def over(
     rows: Rows,
     values: Floats,
     width: int,
-    asked: Sequence[str],
+    statistics: Sequence[str],
     kind: type[Kind],
     least: int = _LEAST_PAST,
     floor: float = 0.0,
 ) -> NDArray[Kind]:
-    """Return statistics of each row's window of `width` microseconds, as (asked, rows).
+    """Return statistics of each row's window of `width` microseconds, as (statistics, rows).
 
-    NaN and infinities are missing. `z` needs `least` values, and a spread is `floor` at least.
+    NaN and infinities are missing. `z` needs `least` values; its standard deviation is at least
+    `floor`.
 
     >>> rows = Rows(np.array([0, 0, 1]), np.array([0, 5, 5]))
     >>> over(rows, np.array([1.0, 3.0, 9.0]), 10, ["mean", "change"], np.float64)
@@ -45,7 +47,7 @@ def over(
            [nan,  2., nan]])
     """
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        return begin(pool, rows, values, width, asked, kind, least, floor)()
+        return begin(pool, rows, values, width, statistics, kind, least, floor)()
 
 
 def begin(
@@ -53,34 +55,34 @@ def begin(
     rows: Rows,
     values: Floats,
     width: int,
-    asked: Sequence[str],
+    statistics: Sequence[str],
     kind: type[Kind],
     least: int = _LEAST_PAST,
     floor: float = 0.0,
 ) -> Callable[[], NDArray[Kind]]:
-    """Let `pool` work what `over` returns; the result is asked for by a call.
+    """Start computing in `pool` what `over` returns; return a function that waits for the result.
 
-    Where several are begun before the first is asked for, no thread waits for another's last part.
+    Start several before waiting for the first: then no thread is idle while another finishes.
     """
     from cll.pipeline.featurize.windows import block_sums
 
     places = np.full(len(STATISTICS), -1)
-    places[[STATISTICS.index(name) for name in asked]] = np.arange(len(asked))
-    found, x = np.empty((len(asked), len(values)), kind), np.ascontiguousarray(values)
-    loop = block_sums.windows(found.dtype)
+    places[[STATISTICS.index(name) for name in statistics]] = np.arange(len(statistics))
+    out, x = np.empty((len(statistics), len(values)), kind), np.ascontiguousarray(values)
+    loop = block_sums.compile_loop(out.dtype)
 
-    def work(part: tuple[int, int]) -> None:
+    def compute_part(part: tuple[int, int]) -> None:
         first, last = np.searchsorted(rows.bounds, part)
-        loop(rows.time, rows.bounds[first : last + 1], x, width, places, least, floor, found)
+        loop(rows.time, rows.bounds[first : last + 1], x, width, places, least, floor, out)
 
     parts = rows.parts(_PART)
-    begun = [pool.submit(work, part) for part in parts] if len(parts) > 1 else []
+    futures = [pool.submit(compute_part, part) for part in parts] if len(parts) > 1 else []
 
-    def done() -> NDArray[Kind]:
-        for one in begun:
-            one.result()  # raises what a part raises
-        for part in parts if not begun else []:
-            work(part)
-        return found
+    def result() -> NDArray[Kind]:
+        for future in futures:
+            future.result()  # raises the error of a part
+        for part in parts if not futures else []:
+            compute_part(part)
+        return out
 
-    return done
+    return result

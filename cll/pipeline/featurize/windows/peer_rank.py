@@ -1,4 +1,4 @@
-"""Where a value stands among the values of an instant, its own entity's left out."""
+"""Rank, ratio and mean of a value among the peer values of an instant, without its own entity's."""
 
 from dataclasses import dataclass
 
@@ -8,68 +8,71 @@ from cll.types.arrays import Flags, Floats, Integers
 
 
 @dataclass(frozen=True)
-class Shown:
-    """The values that the rows of a table meet at their instants."""
+class PeerTable:
+    """Rows to compare, and the sorted values of all entities at their instants."""
 
-    order: Floats  # (instants, entities): sorted, infinite behind the last
-    line: Integers  # in `order`, of each row
-    x: Floats  # of each row
-    own: Floats  # the latest value of the row's entity: most often `x`
-    others: Integers  # values beside its own
+    order: Floats  # (instants, entities): sorted, padded with infinity
+    line: Integers  # each row's line in `order`
+    x: Floats  # each row's value
+    own: Floats  # the latest value of the row's entity at that instant, most often `x`
+    others: Integers  # number of peer values
 
     @property
     def counted(self) -> Flags:
-        """Whether the row's own entity has a value in `order`, to be taken out again."""
+        """Return whether the row's own entity has a value in `order`, which has to be left out."""
         return np.isfinite(self.own)
 
 
-def show(values: Floats, line: Integers, place: Integers, x: Floats) -> Shown:
-    """Let each `x` meet a line of `values` (instants, entities), its own standing at `place`."""
+def build(values: Floats, line: Integers, place: Integers, x: Floats) -> PeerTable:
+    """Return the table for each `x` and its line of `values` (instants, entities).
+
+    `place` is the column of the row's own entity.
+    """
     order = np.sort(np.where(np.isfinite(values), values, np.inf), axis=1)
     own = values[line, place]
     others = np.isfinite(values).sum(axis=1)[line] - np.isfinite(own)
-    return Shown(order, line, x, own, others)
+    return PeerTable(order, line, x, own, others)
 
 
-def rank(shown: Shown) -> Floats:
-    """Return the share of the others below each row, ties counting half; by binary search."""
-    x, own = shown.x, shown.own
-    below = _count(shown.order, shown.line, x, ties=False) - (shown.counted & (own < x))
-    up_to = _count(shown.order, shown.line, x, ties=True) - (shown.counted & (own <= x))
-    rank = (below + (up_to - below) / 2) / np.maximum(shown.others, 1)
-    return np.where(np.isfinite(x) & (shown.others > 0), rank, np.nan)
+def rank(table: PeerTable) -> Floats:
+    """Return the share of the peer values below each row's value, ties counting half."""
+    x, own = table.x, table.own
+    below = _count(table.order, table.line, x, ties=False) - (table.counted & (own < x))
+    up_to = _count(table.order, table.line, x, ties=True) - (table.counted & (own <= x))
+    rank = (below + (up_to - below) / 2) / np.maximum(table.others, 1)
+    return np.where(np.isfinite(x) & (table.others > 0), rank, np.nan)
 
 
-def ratio(shown: Shown) -> Floats:
-    """Return what each row is to the median of the others."""
-    order, x = shown.order, shown.x
-    place = _count(order, shown.line, shown.own, ties=False)
-    place = np.where(shown.counted, place, order.shape[1])
-    middle = _median(order, shown.line, shown.others, place)
-    usable = np.isfinite(x) & (shown.others > 0) & (middle != 0)
+def ratio(table: PeerTable) -> Floats:
+    """Return the ratio of each row's value to the median of the peer values."""
+    order, x = table.order, table.x
+    place = _count(order, table.line, table.own, ties=False)
+    place = np.where(table.counted, place, order.shape[1])
+    middle = _median(order, table.line, table.others, place)
+    usable = np.isfinite(x) & (table.others > 0) & (middle != 0)
     with np.errstate(over="ignore"):
         return np.divide(x, middle, out=np.full_like(x, np.nan), where=usable)
 
 
-def mean(shown: Shown) -> Floats:
-    """Return the mean of all values, the row's own among them."""
-    # A running sum adds in the order of the values, however many entities have none.
-    total = np.cumsum(np.where(np.isfinite(shown.order), shown.order, 0.0), axis=1)
-    count = shown.others + shown.counted
-    return np.where(count > 0, total[shown.line, -1] / np.maximum(count, 1), np.nan)
+def mean(table: PeerTable) -> Floats:
+    """Return the mean of all values, including the row's own."""
+    # cumsum adds strictly in order, so the bits do not depend on how many entities have no value.
+    total = np.cumsum(np.where(np.isfinite(table.order), table.order, 0.0), axis=1)
+    count = table.others + table.counted
+    return np.where(count > 0, total[table.line, -1] / np.maximum(count, 1), np.nan)
 
 
 def _count(order: Floats, line: Integers, x: Floats, *, ties: bool) -> Integers:
-    """Count what lies below `x` (or ties with it) in its line of `order`."""
+    """Return how many values in the line of `order` are below `x` (with `ties`, or equal to it)."""
     from cll.pipeline.featurize.windows import search
 
-    found = np.empty(len(line), np.int64)
-    search.count(order, line, x, ties, found)
-    return found
+    counts = np.empty(len(line), np.int64)
+    search.count(order, line, x, ties, counts)
+    return counts
 
 
 def _median(order: Floats, line: Integers, others: Integers, place: Integers) -> Floats:
-    """Return the median of a line's first values, the one at `place` left out."""
+    """Return the median of a line's values, without the one at `place`."""
     width = order.shape[1]
     halves = []
     for half in ((np.maximum(others, 1) - 1) // 2, others // 2):

@@ -1,4 +1,4 @@
-"""Event-time windows over rows: which rows of its entity lie in (t - width, t] of each row."""
+"""Event-time windows over rows: the rows of the same entity in (t - width, t] before each row."""
 
 import itertools
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ HOUR = 3_600_000_000  # microseconds
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows sorted by entity and time; rows of one entity and time are ties, in any order."""
+    """Rows sorted by entity and time; rows with equal entity and time are ties, in any order."""
 
-    entity: Integers  # from 0, rising
+    entity: Integers  # numbered from 0, ascending
     time: Integers  # microseconds since 1970
 
     @cached_property
@@ -27,7 +27,7 @@ class Rows:
 
     @cached_property
     def stop(self) -> Integers:
-        """Return the row behind the last of each row's ties."""
+        """Return the row after the last of each row's ties."""
         return self._ties[1]
 
     @cached_property
@@ -41,26 +41,26 @@ class Rows:
 
     @cached_property
     def bounds(self) -> Integers:
-        """Return the row at which each entity begins, and the row behind all."""
+        """Return the first row of each entity, and finally the number of rows."""
         return np.append(changes(self.entity), len(self.entity))
 
     def after(self, width: int) -> Integers:
         """Return the entity's first row later than `width` microseconds before each row."""
         from cll.pipeline.featurize.windows import search
 
-        found = np.empty(len(self.time), np.int64)
-        search.after(self.time, self.bounds, width, found)
-        return found
+        rows_after = np.empty(len(self.time), np.int64)
+        search.after(self.time, self.bounds, width, rows_after)
+        return rows_after
 
     def lag(self, steps: int, max_age: int) -> tuple[Integers, Flags]:
-        """Return the row `steps` before each row and its ties, and whether it is within reach."""
+        """Return the row `steps` before each row's ties, and whether it is at most `max_age` old."""
         row = self.first - steps
-        there = row >= self.begin
-        row = np.where(there, row, 0)
-        return row, there & (self.time - self.time[row] <= max_age)
+        within = row >= self.begin
+        row = np.where(within, row, 0)
+        return row, within & (self.time - self.time[row] <= max_age)
 
     def parts(self, size: int) -> list[tuple[int, int]]:
-        """Cut between entities, into parts of at most `size` rows where an entity allows it."""
+        """Return parts that end between entities, of at most `size` rows unless one entity has more."""
         cuts = [0]
         while cuts[-1] < len(self.time):
             within = np.searchsorted(self.bounds, cuts[-1] + size, side="right") - 1
@@ -70,19 +70,19 @@ class Rows:
 
 
 def microseconds(span: timedelta) -> int:
-    """Return a span as times are counted here."""
+    """Return a time span in microseconds."""
     return span // timedelta(microseconds=1)
 
 
 def number(signals: pl.DataFrame) -> Rows:
-    """Give each entity of signals a number; they are sorted by entity and time."""
+    """Return the rows of signals, which are sorted by entity and time, with numbered entities."""
     changes = (signals["entity"] != signals["entity"].shift(1)).fill_null(value=False)
     entity = changes.cast(pl.Int64).cum_sum().to_numpy()
     return Rows(entity, signals["time"].dt.epoch("us").to_numpy())
 
 
 def changes(*keys: Integers) -> Integers:
-    """Return the rows at which a run of rows with equal keys starts.
+    """Return the first row of each run of rows with equal keys.
 
     >>> changes(np.array([7, 7, 9])).tolist()
     [0, 2]
@@ -93,7 +93,7 @@ def changes(*keys: Integers) -> Integers:
 
 
 def spread(heads: Integers, rows: int) -> tuple[Integers, Integers]:
-    """Return where each row's run starts, and where it stops.
+    """Return the start and the stop of each row's run, from the first rows of all runs.
 
     >>> [a.tolist() for a in spread(np.array([0, 2]), 3)]
     [[0, 0, 2], [2, 2, 3]]

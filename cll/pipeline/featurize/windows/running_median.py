@@ -1,4 +1,4 @@
-"""Loops over windows that are kept in order: their medians."""
+"""Compiled loops for medians of sliding windows, whose values are kept sorted."""
 
 import math
 
@@ -11,40 +11,44 @@ from cll.types.arrays import Floats, Integers
 
 @compiled()
 def _place(window: Floats, count: int, value: float) -> int:
-    """Return how many of the first values, which rise, are less."""
+    """Return how many of the first `count` values, which are sorted, are less than `value`."""
     low, high = 0, count
     while low < high:
-        middle = (low + high) // 2
-        if window[middle] < value:
-            low = middle + 1
+        compute = (low + high) // 2
+        if window[compute] < value:
+            low = compute + 1
         else:
-            high = middle
+            high = compute
     return low
 
 
 @compiled()
 def _distance(window: Floats, count: int, center: float, rank: int) -> float:
-    """Return the `rank`-th smallest distance to `center`, from 1: its values lie side by side."""
+    """Return the `rank`-th smallest distance to `center`, counting from 1.
+
+    The `rank` values nearest to the center are neighbours in the sorted window, so a binary search
+    for the first of them is enough.
+    """
     low, high = 0, count - rank
     while low < high:
-        middle = (low + high) // 2
-        if center - window[middle] > window[middle + rank] - center:
-            low = middle + 1
+        compute = (low + high) // 2
+        if center - window[compute] > window[compute + rank] - center:
+            low = compute + 1
         else:
-            high = middle
+            high = compute
     least, most = center - window[low], window[low + rank - 1] - center
     return float(max(least, most))
 
 
 @compiled()
 def _between(low: float, high: float) -> float:
-    """Return what lies in the middle."""
+    """Return the midpoint, without overflow."""
     return low + (high - low) / 2.0
 
 
 @compiled()
 def _enter(window: Floats, size: int, value: float) -> int:
-    """Return the size of a window that one more value is in; what is missing stays outside."""
+    """Insert a value into the sorted window and return its new size; skip a missing value."""
     if not math.isfinite(value):
         return size
     at = _place(window, size, value)
@@ -64,8 +68,8 @@ def _leave(window: Floats, size: int, value: float) -> int:
 
 
 @compiled()
-def _middle(window: Floats, size: int) -> tuple[float, float]:
-    """Return the median and the median of the distances to it."""
+def _median_and_mad(window: Floats, size: int) -> tuple[float, float]:
+    """Return the median, and the median of the distances to it."""
     if size == 0:
         return math.nan, math.nan
     below, above = (size + 1) // 2, size // 2 + 1
@@ -74,11 +78,11 @@ def _middle(window: Floats, size: int) -> tuple[float, float]:
     return center, _between(least, _distance(window, size, center, above))
 
 
-_COUNTS, _FIGURES = types.int64[::1], types.float64[::1]
+_COUNTS, _OUT = types.int64[::1], types.float64[::1]
 
 
-@compiled(types.void(FLOATS, INTEGERS, INTEGERS, _COUNTS, _FIGURES, _FIGURES))
-def middle(
+@compiled(types.void(FLOATS, INTEGERS, INTEGERS, _COUNTS, _OUT, _OUT))
+def compute(
     values: Floats,
     low: Integers,
     stop: Integers,
@@ -86,9 +90,9 @@ def middle(
     median: Floats,
     deviation: Floats,
 ) -> None:
-    """Write the median of the rows from `low` to before `stop`, which both rise, and the deviation.
+    """Write count, median and deviation of the rows from `low` to before `stop`, both ascending.
 
-    A window is kept in order while rows enter and leave it.
+    The window stays sorted while rows enter and leave it.
     """
     longest = 0
     for row in range(len(low)):
@@ -103,4 +107,4 @@ def middle(
             size = _enter(window, size, values[entering])
         begin, end = low[row], stop[row]
         count[row] = size
-        median[row], deviation[row] = _middle(window, size)
+        median[row], deviation[row] = _median_and_mad(window, size)

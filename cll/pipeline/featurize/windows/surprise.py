@@ -1,8 +1,8 @@
-"""How unusual a row is for its entity, either way: log(1 + |z|) against the rows before it.
+"""Surprise of a row: log(1 + |z|), where z compares a value with the entity's rows before it.
 
-An effect of a fault may be a rise or a fall, and which columns it shows in differs by fault. The
-size of a deviation is comparable where its sign and its unit are not: among the entities of one
-instant, and across the columns of one row.
+A fault may raise or lower a value, and different faults show in different columns. Signs and units
+can't be compared between columns or entities, but the sizes of deviations can: among the entities
+at one instant, and across the columns of one row.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,10 @@ Named = Iterator[tuple[str, Floats]]
 
 @dataclass(frozen=True)
 class Summary:
-    """Of all columns of a row: mean and maximum of the surprise, and the share far out."""
+    """Settings for a row's statistics over all columns.
+
+    They are mean and maximum of the surprise, and the share of columns with |z| over `above`.
+    """
 
     window: Duration = timedelta(hours=1)
     statistics: tuple[Literal["mean", "max", "share"], ...] = ("mean", "max", "share")
@@ -38,7 +41,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Surprise:
-    """Windows of the past by mean and standard deviation, and by median and its deviation."""
+    """Settings: windows scored by mean and standard deviation, or by median and MAD."""
 
     mean: tuple[Duration, ...] = ()
     median: tuple[Duration, ...] = (timedelta(hours=1),)
@@ -54,8 +57,8 @@ class Surprise:
         if min(self.windows) <= timedelta(0):
             raise config_error("features.surprise", 0, "a window is longer; write 1h.")
         if self.summary and self.summary.window not in self.median:
-            found = format_duration(self.summary.window)
-            raise config_error("features.surprise.summary.window", found, "name one of median.")
+            value = format_duration(self.summary.window)
+            raise config_error("features.surprise.summary.window", value, "name one of median.")
 
     @property
     def windows(self) -> tuple[timedelta, ...]:
@@ -68,19 +71,19 @@ class Surprise:
 
 @dataclass(frozen=True)
 class Score:
-    """How far each row lies from its past: by `center` of the window, in its scales."""
+    """The z-score of each row of a column against one window of its past."""
 
     column: str
     center: Literal["mean", "median"]
     width: timedelta
     z: Floats  # NaN where the past is too short
 
-    def named(self, statistic: str) -> str:
+    def feature_name(self, statistic: str) -> str:
         return f"{self.column}_{statistic}_{self.center}_{format_duration(self.width)}"
 
 
 def scores(rows: Rows, values: Mapping[str, Floats], settings: Surprise) -> list[Score]:
-    """Score each column against each window."""
+    """Return the scores of each column against each window."""
     return [
         *(score for width in settings.mean for score in _by_mean(rows, values, width, settings)),
         *(
@@ -91,26 +94,26 @@ def scores(rows: Rows, values: Mapping[str, Floats], settings: Surprise) -> list
     ]
 
 
-def of(z: Floats) -> Floats:
+def log_size(z: Floats) -> Floats:
     """Return log(1 + |z|)."""
     return np.asarray(np.round(np.log1p(np.abs(z)), _DIGITS), np.float64)
 
 
 def sizes(scores: list[Score]) -> dict[str, Floats]:
     """Return the surprise of each column and window."""
-    return {score.named("surprise"): of(score.z) for score in scores}
+    return {score.feature_name("surprise"): log_size(score.z) for score in scores}
 
 
-def named(scores: list[Score], sizes: Mapping[str, Floats], settings: Surprise) -> Named:
-    """Yield the statistics of each column and window, as features."""
+def features(scores: list[Score], sizes: Mapping[str, Floats], settings: Surprise) -> Named:
+    """Yield the wanted statistics of each column and window, as features."""
     if "z" in settings.statistics:
-        yield from ((score.named("z"), score.z) for score in scores)
+        yield from ((score.feature_name("z"), score.z) for score in scores)
     if "surprise" in settings.statistics:
         yield from sizes.items()
 
 
-def summarized(rows: Rows, scores: list[Score], settings: Surprise, max_age: int) -> Named:
-    """Yield the row's summary and its lags, as features."""
+def summary_features(rows: Rows, scores: list[Score], settings: Surprise, max_age: int) -> Named:
+    """Yield the row's statistics over all columns and their lags, as features."""
     summary = settings.summary
     if summary is None:
         return
@@ -120,18 +123,18 @@ def summarized(rows: Rows, scores: list[Score], settings: Surprise, max_age: int
     for name, x in _over_columns(np.stack(chosen), summary).items():
         yield f"row_surprise_{name}", x
         for steps in summary.lags:
-            row, there = rows.lag(steps, max_age)
-            yield f"row_surprise_{name}_lag_{steps}", np.where(there, x[row], np.nan)
+            row, is_recent = rows.lag(steps, max_age)
+            yield f"row_surprise_{name}_lag_{steps}", np.where(is_recent, x[row], np.nan)
 
 
 def _over_columns(z: Floats, settings: Summary) -> dict[str, Floats]:
-    """Return the statistics over columns; a value that is missing takes no part."""
+    """Return the statistics over columns, of shape (columns, rows); missing values are left out."""
     size = np.minimum(np.abs(z), settings.clip)
-    there = np.isfinite(size)
-    count = there.sum(axis=0)
-    surprise = np.where(there, of(np.where(there, size, 0.0)), 0.0)
+    finite = np.isfinite(size)
+    count = finite.sum(axis=0)
+    surprise = np.where(finite, log_size(np.where(finite, size, 0.0)), 0.0)
     figures = {
-        # NumPy's own sum adds a single row's columns in another order than many rows'.
+        # Python's sum: NumPy's sum adds in another order for a single row than for many.
         "mean": sum(surprise) / np.maximum(count, 1),
         "max": surprise.max(axis=0),
         "share": (size > settings.above).sum(axis=0) / np.maximum(count, 1),
@@ -153,7 +156,7 @@ def _by_median(
 ) -> Iterator[Score]:
     low = rows.after(rolling.microseconds(width))
     for name, x in values.items():
-        past = median_mad.middle(x, low, rows.first)
+        past = median_mad.compute(x, low, rows.first)
         z = _z(x, past.median, median_mad.NORMAL * past.deviation, settings.floor)
         enough = past.count >= settings.least
         yield Score(name, "median", width, np.where(enough, z, np.nan))

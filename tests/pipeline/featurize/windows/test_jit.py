@@ -23,7 +23,7 @@ with np.errstate(over="ignore"):
     for width in (5, 60, 1000):
         made = moments.over(rows, x, width, moments.STATISTICS, np.float64)
         sys.stdout.buffer.write(made.tobytes())
-        found = median_mad.middle(x, rows.after(width), rows.first)
+        found = median_mad.compute(x, rows.after(width), rows.first)
         sys.stdout.buffer.write(found.median.tobytes() + found.deviation.tobytes())
 """
 

@@ -18,10 +18,10 @@ def seconds(count: float) -> timedelta:
 
 def stand(
     signals: pl.DataFrame, columns: list[np.ndarray], max_age: float = 60, **settings: object
-) -> peers.Standing:
+) -> peers.PeerValues:
     wanted = peers.Peers(max_age=seconds(max_age), **settings)
-    (standing,) = peers.compare(signals, columns, wanted, ALL)
-    return standing
+    (peer_values,) = peers.compare(signals, columns, wanted, ALL)
+    return peer_values
 
 
 def fleet(rows: list[tuple[str, float, float]]) -> tuple[pl.DataFrame, list[np.ndarray]]:
@@ -61,30 +61,30 @@ def test_standing_equals_its_definition_for_entities_sampled_at_odd_seconds(seed
             value = float(rng.integers(-3, 4)) if rng.random() > 0.15 else None
             rows.append((f"e{e}", int(rng.integers(0, 300)), value))
     signals, columns = fleet(rows)
-    standing = stand(signals, columns)
+    peer_values = stand(signals, columns)
     ranks, ratios = naive(signals, columns[0], 60)
-    np.testing.assert_allclose(standing.rank, ranks)
-    np.testing.assert_allclose(standing.ratio, ratios)
+    np.testing.assert_allclose(peer_values.rank, ranks)
+    np.testing.assert_allclose(peer_values.ratio, ratios)
 
 
 def test_a_peers_later_value_takes_no_part():
     signals, columns = fleet([("a", 10, 5), ("b", 5, 1), ("b", 11, 100), ("c", 9, 2)])
-    standing = stand(signals, columns)
-    assert standing.rank[0] == 1
-    assert standing.ratio[0] == 5 / 1.5
+    peer_values = stand(signals, columns)
+    assert peer_values.rank[0] == 1
+    assert peer_values.ratio[0] == 5 / 1.5
 
 
 def test_a_peer_counts_while_its_value_is_younger_than_the_limit():
     signals, columns = fleet([("a", 60, 5), ("b", 0, 1), ("c", 1, 2)])
-    standing = stand(signals, columns)
-    assert standing.others.tolist() == [1, 0, 1]
+    peer_values = stand(signals, columns)
+    assert peer_values.others.tolist() == [1, 0, 1]
 
 
 def test_on_a_grid_peers_are_those_of_the_last_full_minute():
     signals, columns = fleet([("a", 119, 5), ("b", 59, 1), ("b", 61, 9)])
-    standing = stand(signals, columns, grid=seconds(60))
-    assert standing.ratio[0] == 5
-    assert standing.others.tolist() == [1, 0, 0]
+    peer_values = stand(signals, columns, grid=seconds(60))
+    assert peer_values.ratio[0] == 5
+    assert peer_values.others.tolist() == [1, 0, 0]
 
 
 def test_working_few_instants_at_a_time_changes_nothing(monkeypatch):
@@ -100,8 +100,8 @@ def test_working_few_instants_at_a_time_changes_nothing(monkeypatch):
 def test_rows_without_a_group_are_a_group_of_their_own():
     signals, columns = fleet([("a", 0, 1), ("b", 0, 2), ("c", 0, 3)])
     grouped = signals.with_columns(group=pl.Series(["x", None, None], dtype=pl.String))
-    standing = stand(grouped, columns, 1, within="group")
-    assert standing.others.tolist() == [0, 1, 1]
+    peer_values = stand(grouped, columns, 1, within="group")
+    assert peer_values.others.tolist() == [0, 1, 1]
 
 
 def test_the_mean_is_of_all_latest_values_with_the_rows_own():
@@ -121,17 +121,17 @@ def test_the_mean_is_the_same_to_the_bit_whoever_else_was_there_before():
 
 def test_a_delay_waits_for_peers_of_the_same_scrape_and_no_longer():
     signals, columns = fleet([("a", 10, 5), ("b", 11, 1), ("c", 14, 2), ("b", 9, 7)])
-    standing = stand(signals, columns, delay=seconds(2))
-    assert standing.others[0] == 1
-    assert standing.ratio[0] == 5
+    peer_values = stand(signals, columns, delay=seconds(2))
+    assert peer_values.others[0] == 1
+    assert peer_values.ratio[0] == 5
     assert stand(signals, columns).ratio[0] == 5 / 7
 
 
 def test_a_delay_does_not_reach_into_the_next_day():
     day = 86_400
     rows = [("a", day - 1, 5), ("b", day - 1, 1), ("b", day, 100), ("c", day, 3)]
-    standing = stand(*fleet(rows), delay=seconds(5))
-    assert (standing.others[0], standing.ratio[0]) == (1, 5)
+    peer_values = stand(*fleet(rows), delay=seconds(5))
+    assert (peer_values.others[0], peer_values.ratio[0]) == (1, 5)
 
 
 def test_a_delay_as_long_as_a_value_counts_is_refused():
@@ -142,7 +142,7 @@ def test_a_delay_as_long_as_a_value_counts_is_refused():
 def test_statistics_become_features_only_with_enough_peers():
     signals, (x,) = fleet([("a", 0, 4), ("b", 0, 1), ("c", 0, 1), ("a", 500, 9)])
     settings = peers.Peers(least=2)
-    features = dict(peers.compared(signals, {"x": x}, settings, ALL))
+    features = dict(peers.features(signals, {"x": x}, settings, ALL))
     assert set(features) == {"x_rank", "x_peer_ratio", "x_peer_deviation", "x_peer_mean"}
     np.testing.assert_array_equal(features["x_peer_deviation"], [2, NO_VALUE, -1, -1])
     np.testing.assert_array_equal(features["x_rank"], [1, NO_VALUE, 0.25, 0.25])

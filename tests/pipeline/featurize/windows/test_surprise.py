@@ -31,16 +31,16 @@ def noise(count: int = 200) -> np.ndarray:
 
 def test_a_score_is_the_distance_from_the_strict_past_in_its_scales():
     x = noise()
-    found = z(x.tolist(), mean=(timedelta(minutes=10),), median=(), floor=0.0)
+    features = z(x.tolist(), mean=(timedelta(minutes=10),), median=(), floor=0.0)
     robust = z(x.tolist(), median=(timedelta(minutes=10),), floor=0.0)
     for i in range(len(x)):
         past = x[max(i - 9, 0) : i]
         past = past[~np.isnan(past)]
         if len(past) < 5 or np.isnan(x[i]):
-            assert np.isnan(found[i])
+            assert np.isnan(features[i])
             assert np.isnan(robust[i])
             continue
-        np.testing.assert_allclose(found[i], (x[i] - past.mean()) / past.std(ddof=1), rtol=1e-9)
+        np.testing.assert_allclose(features[i], (x[i] - past.mean()) / past.std(ddof=1), rtol=1e-9)
         spread = 1.4826 * np.median(np.abs(past - np.median(past)))
         np.testing.assert_allclose(robust[i], (x[i] - np.median(past)) / spread, rtol=1e-9)
 
@@ -52,7 +52,9 @@ def test_the_floor_is_the_least_scale():
 
 def test_surprise_grows_with_a_deviation_either_way():
     np.testing.assert_allclose(
-        surprise.of(np.array([-3.0, 0, 3, np.nan])), [np.log(4), 0, np.log(4), np.nan], atol=1e-9
+        surprise.log_size(np.array([-3.0, 0, 3, np.nan])),
+        [np.log(4), 0, np.log(4), np.nan],
+        atol=1e-9,
     )
 
 
@@ -61,16 +63,16 @@ def test_a_summary_is_over_the_columns_that_are_there_and_lags_within_reach():
     values = {"a": x, "b": np.where(x == 2, np.nan, x), "c": np.ones(6)}
     settings = Surprise(summary=Summary(clip=10.0, above=3.0, lags=(1, 2)), floor=0.05)
     scores = surprise.scores(rows(6), values, settings)
-    found = dict(surprise.summarized(rows(6), scores, settings, 2 * MINUTE))
-    assert found["row_surprise_share"][-1] == 0.5
-    np.testing.assert_allclose(found["row_surprise_max"][-1], np.log(11))
-    np.testing.assert_allclose(found["row_surprise_mean"][-1], np.log(11) / 2)
-    assert np.isnan(found["row_surprise_mean"][4])
+    features = dict(surprise.summary_features(rows(6), scores, settings, 2 * MINUTE))
+    assert features["row_surprise_share"][-1] == 0.5
+    np.testing.assert_allclose(features["row_surprise_max"][-1], np.log(11))
+    np.testing.assert_allclose(features["row_surprise_mean"][-1], np.log(11) / 2)
+    assert np.isnan(features["row_surprise_mean"][4])
     late = rolling.Rows(np.zeros(7, np.int64), np.append(np.arange(6), 8) * MINUTE)
     longer = {name: np.append(v, 1.0) for name, v in values.items()}
     scores = surprise.scores(late, longer, settings)
-    found = dict(surprise.summarized(late, scores, settings, 2 * MINUTE))
-    assert np.isnan(found["row_surprise_share_lag_1"][-1])
+    features = dict(surprise.summary_features(late, scores, settings, 2 * MINUTE))
+    assert np.isnan(features["row_surprise_share_lag_1"][-1])
 
 
 @pytest.mark.parametrize(

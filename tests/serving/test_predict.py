@@ -4,13 +4,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cll.components.estimator.logistic import Column, Model
+from cll.components.estimator._logistic_columns import ScaledColumn
+from cll.components.estimator.logistic import LogisticModel
 from cll.model.artifact import Predictor
 from cll.serving.predict import predict
 from cll.types.errors import DataRefused
 
-MODEL = Model(
-    {"cpu": Column(0.0, 0.0, 1.0, weight=2.0), "errors": Column(0.0, 0.0, 1.0, missing_weight=1.0)},
+MODEL = LogisticModel(
+    {
+        "cpu": ScaledColumn(0.0, 0.0, 1.0, weight=2.0),
+        "errors": ScaledColumn(0.0, 0.0, 1.0, missing_weight=1.0),
+    },
     bias=0.0,
     solver={},
 )

@@ -1,1 +1,1 @@
-"""Estimators: learn from a matrix of features, and score rows."""
+"""Estimators: fit a model on a matrix of features, and score rows with it."""

@@ -1,4 +1,4 @@
-"""LightGBM's data sets: each value in its bin, found once for all that bin the same rows alike."""
+"""LightGBM's binned data sets, cached for all jobs that bin the same rows in the same way."""
 
 import os
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from cll.types.errors import Unavailable
 
 
 def library() -> Any:
-    """Import LightGBM so that its idle threads sleep, and as many work as there is room for now.
+    """Import LightGBM so that idle threads sleep; use as many threads as there are free cores.
 
-    They spin by default: with two threads on two busy cores a fit of 2 s took over 60 s.
+    By default idle threads spin: with two threads on two busy cores a fit of 2 s took over 60 s.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import lightgbm  # noqa: PLC0415  half a second, and only this choice needs it
+    import lightgbm  # noqa: PLC0415  takes half a second, and only this estimator needs it
 
     cpu.take()
     return lightgbm
@@ -27,9 +27,10 @@ def library() -> Any:
 def binned(
     lgb: Any, rows: Matrix, binning: Mapping[str, Any], as_in: tuple[Matrix, Any] | None = None
 ) -> Any:
-    """Put each value into its bin: found on these rows, or as in other rows and their data set.
+    """Return the binned data set of `rows`, with bins of its own or those of the data set in `as_in`.
 
-    Weights decide on no bin, so jobs that weight their rows otherwise share what is kept.
+    `as_in` holds other rows and their data set. Bins do not depend on weights, so jobs with other
+    weights share the cached file.
     """
     reference = None if as_in is None else as_in[1]
     params = {**binning, "verbosity": -1}
@@ -44,9 +45,9 @@ def binned(
     def make(path: Path) -> None:
         try:
             afresh().save_binary(path)
-            read(path)  # LightGBM does not look whether the last bytes came to the disk
+            read(path)  # LightGBM does not check that the last bytes were written
         except lgb.basic.LightGBMError as error:
-            raise Unavailable(f"{path}: can't be written: {error}; see to the disk.") from None
+            raise Unavailable(f"{path}: can't be written: {error}; check the disk.") from None
 
     if rows.keep is None:
         return afresh()
@@ -58,7 +59,7 @@ def binned(
 def scorable(
     lgb: Any, rows: Matrix, weight: float, binning: Mapping[str, Any], reference: Any = None
 ) -> Any:
-    """Give rows that a booster can score with the trees that it goes on from."""
+    """Return a data set that keeps the raw rows, so a booster can score them with its first trees."""
     return lgb.Dataset(
         np.ascontiguousarray(rows.X, dtype=np.float32),
         label=rows.y,
@@ -70,5 +71,5 @@ def scorable(
 
 
 def weighted(binned: Any, rows: Matrix, weight: float) -> Any:
-    """Weight each row here, not by `scale_pos_weight`, which would leave `valid` unweighted."""
+    """Set the weight of each row; `scale_pos_weight` would leave the rows of `valid` unweighted."""
     return binned.set_weight(np.where(rows.y == 1, weight, 1.0))

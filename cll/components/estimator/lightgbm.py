@@ -1,4 +1,4 @@
-"""Gradient-boosted trees, one booster or several, whatever the number of threads to the byte."""
+"""Gradient-boosted trees from one booster or several; any number of threads gives the same bytes."""
 
 import math
 import re
@@ -15,15 +15,15 @@ from cll.types.arrays import Features, Floats, Matrix
 from cll.types.errors import DataRefused
 
 FILE = "model.txt"
-# What the text tells of the machine and not of the model.
+# Lines of a booster's text that depend on the machine and not on the model.
 VOLATILE = re.compile(r"^\[(num_threads|data|valid|machines): .*\]\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Model:
-    """LightGBM's own texts, and the names of their columns, which those can't always hold."""
+class LightGBMModel:
+    """Boosters in LightGBM's text format, and column names, some of which that format can't hold."""
 
-    texts: tuple[str, ...]  # a member each: the log-odds are their mean
+    texts: tuple[str, ...]  # one for each member; the log-odds are the members' mean
     names: tuple[str, ...]
     passes: int = field(default=0, compare=False)
 
@@ -38,7 +38,7 @@ class Model:
 
     @property
     def importance(self) -> dict[str, float]:
-        """Share of each feature in the gain of all members' splits; all 0 if nothing is split."""
+        """Return each feature's share in the gain of all members' splits; all 0 without a split."""
         gains = sum(booster.feature_importance("gain") for booster in self._boosters)
         total = float(gains.sum()) or 1.0
         return {
@@ -59,10 +59,10 @@ class Model:
         return {"members": members, "names": list(self.names)}, files
 
 
-def load(parts: Mapping[str, Any], files: Mapping[str, bytes]) -> Model:
-    """Read back what `Model.parts` gave; a damaged text can abort the process, so check it first."""
+def load(parts: Mapping[str, Any], files: Mapping[str, bytes]) -> LightGBMModel:
+    """Load a model from its `parts`; check the files first, a damaged text can abort the process."""
     texts = tuple(files[name].decode() for name in _files(parts["members"]))
-    return Model(texts, tuple(parts["names"]))
+    return LightGBMModel(texts, tuple(parts["names"]))
 
 
 def _files(members: int) -> list[str]:
@@ -92,12 +92,12 @@ class LightGBM:
 
     def __call__(
         self, train: Matrix, seed: int, valid: Matrix | None = None, rounds: int | None = None
-    ) -> Model:
-        """Fit on `train`; stop at the log loss of `valid`, weighted as `train` is.
+    ) -> LightGBMModel:
+        """Fit on `train`; stop early by the log loss of `valid`, weighted like `train`.
 
-        The first member finds when to stop, and the others run as many rounds.
+        Only the first member stops early; the other members run as many rounds.
         """
-        _refuse_unteachable(train)
+        _refuse_single_class(train)
         lgb = library()
         weight = self._weight(train.y)
         data = weighted(binned(lgb, train, self._binning), train, weight)
@@ -110,20 +110,22 @@ class LightGBM:
             stop = lgb.early_stopping(self.patience, verbose=False)
             boosters = [lgb.train(first, data, self.max_rounds, [held], callbacks=[stop])]
             rounds = boosters[0].best_iteration
-        boosters += [lgb.train(own, data, num_boost_round=rounds) for own in others]
+        boosters += [lgb.train(options, data, num_boost_round=rounds) for options in others]
         passes = sum(booster.current_iteration() for booster in boosters)
-        return Model(tuple(_text(one, rounds) for one in boosters), train.names, passes)
+        return LightGBMModel(
+            tuple(_text(member, rounds) for member in boosters), train.names, passes
+        )
 
     def warm(
         self,
-        base: Model,
+        base: LightGBMModel,
         train: Matrix,
         seed: int,
         valid: Matrix | None = None,
         rounds: int | None = None,
-    ) -> Model:
-        """Add trees to those of `base`, each member to its own, until `valid` gains no more."""
-        _refuse_unteachable(train)
+    ) -> LightGBMModel:
+        """Add trees to each member of `base`, until the log loss of `valid` stops improving."""
+        _refuse_single_class(train)
         self._refuse_other(base)
         lgb, weight = library(), self._weight(train.y)
         data = scorable(lgb, train, weight, self._binning)
@@ -134,35 +136,35 @@ class LightGBM:
             more = {"valid_sets": [held], "callbacks": [stop]}
         texts, passes = [], 0
         for k, text in enumerate(base.texts):
-            own, before = self._options(seed * self.members + k), lgb.Booster(model_str=text)
+            options, before = self._options(seed * self.members + k), lgb.Booster(model_str=text)
             count = self.max_rounds if rounds is None else max(1, rounds - base.rounds)
-            booster = lgb.train(own, data, count, init_model=before, **more)
+            booster = lgb.train(options, data, count, init_model=before, **more)
             kept = booster.best_iteration if more else booster.num_trees()
             texts.append(_text(booster, kept))
-            rounds, more = rounds or kept, {}  # the first finds when to stop
+            rounds, more = rounds or kept, {}  # the first member alone stops early
             passes += booster.current_iteration() - before.num_trees()
-        return Model(tuple(texts), train.names, passes)
+        return LightGBMModel(tuple(texts), train.names, passes)
 
-    def step(self, base: Model, part: Matrix, seed: int) -> Model:
-        """Add a few small trees; rows too few for two leaves teach nothing."""
+    def step(self, base: LightGBMModel, part: Matrix, seed: int) -> LightGBMModel:
+        """Add a few small trees; with too few rows for two leaves the model stays unchanged."""
         self._refuse_other(base)
         lgb, weight = library(), self._weight(part.y)
-        # The same gradients as binary, which learns nothing from rows of one outcome.
-        how = {"objective": "cross_entropy", "learning_rate": self.online_rate}
+        # The same gradients as objective binary, which ignores rows that are all of one class.
+        step_options = {"objective": "cross_entropy", "learning_rate": self.online_rate}
         data = scorable(lgb, part, weight, self._binning)
         texts = []
         for k, text in enumerate(base.texts):
-            own, before = self._options(seed * self.members + k), lgb.Booster(model_str=text)
-            booster = lgb.train(own | how, data, self.online_rounds, init_model=before)
+            options, before = self._options(seed * self.members + k), lgb.Booster(model_str=text)
+            booster = lgb.train(options | step_options, data, self.online_rounds, init_model=before)
             texts.append(_text(booster, booster.num_trees()))
-        return Model(tuple(texts), base.names, self.online_rounds * self.members)
+        return LightGBMModel(tuple(texts), base.names, self.online_rounds * self.members)
 
-    def _refuse_other(self, base: Model) -> None:
-        """Refuse another number of members: each goes on from its own."""
+    def _refuse_other(self, base: LightGBMModel) -> None:
+        """Refuse a champion with another number of members: each member continues from its own."""
         if len(base.texts) != self.members:
             raise DataRefused(
                 f"The champion has {len(base.texts)} members, where estimator.members={self.members}:"
-                " none could go on from its own; choose update=full once."
+                " each member has to continue from its own; choose update=full once."
             )
 
     def _weight(self, y: Floats) -> float:
@@ -174,7 +176,7 @@ class LightGBM:
 
     @property
     def _binning(self) -> dict[str, Any]:
-        """All that decides on bins: neither the seed nor the size of a leaf does."""
+        """Return all parameters that bins depend on; seed and leaf size are not among them."""
         return {
             "max_bin": self.max_bin,
             "bin_construct_sample_cnt": self.bin_construct_sample_cnt,
@@ -190,20 +192,20 @@ class LightGBM:
             "objective": "binary",
             "metric": "binary_logloss",
             "bagging_freq": 1,
-            "seed": seed % 2**31,  # every other seed of LightGBM's but that of the bins follows
+            "seed": seed % 2**31,  # all other seeds of LightGBM follow from it, except that of bins
             "deterministic": True,
-            # One thread sums a column, in the order of its rows: any number of threads agrees.
+            # Each column is summed by one thread in row order, so the number of threads is irrelevant.
             "force_col_wise": True,
             "verbosity": -1,
         }
 
 
-def _refuse_unteachable(train: Matrix) -> None:
-    """Refuse rows that do not show both outcomes."""
-    seen = np.unique(train.y).tolist()
-    if seen != [0.0, 1.0]:
+def _refuse_single_class(train: Matrix) -> None:
+    """Refuse training rows that do not have both classes."""
+    labels = np.unique(train.y).tolist()
+    if labels != [0.0, 1.0]:
         raise DataRefused(
-            f"The {len(train.y)} training rows hold the labels {seen[:5]}, where both 0 and 1"
+            f"The {len(train.y)} training rows hold the labels {labels[:5]}, where both 0 and 1"
             " are needed: widen the data's span or change the label."
         )
 

@@ -1,4 +1,4 @@
-"""Logistic regression on imputed, scaled columns; a fitted one scores with NumPy alone."""
+"""Logistic regression on imputed and scaled columns; scoring needs NumPy only."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -8,34 +8,29 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Gt, Interval
 
-from cll.types.arrays import Features, Flags, Floats, Matrix
+from cll.components.estimator._logistic_columns import (
+    ScaledColumn,
+    design_matrix,
+    measure,
+    scaled,
+    with_weights,
+)
+from cll.types.arrays import Features, Floats, Matrix
 from cll.types.errors import DataRefused
 
-# One Newton step costs rows * columns^2 and few are needed; from here on lbfgs, whose many steps
-# cost rows * columns each, is the cheaper way to the same coefficients.
+# A Newton step costs rows * columns^2, and few steps are needed. A step of lbfgs costs rows * columns,
+# and many are needed. From this number of columns on, lbfgs is faster; both give the same result.
 NEWTON_COLUMNS = 512
 
 
 @dataclass(frozen=True)
-class Column:
-    """How one feature enters the log-odds: its scaled value, and whether it is missing."""
+class LogisticModel:
+    """Log-odds that are linear in the columns; values that are not finite count as missing."""
 
-    fill: float  # stands in for a missing value
-    center: float
-    scale: float
-    weight: float = 0.0  # of (value - center) / scale
-    missing_weight: float = 0.0  # of 1 where the value is missing; 0 if none was in training
-    missing_share: float = 0.0  # of the training rows
-
-
-@dataclass(frozen=True)
-class Model:
-    """Log-odds that are linear in the columns; a value that is not finite counts as missing."""
-
-    columns: Mapping[str, Column]
+    columns: Mapping[str, ScaledColumn]
     bias: float
     solver: Mapping[str, Any]
-    clip: float | None = None  # a scaled value goes no further from 0
+    clip: float | None = None  # limit for the size of scaled values
 
     @property
     def rounds(self) -> int:
@@ -47,7 +42,7 @@ class Model:
 
     @property
     def importance(self) -> dict[str, float]:
-        """Share of each feature in the spread of the log-odds; all 0 if none counts."""
+        """Return each feature's share in the spread of the log-odds; all 0 if all weights are 0."""
         shares = {
             name: abs(c.weight)
             + abs(c.missing_weight) * float(np.sqrt(c.missing_share * (1 - c.missing_share)))
@@ -57,11 +52,11 @@ class Model:
         return {name: share / total for name, share in shares.items()}
 
     def margin(self, X: Features) -> Floats:
-        # Column by column: BLAS would let the last bit depend on threads and on the batch.
+        # Column by column: with BLAS the last bit would depend on threads and batch size.
         total = np.full(len(X), self.bias)
         for values, column in zip(X.T, self.columns.values(), strict=True):
             missing = ~np.isfinite(values)
-            total += column.weight * _scaled(values, missing, column, self.clip)
+            total += column.weight * scaled(values, missing, column, self.clip)
             total += column.missing_weight * missing
         return total
 
@@ -71,11 +66,13 @@ class Model:
         return {"bias": self.bias, "clip": self.clip, "columns": columns, "solver": solver}, {}
 
 
-def load(parts: Mapping[str, Any], files: Mapping[str, bytes]) -> Model:
-    """Read back what `Model.parts` gave."""
+def load(parts: Mapping[str, Any], files: Mapping[str, bytes]) -> LogisticModel:
+    """Load a model from its `parts`."""
     del files  # the coefficients are all in model.json
-    columns = {c["name"]: Column(**{k: c[k] for k in c if k != "name"}) for c in parts["columns"]}
-    return Model(columns, parts["bias"], parts["solver"], parts["clip"])
+    columns = {
+        c["name"]: ScaledColumn(**{k: c[k] for k in c if k != "name"}) for c in parts["columns"]
+    }
+    return LogisticModel(columns, parts["bias"], parts["solver"], parts["clip"])
 
 
 @dataclass(frozen=True)
@@ -92,31 +89,31 @@ class Logistic:
 
     def __call__(
         self, train: Matrix, seed: int, valid: Matrix | None = None, rounds: int | None = None
-    ) -> Model:
-        """Fit on `train`; there is no chance in it and nothing to stop early."""
+    ) -> LogisticModel:
+        """Fit on `train`; seed, early stopping and rounds do not apply."""
         del seed, valid, rounds
         return self._fit(train, None)
 
     def warm(
         self,
-        base: Model,
+        base: LogisticModel,
         train: Matrix,
         seed: int,
         valid: Matrix | None = None,
         rounds: int | None = None,
-    ) -> Model:
-        """Fit on `train` as ever, with a solver that starts at the weights of `base`."""
+    ) -> LogisticModel:
+        """Fit on `train`, with a solver that starts at the weights of `base`."""
         del seed, valid, rounds
         return self._fit(train, base)
 
-    def step(self, base: Model, part: Matrix, seed: int) -> Model:
-        """Take one epoch of gradient descent; what `base` gave no weight stays without."""
+    def step(self, base: LogisticModel, part: Matrix, seed: int) -> LogisticModel:
+        """Run one epoch of gradient descent; columns without a weight in `base` stay without."""
         from sklearn.linear_model import SGDClassifier  # noqa: PLC0415  as in `_solve`
 
         columns = list(base.columns.values())
-        told = [j for j, column in enumerate(columns) if column.weight]
+        varying = [j for j, column in enumerate(columns) if column.weight]
         gappy = [j for j, column in enumerate(columns) if column.missing_weight]
-        if not told + gappy:
+        if not varying + gappy:
             return replace(base, solver={"name": "none"})
         descent = SGDClassifier(
             loss="log_loss",
@@ -125,49 +122,49 @@ class Logistic:
             eta0=self.online_rate,
             random_state=seed,
         )
-        start = [columns[j].weight for j in told] + [columns[j].missing_weight for j in gappy]
+        start = [columns[j].weight for j in varying] + [columns[j].missing_weight for j in gappy]
         descent.coef_, descent.intercept_ = np.array([start]), np.array([base.bias])
         weights = np.ones(len(part.y))
         if self.class_weight == "balanced":
             positive = part.y == 1
             for rows in (positive, ~positive):
                 weights[rows] = len(part.y) / (2 * max(1, rows.sum()))
-        design = _design(part.X, columns, told, gappy, base.clip)
+        design = design_matrix(part.X, columns, varying, gappy, base.clip)
         descent.partial_fit(design, part.y, classes=np.array([0.0, 1.0]), sample_weight=weights)
-        found = {"name": "sgd", "iterations": 1}
-        fitted = _weighted(base.columns, told, gappy, descent.coef_[0])
-        return Model(fitted, float(descent.intercept_[0]), found, base.clip)
+        solver_notes = {"name": "sgd", "iterations": 1}
+        fitted = with_weights(base.columns, varying, gappy, descent.coef_[0])
+        return LogisticModel(fitted, float(descent.intercept_[0]), solver_notes, base.clip)
 
-    def _fit(self, train: Matrix, base: Model | None) -> Model:
-        _refuse_unteachable(train)
+    def _fit(self, train: Matrix, base: LogisticModel | None) -> LogisticModel:
+        _refuse_single_class(train)
         missing = ~np.isfinite(train.X)
         pairs = zip(train.X.T, missing.T, strict=True)
-        columns = [_column(values, gaps, self.impute) for values, gaps in pairs]
-        # A column that never varies teaches nothing; one without a gap has no indicator.
-        told = [j for j, column in enumerate(columns) if np.isfinite(column.scale)]
+        columns = [measure(values, gaps, self.impute) for values, gaps in pairs]
+        # A column that never varies gets no weight; one that is never missing gets no indicator.
+        varying = [j for j, column in enumerate(columns) if np.isfinite(column.scale)]
         gappy = [j for j, c in enumerate(columns) if 0 < c.missing_share < 1]
         gappy = gappy if self.missing_indicators else []
-        design = _design(train.X, columns, told, gappy, self.clip)
-        start = None if base is None else _carried(base, columns, told, gappy)
+        design = design_matrix(train.X, columns, varying, gappy, self.clip)
+        start = None if base is None else _carried(base, columns, varying, gappy)
         weights, bias, solver = self._solve(design, train.y, start)
         usable = [
             column if np.isfinite(column.scale) else replace(column, scale=1.0)
             for column in columns
         ]
-        fitted = _weighted(dict(zip(train.names, usable, strict=True)), told, gappy, weights)
-        return Model(fitted, bias, solver, self.clip)
+        fitted = with_weights(dict(zip(train.names, usable, strict=True)), varying, gappy, weights)
+        return LogisticModel(fitted, bias, solver, self.clip)
 
     def _solve(
         self, design: Floats, y: Floats, start: Floats | None
     ) -> tuple[Floats, float, dict[str, Any]]:
-        """Return weights, bias, and how they were found; `start` has weights, and the bias last."""
+        """Return weights, bias, and notes on the solver; `start` has weights, and the bias last."""
         # scikit-learn and BLAS are slow to import, and scoring needs neither.
         from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
         from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
         from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
         rows, width = design.shape
-        if width == 0:  # only the share of the positives is left to learn
+        if width == 0:  # without a column, the bias is the log-odds of the positives' share
             odds = 1.0 if self.class_weight == "balanced" else y.mean() / (1 - y.mean())
             return np.zeros(0), float(np.log(odds)), {"name": "none"}
         name = self.solver
@@ -181,75 +178,35 @@ class Logistic:
         if start is not None:
             regression.set_params(warm_start=True)
             regression.coef_, regression.intercept_ = start[None, :-1], start[-1:]
-        # How far it came is written into the model, so a warning on top says nothing new.
+        # The model notes whether the solver converged, so scikit-learn's warning is not needed.
         with threadpool_limits(limits=1), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             regression.fit(design, y)
         steps = int(regression.n_iter_[0])
-        found = {"name": name, "iterations": steps, "converged": steps < self.max_iter}
-        return regression.coef_[0], float(regression.intercept_[0]), found
+        solver_notes = {"name": name, "iterations": steps, "converged": steps < self.max_iter}
+        return regression.coef_[0], float(regression.intercept_[0]), solver_notes
 
 
-def _design(
-    X: Features, columns: Sequence[Column], told: list[int], gappy: list[int], clip: float | None
+def _carried(
+    base: LogisticModel, columns: Sequence[ScaledColumn], varying: list[int], gappy: list[int]
 ) -> Floats:
-    """Lay out the scaled values of the columns `told`, then whether those of `gappy` are missing."""
-    design = np.empty((len(X), len(told) + len(gappy)))
-    for at, j in enumerate(told):
-        design[:, at] = _scaled(X[:, j], ~np.isfinite(X[:, j]), columns[j], clip)
-    design[:, len(told) :] = ~np.isfinite(X[:, gappy])
-    return design
+    """Return weights and bias that give the log-odds of `base` with the new centers and scales.
 
-
-def _weighted(
-    columns: Mapping[str, Column], told: list[int], gappy: list[int], weights: Floats
-) -> dict[str, Column]:
-    """Give each column its weights, in the order of `_design`; the others have none."""
-    weight = dict(zip(told, weights.tolist(), strict=False))
-    indicator = dict(zip(gappy, weights[len(told) :].tolist(), strict=True))
-    return {
-        name: replace(column, weight=weight.get(j, 0.0), missing_weight=indicator.get(j, 0.0))
-        for j, (name, column) in enumerate(columns.items())
-    }
-
-
-def _carried(base: Model, columns: Sequence[Column], told: list[int], gappy: list[int]) -> Floats:
-    """Return the weights that give the log-odds of `base` in other centers and scales.
-
-    But for clipped and imputed values: where a solver starts, that is near enough.
+    Clipped and imputed values are ignored; as a start of the solver this is good enough.
     """
     olds, bias, weights = list(base.columns.values()), base.bias, []
-    for j in told:
+    for j in varying:
         slope = olds[j].weight / olds[j].scale
         weights.append(slope * columns[j].scale)
         bias += slope * (columns[j].center - olds[j].center)
     return np.array([*weights, *(olds[j].missing_weight for j in gappy), bias])
 
 
-def _refuse_unteachable(train: Matrix) -> None:
-    """Refuse rows that do not show both outcomes."""
-    seen = np.unique(train.y).tolist()
-    if seen != [0.0, 1.0]:
+def _refuse_single_class(train: Matrix) -> None:
+    """Refuse training rows that do not have both classes."""
+    present = np.unique(train.y).tolist()
+    if present != [0.0, 1.0]:
         raise DataRefused(
-            f"The {len(train.y)} training rows hold the labels {seen[:5]}, where both 0 and 1"
+            f"The {len(train.y)} training rows hold the labels {present[:5]}, where both 0 and 1"
             " are needed: widen the data's span or change the label."
         )
-
-
-def _column(values: Features, missing: Flags, impute: str) -> Column:
-    """Measure one column in float64; the scale is NaN where it holds one value, or none."""
-    seen = values[~missing].astype(np.float64)
-    share = float(missing.mean())
-    if not len(seen):
-        return Column(0.0, 0.0, np.nan, missing_share=share)
-    fill = float(np.median(seen) if impute == "median" else seen.mean())
-    if seen.min() == seen.max():
-        return Column(fill, fill, np.nan, missing_share=share)
-    return Column(fill, float(seen.mean()), float(seen.std()), missing_share=share)
-
-
-def _scaled(values: Features, missing: Flags, column: Column, clip: float | None) -> Floats:
-    """Impute, scale and clip in float64: an epoch in float32 has no digits left to subtract."""
-    whole = np.where(missing, column.fill, values.astype(np.float64))
-    scaled: Floats = (whole - column.center) / column.scale
-    return scaled if clip is None else np.clip(scaled, -clip, clip)

@@ -1,1 +1,1 @@
-"""Labels: turn incidents or outcomes into what is predicted."""
+"""Labels: compute what is predicted for each row, from incidents or outcomes."""

@@ -1,4 +1,4 @@
-"""The row's own outcome: a run failed or did not."""
+"""Label from the row's own outcome: the run failed or not."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ _CHANCE = f"{TRUTH_PREFIX}outcome"
 
 @dataclass(frozen=True)
 class Outcome:
-    """An outcome is known `delay` after outcome_known_at, or after the row where that is absent."""
+    """The outcome, known `delay` after outcome_known_at, or after the row's time if that is absent."""
 
     delay: Duration = timedelta(0)
 
@@ -31,10 +31,10 @@ class Outcome:
     ) -> pl.DataFrame:
         del incidents
         if OUTCOME not in signals.columns:
-            says = "the source has no outcome column; map one, or choose label=incident."
-            raise config_error("label", "outcome", says)
-        told = [name for name in (OUTCOME_KNOWN_AT, "time") if name in signals.columns]
-        known_at = pl.max_horizontal(pl.coalesce(told), "time") + self.delay
+            way_out = "the source has no outcome column; map one, or choose label=incident."
+            raise config_error("label", "outcome", way_out)
+        times = [name for name in (OUTCOME_KNOWN_AT, "time") if name in signals.columns]
+        known_at = pl.max_horizontal(pl.coalesce(times), "time") + self.delay
         chance = pl.col(_CHANCE) if _CHANCE in signals.columns else pl.lit(None)
         status = (
             pl.when(pl.col(OUTCOME).is_null() | pl.col(OUTCOME).is_nan())

@@ -1,4 +1,4 @@
-"""Hold out whole entities, to see whether a model works on one that it has never met."""
+"""Hold out whole entities, to see whether a model works on entities that are new to it."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,10 +17,10 @@ Share = Annotated[float, Interval(gt=0, lt=1)]
 
 @dataclass(frozen=True)
 class Grouped:
-    """Hold out a share of the entities; with `boundary`, only their rows from then on.
+    """Hold out a share of the entities; with `boundary`, only their rows from that time on.
 
-    With a boundary the other entities teach until the embargo before it, so that neither the
-    entity nor the weather of its day is known.
+    With a boundary, the training rows are those of the other entities until the embargo before it.
+    So the model knows neither the held-out entities nor the conditions of the held-out days.
     """
 
     holdout: Share = 0.25

@@ -1,4 +1,4 @@
-"""Hold out rows at random: right for independent rows only, and flattering for all others."""
+"""Hold out rows at random; correct for independent rows only, too optimistic for all others."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +14,7 @@ from cll.types.arrays import Split
 
 @dataclass(frozen=True)
 class Random:
-    """Hold out a share of the rows, drawn by the seed; knows no time and no embargo."""
+    """Hold out a share of the rows, drawn by the seed, without regard to time and embargo."""
 
     holdout: Annotated[float, Interval(gt=0, lt=1)] = 0.2
 

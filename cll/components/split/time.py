@@ -1,4 +1,4 @@
-"""Hold out the newest rows, so that no model is judged on its past."""
+"""Hold out the newest rows, so that a model is evaluated on rows after its training rows."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,9 +18,9 @@ Share = Annotated[float, Interval(gt=0, lt=1)]
 
 @dataclass(frozen=True)
 class Time:
-    """Hold out from `boundary` on, or the newest `span`, or else the newest `holdout` of the rows.
+    """Hold out the rows from `boundary` on, or the newest `span`, or else the share `holdout`.
 
-    Rows within the embargo before the boundary are on neither side.
+    Rows within the embargo before the holdout are on neither side.
     """
 
     holdout: Share = 0.25
@@ -31,8 +31,8 @@ class Time:
         if self.span is not None and self.span <= timedelta(0):
             raise config_error("split.span", "0", "it holds out nothing; write 14d, or null.")
         if self.span is not None and self.boundary is not None:
-            found = format_duration(self.span)
-            raise config_error("split.span", found, "split.boundary is set too; null one of them.")
+            value = format_duration(self.span)
+            raise config_error("split.span", value, "split.boundary is set too; null one of them.")
 
     @property
     def by_chance(self) -> bool:

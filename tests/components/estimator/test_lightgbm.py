@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from cll.components.estimator.lightgbm import FILE, LightGBM, Model, load
+from cll.components.estimator.lightgbm import FILE, LightGBM, LightGBMModel, load
 from cll.system.content_cache import Shelf
 from cll.types.arrays import Matrix
 from cll.types.errors import DataRefused, Unavailable
@@ -107,7 +107,7 @@ def test_a_disk_that_takes_no_bins_is_told_in_one_line(tmp_path, monkeypatch):
         raise lightgbm.basic.LightGBMError("Cannot write binary data to it")
 
     monkeypatch.setattr(lightgbm.Dataset, "save_binary", refuse)
-    with pytest.raises(Unavailable, match="can't be written: Cannot write binary data to it; see"):
+    with pytest.raises(Unavailable, match="can't be written: Cannot write binary data to it; check"):
         SMALL(replace(noisy(), keep=Shelf(tmp_path).keep), SEED)
 
 
@@ -120,10 +120,10 @@ def test_another_seed_gives_another_model():
 def test_members_answer_with_the_mean_of_their_log_odds():
     rows = noisy()
     model = replace(SMALL, members=3)(rows, SEED)
-    alone = [Model((text,), rows.names).margin(rows.X) for text in model.texts]
+    alone = [LightGBMModel((text,), rows.names).margin(rows.X) for text in model.texts]
     assert len(set(model.texts)) == 3
     assert model.margin(rows.X) == pytest.approx(np.mean(alone, axis=0), abs=1e-12)
-    shares = [list(Model((text,), rows.names).importance.values()) for text in model.texts]
+    shares = [list(LightGBMModel((text,), rows.names).importance.values()) for text in model.texts]
     assert list(model.importance.values()) == pytest.approx(np.mean(shares, axis=0), abs=0.01)
 
 
@@ -131,7 +131,7 @@ def test_the_first_member_is_the_model_that_would_stand_alone():
     train, valid = noisy(), noisy(seed=2)
     first, *others = replace(SMALL, members=3)(train, 0, valid).texts
     assert SMALL(train, 0, valid).texts == (first,)
-    rounds = {Model((text,), train.names).rounds for text in (first, *others)}
+    rounds = {LightGBMModel((text,), train.names).rounds for text in (first, *others)}
     assert len(rounds) == 1
 
 

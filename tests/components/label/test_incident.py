@@ -34,7 +34,7 @@ def incidents(*rows: tuple) -> pl.DataFrame:
 
 
 def test_naming_no_kind_is_refused():
-    with pytest.raises(ConfigError, match=r"label.kinds=\[\]: nothing would be positive"):
+    with pytest.raises(ConfigError, match=r"label.kinds=\[\]: no row would be positive"):
         Incident(kinds=())
 
 

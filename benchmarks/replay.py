@@ -121,7 +121,7 @@ def _bare(folder: Path, _: Any) -> list[float]:
     for record in trained:
         at = parse_instant(record.as_of)
         base = None if record.champion == replay_log.NONE else log.load_model(record.champion)
-        seconds += _fit(labelled.labelled(point_in_time.at(known, at), tree, at), tree, base)
+        seconds += _fit(labelled.build(point_in_time.at(known, at), tree, at), tree, base)
     stream = prequential.build_stream(known, tree, ticks)
     in_force = [record.champion for record in log.records]
     began = time.perf_counter()
@@ -137,13 +137,13 @@ def _fit(rows: Any, tree: Any, base: Any) -> float:
 
     asked = {group: tree[group] for group in ("label", "features")}
     built = {name: components.build(name, tree[name]) for name in ("estimator", "train", "metric")}
-    means = train_update.Means(
+    means = train_update.TrainingInputs(
         *(rows, asked, built["estimator"], built["train"], built["metric"], tree["seed"]),
         champion=base,
     )
     update, held = components.build("update", tree["update"]), rows.matrix(rows.split.holdout)
     began = time.perf_counter()
-    train_update.learn(update, rows.split.train, means).predictor.probability(held.X)
+    train_update.apply(update, rows.split.train, means).predictor.probability(held.X)
     return time.perf_counter() - began
 
 

@@ -13,7 +13,7 @@ from cll.model import artifact
 from cll.model import champion as model_champion
 from cll.model.artifact import Predictor
 from cll.pipeline.dataset import labelled, tables
-from cll.pipeline.dataset.tables import Known
+from cll.pipeline.dataset.tables import Tables
 from cll.system import disk
 from cll.system.workspace import Workspace
 from cll.types.arrays import Floats, Matrix
@@ -23,7 +23,7 @@ from cll.types.triggers import Situation
 
 
 def situation(
-    known: Known,
+    known: Tables,
     tree: Tree,
     as_of: datetime,
     champion: Predictor | None,
@@ -54,13 +54,13 @@ def situation(
         names,
         champion=champion.model_id,
         trained=trained,
-        learnt_until=labelled.learnt_until(champion.meta["lineage"], label.embargo),
+        learnt_until=labelled.trained_until(champion.meta["lineage"], label.embargo),
         threshold=champion.threshold,
     )
 
 
 def _score(
-    known: Known,
+    known: Tables,
     champion: Predictor | None,
     scores: Callable[[], Floats] | None,
     of_then: pl.Series,
@@ -71,7 +71,7 @@ def _score(
     return pl.Series(found, dtype=pl.Float64).filter(of_then)
 
 
-def probability(known: Known, model: Predictor) -> Floats:
+def probability(known: Tables, model: Predictor) -> Floats:
     """Score all rows of `known`."""
     names = tuple(n for n in known.features.columns if n not in {"entity", "time"})
     X = known.features.select(names).to_numpy(order="c")
@@ -83,7 +83,7 @@ def now(ws: Workspace, tree: Tree, world: project.World) -> Situation:
     champion = None
     if world.champion != "none":
         champion = model_champion.load(ws, world.champion)
-    return situation(tables.known(ws), tree, world.as_of, champion, trained(ws, world))
+    return situation(tables.load(ws), tree, world.as_of, champion, trained(ws, world))
 
 
 def trained(ws: Workspace, world: project.World) -> datetime | None:

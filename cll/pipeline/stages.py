@@ -64,7 +64,7 @@ def train(
     rows = labelled.shared(ws, tree, world)
     kept = content_cache.Shelf(ws.cache / "store")
     files = candidate.fit(rows, tree, world.as_of, kept.keep, report, _fallback(ws), champion)
-    progress.note(f"train: {candidate.how(files)}")
+    progress.note(f"train: {candidate.describe(files)}")
     if kept.made or kept.found:
         progress.note(f"train: binned data: {kept}")
     folder = disk.fresh(ws.candidate)

@@ -82,7 +82,7 @@ def shared_fitter(ws: Workspace, tree: Tree, keep: Keep) -> CandidateFitter:
     made_of = {
         "code": code("train", tree),
         "libraries": libraries(),
-        "data": tables.made_of(ws),
+        "data": tables.digest(ws),
         "config": {**config, "choices": choices, "gate": gate},
     }
     return CandidateFitter(tree, keep, made_of)

@@ -18,7 +18,7 @@ from cll.config import components
 from cll.config.project import Tree
 from cll.model.artifact import Predictor
 from cll.pipeline.dataset import labelled, point_in_time
-from cll.pipeline.dataset.tables import Known
+from cll.pipeline.dataset.tables import Tables
 from cll.pipeline.evaluate.statistics import baselines, events
 from cll.pipeline.evaluate.statistics.ranking import rank
 from cll.replay.log import NONE, TickRecord
@@ -51,7 +51,7 @@ class Stream:
     persists: Floats  # probability of label 1 by that label and by how often it was right so far
 
 
-def build_stream(known: Known, tree: Tree, instants: Sequence[datetime]) -> Stream:
+def build_stream(known: Tables, tree: Tree, instants: Sequence[datetime]) -> Stream:
     """Return the rows that arrived between the first and the last tick and have a mature label."""
     label = components.build("label", tree["label"])
     labels = label(known.signals, known.incidents, instants[-1])
@@ -209,7 +209,7 @@ def over_time(
 
 
 def event_figures(
-    stream: Stream, predictions: Predictions, known: Known, tree: Tree
+    stream: Stream, predictions: Predictions, known: Tables, tree: Tree
 ) -> dict[str, float]:
     """Return how many incidents were caught, how early, and how many alarms were false."""
     label = components.build("label", tree["label"])

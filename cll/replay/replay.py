@@ -22,7 +22,7 @@ from cll.model.artifact import Predictor
 from cll.pipeline.dataset import labelled as dataset_labelled
 from cll.pipeline.dataset import point_in_time
 from cll.pipeline.dataset.labelled import Dataset
-from cll.pipeline.dataset.tables import Known
+from cll.pipeline.dataset.tables import Tables
 from cll.pipeline.evaluate import stage as evaluate_stage
 from cll.pipeline.gate import stage as gate_stage
 from cll.replay.fit_cache import CandidateFitter
@@ -54,7 +54,7 @@ class LoopState:
 class History:
     """All data that are known today, and the config to replay them with."""
 
-    known: Known
+    known: Tables
     tree: Tree
     shared: CandidateFitter | None = None  # with a cache that other replays use, too
 
@@ -167,7 +167,7 @@ def _train(
     begin = time.process_time()
     then = point_in_time.at(history.known, instant)
     try:
-        rows = dataset_labelled.labelled(then, history.tree, instant)
+        rows = dataset_labelled.build(then, history.tree, instant)
         label_seconds = time.process_time() - begin
         files, fit_seconds = history.fit(rows, instant, state.champion)
         candidate = artifact.unpack(files)
@@ -196,7 +196,7 @@ def _created(model: Predictor) -> datetime:
 
 
 def _decide(
-    history: History, then: Known, rows: Dataset, candidate: Predictor, state: LoopState
+    history: History, then: Tables, rows: Dataset, candidate: Predictor, state: LoopState
 ) -> str:
     """Return the gate's answer on the candidate, against the champion if there is one."""
     champion = {"champion": state.champion} if state.champion else {}

@@ -11,7 +11,7 @@ from cll.types.arrays import Features, Floats, Matrix, Scored, Split
 from cll.types.records import Arrived, Piece
 from cll.types.tables import Columns
 from cll.types.triggers import Reason, Situation
-from cll.types.updates import Entry, Lesson
+from cll.types.updates import RaceEntry, TrainingPlan
 from cll.types.verdicts import Released
 
 
@@ -188,7 +188,7 @@ class Update(Protocol):
         """Whether it goes on from the model in force; else it is told of none."""
         ...
 
-    def __call__(self, times: pl.Series, since: datetime | None) -> Lesson:
+    def __call__(self, times: pl.Series, since: datetime | None) -> TrainingPlan:
         """Choose among rows that may teach; none up to `since` is new to the model in force.
 
         None: there is no such model, so all has to be learnt.
@@ -218,7 +218,7 @@ class Contest(Protocol):
         """Why the winner won, as the end of a sentence."""
         ...
 
-    def __call__(self, entries: Sequence[Entry]) -> str:
+    def __call__(self, entries: Sequence[RaceEntry]) -> str:
         """Return the winner's name."""
         ...
 

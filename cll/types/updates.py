@@ -1,4 +1,4 @@
-"""What an update teaches a candidate, and what a race between updates is decided by."""
+"""Training plan of an update strategy, and its entry in a race."""
 
 from dataclasses import dataclass
 
@@ -6,23 +6,23 @@ from cll.types.arrays import Flags, Floats
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
-    """Which rows teach, and whether the fit goes on from the model in force.
+class TrainingPlan:
+    """The rows to train on, and whether the fit continues from the champion.
 
-    A lesson that goes on and has no row leaves the model as it is.
+    A plan that continues and has no row keeps the champion as it is.
     """
 
-    rows: Flags  # of the rows that may teach, those that do
-    goes_on: bool = False
-    daily: bool = False  # a step a UTC day, in their order, instead of one fit
+    rows: Flags  # mask over the rows that the update may choose from
+    continues: bool = False
+    daily: bool = False  # one step for each UTC day, in order, instead of one fit
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
-    """One contender of a race, judged on rows that taught none of them."""
+class RaceEntry:
+    """One contender of a race, judged on rows that no contender was trained on."""
 
     name: str
-    value: float  # in the gate's metric, turned so that more is better
-    draws: Floats  # the same in each replicate: those of one number are paired
-    row_visits: int  # how often its training looked at a row
-    evidence: int  # blocks of rows that the figure rests on
+    value: float  # the gate's metric, with its sign turned so that higher is better
+    draws: Floats  # the same in each bootstrap replicate; equal positions are paired
+    row_visits: int  # rows read by its training, counting each pass
+    evidence: int  # number of blocks that the value rests on

@@ -15,7 +15,7 @@ from cll.pipeline.evaluate import evaluate, stage
 from cll.pipeline.evaluate.statistics import data_facts
 from cll.pipeline.evaluate.statistics.bootstrap import TAIL, Figures, with_intervals
 from cll.pipeline.evaluate.statistics.curves import DIGITS
-from cll.pipeline.evaluate.statistics.scored_holdout import Answer, Court
+from cll.pipeline.evaluate.statistics.scored_holdout import Holdout, Predictions
 from cll.pipeline.gate import champion_rules, gate
 from cll.system import progress
 from cll.system.workspace import Workspace
@@ -32,15 +32,15 @@ TIMES = (1, 2, 4)  # sizes of the holdout for which the power is computed
 class GateCase:
     """Two models' scores of the held-out rows, and the gate's settings."""
 
-    holdout: Court
-    scores: dict[str, Answer]  # of candidate and champion
+    holdout: Holdout
+    scores: dict[str, Predictions]  # of candidate and champion
     ids: dict[str, str]
     settings: gate.Settings
     directions: Directions
 
     @property
     def evidence(self) -> dict[str, int]:
-        return data_facts.evidence(self.holdout.y, self.holdout.block)
+        return data_facts.count_blocks(self.holdout.y, self.holdout.block)
 
 
 def check(
@@ -80,9 +80,10 @@ def _case(ws: Workspace, against: Path | None) -> GateCase:
         way_out = f"not one of the chosen metrics, which are: {', '.join(metrics)}."
         raise config_error("gate.metric", settings.metric, way_out)
     rows = stage.scored(labelled.shared(ws, tree, world), models)
-    holdout = evaluate.open_court(rows, metrics, components.build("evaluate", tree["evaluate"]))
+    holdout = evaluate.hold_out(rows, metrics, components.build("evaluate", tree["evaluate"]))
     scores = {
-        name: evaluate.answer(holdout.held, name, model.threshold) for name, model in models.items()
+        name: evaluate.predict(holdout.held, name, model.threshold)
+        for name, model in models.items()
     }
     return GateCase(holdout, scores, ids, settings, directions_of(metrics))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cll.pipeline.evaluate.statistics.bootstrap import Figures
-from cll.pipeline.evaluate.statistics.scored_holdout import Answer, Court
+from cll.pipeline.evaluate.statistics.scored_holdout import Holdout, Predictions
 from cll.types.arrays import Flags
 
 CONFIDENCE = 0.99
@@ -58,7 +58,7 @@ class Swaps:
 
 
 def differences(
-    holdout: Court, own: Answer, other: Answer, metric: str, rounds: int, seed: int
+    holdout: Holdout, own: Predictions, other: Predictions, metric: str, rounds: int, seed: int
 ) -> Iterator[Figures]:
     """Yield the difference of the two models' metric in each round of random swaps."""
     # The bootstrap uses the seed alone, so the swaps do not depend on its draws.
@@ -69,7 +69,7 @@ def differences(
         yield holdout.figures(*mine, [metric]) - holdout.figures(*theirs, [metric])
 
 
-def swapped(own: Answer, other: Answer, rows: Flags) -> tuple[Answer, Answer]:
+def swapped(own: Predictions, other: Predictions, rows: Flags) -> tuple[Predictions, Predictions]:
     """Return both models' scores and alerts, exchanged in the given rows."""
     pairs = list(zip(own, other, strict=True))
     mine = tuple(np.where(rows, b, a) for a, b in pairs)

@@ -24,7 +24,7 @@ def fleet(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def known(fleet):
-    return tables.known(fleet)
+    return tables.load(fleet)
 
 
 @pytest.fixture(scope="module")

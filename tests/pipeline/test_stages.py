@@ -189,7 +189,7 @@ def test_a_model_tells_where_it_comes_from(fleet):
     assert model["created"] == "2026-01-05T00:00:00Z"
     assert model["model_type"] == "logistic"
     lineage = model["lineage"]
-    assert set(lineage["config"]) == set(candidate.LEARNT_FROM)
+    assert set(lineage["config"]) == set(candidate.LINEAGE_GROUPS)
     assert lineage["rows"] == read(fleet, "metrics.json")["data"]["train_rows"]
     assert lineage["train_until"] < read(fleet, "metrics.json")["data"]["holdout_from"]
     assert lineage["data_sha256"]

@@ -30,7 +30,7 @@ def tree_of(ws, words):
 def replayed(ws, words, folder, shelf=None):
     tree = tree_of(ws, words)
     shared = fit_cache.shared_fitter(ws, tree, shelf.keep) if shelf else None
-    history = replay.History(tables.known(ws), tree, shared)
+    history = replay.History(tables.load(ws), tree, shared)
     first = history.known.signals["known_at"].min()
     ticks = tick_grid.between(first, AT, components.build("replay", tree["replay"]))
     log = ReplayLog(folder)
@@ -77,12 +77,12 @@ def test_the_inputs_of_a_training_are_its_cache_key(ws, words, shares):
 
 
 def test_continued_trainings_are_shared_per_base_model(ws, tmp_path):
-    tree, known = tree_of(ws, [*NEVER, "update=warm"]), tables.known(ws)
+    tree, known = tree_of(ws, [*NEVER, "update=warm"]), tables.load(ws)
     shelf = Shelf(tmp_path / "store")
     fit = fit_cache.shared_fitter(ws, tree, shelf.keep)
 
     def fitted(at, champion):
-        rows = labelled.labelled(point_in_time.at(known, at), tree, at)
+        rows = labelled.build(point_in_time.at(known, at), tree, at)
         return artifact.unpack(fit(rows, at, champion)[0])
 
     one, other = fitted(AT - timedelta(days=3), None), fitted(AT - timedelta(days=2), None)

@@ -32,7 +32,7 @@ END = "2026-01-08T00:00:00Z"
 def history(tmp_path_factory):
     ws = small.project(tmp_path_factory.mktemp("replay") / "project", END)
     tree = small.reproduce(ws, POLICY, last="featurize")
-    return replay.History(tables.known(ws), tree)
+    return replay.History(tables.load(ws), tree)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_a_config_with_only_the_gates_metrics_gives_the_same_verdict(history, ti
     from cll.pipeline.evaluate import stage as evaluate_stage  # noqa: PLC0415  for this test alone
     from cll.pipeline.gate import stage as gate_stage  # noqa: PLC0415  for this test alone
 
-    rows = labelled.labelled(point_in_time.at(history.known, ticks[-1]), history.tree, ticks[-1])
+    rows = labelled.build(point_in_time.at(history.known, ticks[-1]), history.tree, ticks[-1])
     made = replayed_log.load_model(
         next(t.candidate for t in reversed(replayed_log.records) if t.candidate)
     )
@@ -193,7 +193,7 @@ def came_since(ws, tree, before, instant, serving):
     if before is None or serving == "none":
         return None
     world = project.read_world(ws.root / "world.yaml")
-    known = tables.known(ws)
+    known = tables.load(ws)
     at = point_in_time.scored_at(known, tree)
     told = trigger_input.probability(known, stages_model(ws, serving))
     between = (at > before.timestamp() * 1e6) & (at <= instant.timestamp() * 1e6)
@@ -243,7 +243,7 @@ def test_a_late_record_is_scored_when_it_came(history):
 
 
 def test_an_incident_that_ended_later_is_open_at_a_past_instant(tmp_path_factory):
-    known = tables.known(small.fleet(tmp_path_factory))
+    known = tables.load(small.fleet(tmp_path_factory))
     lasted = known.incidents.filter(pl.col("end") > pl.col("known_at")).row(0, named=True)
     then = point_in_time.at(known, lasted["known_at"])
     same = then.incidents.filter(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cll.components.metric.standard import average_precision, log_loss, recall
 from cll.pipeline.evaluate.statistics.bootstrap import TAIL, interval
-from cll.pipeline.evaluate.statistics.scored_holdout import Court
+from cll.pipeline.evaluate.statistics.scored_holdout import Holdout
 from cll.verify import permutation
 from cll.verify.permutation import Swaps, lower_bound
 
@@ -25,7 +25,7 @@ def court(blocks=36, rows=5, replicates=120, seed=3):
         p = 1 / (1 + np.exp(1 - sharpness * y - 0.5 * mood - rng.normal(size=len(y))))
         answers.append((p, p >= 0.5))
     held = pl.DataFrame({"y": y})
-    return Court(held, y, nothing, block, METRICS, replicates, 0), *answers
+    return Holdout(held, y, nothing, block, METRICS, replicates, 0), *answers
 
 
 def above(percent):

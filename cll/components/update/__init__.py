@@ -1,1 +1,1 @@
-"""Update strategies: train afresh, or go on from the champion."""
+"""Update strategies: train a new model, or continue from the champion."""

@@ -1,4 +1,4 @@
-"""Train afresh on all rows that may teach, or on the newest of them."""
+"""Train a new model on all training rows, or on the newest of them."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ import polars as pl
 
 from cll.types.errors import config_error
 from cll.types.times import Duration
-from cll.types.updates import Lesson
+from cll.types.updates import TrainingPlan
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,16 @@ class Full:
 
     def __post_init__(self) -> None:
         if self.span is not None and self.span <= timedelta(0):
-            raise config_error("update.span", "0", "it teaches no row; write 14d, or null for all.")
+            raise config_error(
+                "update.span", "0", "no row would be trained on; write 14d, or null for all."
+            )
 
     @property
     def reads_champion(self) -> bool:
         return False
 
-    def __call__(self, times: pl.Series, since: datetime | None) -> Lesson:
+    def __call__(self, times: pl.Series, since: datetime | None) -> TrainingPlan:
         del since
         if self.span is None:
-            return Lesson(np.ones(len(times), np.bool_))
-        return Lesson((times > times.max() - self.span).to_numpy())  # type: ignore[operator]
+            return TrainingPlan(np.ones(len(times), np.bool_))
+        return TrainingPlan((times > times.max() - self.span).to_numpy())  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""The model in force stays what it is; beside other updates it shows what staying costs."""
+"""Keep the champion unchanged; compared with other updates this shows the cost of not training."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from cll.types.updates import Lesson
+from cll.types.updates import TrainingPlan
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Keep:
     def reads_champion(self) -> bool:
         return True
 
-    def __call__(self, times: pl.Series, since: datetime | None) -> Lesson:
+    def __call__(self, times: pl.Series, since: datetime | None) -> TrainingPlan:
         if since is None:
-            return Lesson(np.ones(len(times), np.bool_))
-        return Lesson(np.zeros(len(times), np.bool_), goes_on=True)
+            return TrainingPlan(np.ones(len(times), np.bool_))
+        return TrainingPlan(np.zeros(len(times), np.bool_), continues=True)

@@ -1,4 +1,4 @@
-"""Take one step a day of new rows from the model in force, as each day comes."""
+"""Continue from the champion with one step for each day of new rows."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,18 +6,18 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from cll.types.updates import Lesson
+from cll.types.updates import TrainingPlan
 
 
 @dataclass(frozen=True)
 class Online:
-    """It looks at each row once, so a day costs a day, however long the history."""
+    """Each row is read once, so the cost of a day does not grow with the history."""
 
     @property
     def reads_champion(self) -> bool:
         return True
 
-    def __call__(self, times: pl.Series, since: datetime | None) -> Lesson:
+    def __call__(self, times: pl.Series, since: datetime | None) -> TrainingPlan:
         if since is None:
-            return Lesson(np.ones(len(times), np.bool_))
-        return Lesson((times > since).to_numpy(), goes_on=True, daily=True)
+            return TrainingPlan(np.ones(len(times), np.bool_))
+        return TrainingPlan((times > since).to_numpy(), continues=True, daily=True)

@@ -1,4 +1,4 @@
-"""Several updates run, and what came last before the holdout says which one makes the candidate."""
+"""Choose among several updates by their results on the newest training rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from annotated_types import Interval
 
 from cll.pipeline.evaluate.statistics.bootstrap import interval
 from cll.types.errors import config_error
-from cll.types.updates import Entry
+from cll.types.updates import RaceEntry
 
 
 @dataclass(frozen=True)
 class Race:
-    """The best wins, or the cheapest of those that do not surely lose to it.
+    """The best update wins, or the cheapest one that is not worse than the best by more than noise.
 
-    `settings` has those of each update by its name, whether it is a contender or not.
+    `settings` has the settings of each update by its name, whether it is a contender or not.
     """
 
     settings: dict[str, dict[str, Any]]
@@ -25,13 +25,13 @@ class Race:
 
     def __post_init__(self) -> None:
         if not self.contenders:
-            raise config_error("update.contenders", "[]", "nobody runs; name one at least.")
+            raise config_error("update.contenders", "[]", "no update would run; name at least one.")
         for name in self.contenders:
             if name not in self.settings:
                 way_out = f"no such update; there are: {', '.join(self.settings)}."
                 raise config_error("update.contenders", name, way_out)
             if self.settings[name].get("_target_") == f"{__name__}.Race":
-                way_out = "a race is no contender; name another update."
+                way_out = "a race can't be a contender; name another update."
                 raise config_error("update.contenders", name, way_out)
 
     @property
@@ -44,9 +44,9 @@ class Race:
             return "it had the best figure"
         return "the cheapest that did not surely lose to the best"
 
-    def __call__(self, entries: Sequence[Entry]) -> str:
+    def __call__(self, entries: Sequence[RaceEntry]) -> str:
         by_cost = sorted(entries, key=lambda entry: entry.row_visits)
-        best = max(by_cost, key=lambda entry: entry.value)  # of equals the cheapest
+        best = max(by_cost, key=lambda entry: entry.value)  # the cheapest of equal ones
         if self.prefer == "cheapest":
             for entry in by_cost:
                 lost = interval(best.draws - entry.draws, best.evidence)

@@ -1,4 +1,4 @@
-"""Go on from the model in force: trees are added to its own, a solver starts at its weights."""
+"""Continue from the champion: trees are added to its trees, or a solver starts at its weights."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from cll.types.updates import Lesson
+from cll.types.updates import TrainingPlan
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,11 @@ class Warm:
     def reads_champion(self) -> bool:
         return True
 
-    def __call__(self, times: pl.Series, since: datetime | None) -> Lesson:
+    def __call__(self, times: pl.Series, since: datetime | None) -> TrainingPlan:
         everything = np.ones(len(times), np.bool_)
         if since is None:
-            return Lesson(everything)
+            return TrainingPlan(everything)
         newer = (times > since).to_numpy()
-        return Lesson(newer if self.new_only or not newer.any() else everything, goes_on=True)
+        return TrainingPlan(
+            newer if self.new_only or not newer.any() else everything, continues=True
+        )

@@ -1,1 +1,1 @@
-"""Labelled rows, read from the stages' tables, for train, evaluate and replay."""
+"""Labelled rows for train, evaluate and replay, joined from the tables of earlier stages."""

@@ -1,4 +1,4 @@
-"""Blocks of entity and time: the unit of evidence, since neighbouring rows tell the same story."""
+"""Blocks of entity and time: the unit of evidence, since neighbouring rows are nearly copies."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def number(rows: pl.DataFrame, span: timedelta) -> NDArray[np.int64]:
-    """Return each row's block of entity and `span` of time, numbered from 0 in that order.
+    """Return each row's block; blocks of `span` are numbered from 0, by entity and then by time.
 
     >>> from datetime import UTC, datetime
     >>> times = [datetime(2026, 1, 1, h, tzinfo=UTC) for h in (0, 1, 5)]

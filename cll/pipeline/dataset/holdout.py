@@ -1,4 +1,4 @@
-"""Where a holdout begins, and the refusal of a split that can't teach or can't judge."""
+"""Boundary of a holdout, and the check that both sides of a split have rows of both classes."""
 
 import hashlib
 from collections.abc import Iterable
@@ -13,20 +13,23 @@ from cll.types.times import format_instant
 
 
 def boundary(rows: pl.DataFrame, share: float) -> datetime | None:
-    """Return the time from which on the newest `share` of the rows lie; equal times stay together."""
+    """Return the time at which the newest `share` of the rows begins; equal times stay together."""
     times = rows["time"].sort()
     return times[min(int(len(times) * (1 - share)), len(times) - 1)] if len(times) else None
 
 
 def before(rows: pl.DataFrame, instant: datetime, embargo: timedelta) -> Flags:
-    """Tell which rows' labels were known by `instant`, by the embargo and, if told, `known_at`."""
-    told = [name for name in ("known_at",) if name in rows.columns]
-    ends = pl.max_horizontal(pl.col("time") + embargo, *told)
+    """Return a mask of the rows before `instant` whose labels were known by then.
+
+    A label is known when the embargo has passed, and at its `known_at` where that column exists.
+    """
+    known_at = [name for name in ("known_at",) if name in rows.columns]
+    ends = pl.max_horizontal(pl.col("time") + embargo, *known_at)
     return rows.select((ends <= instant) & (pl.col("time") < instant)).to_series().to_numpy()
 
 
 def held_out(entities: Iterable[str], share: float, seed: int) -> list[str]:
-    """Choose entities by a hash of their names, whatever their order; at least one, if any."""
+    """Return `share` of the entities, chosen by a hash of their names; at least one, if any."""
 
     def drawn(name: str) -> bytes:
         return hashlib.sha256(f"{seed}:{name}".encode()).digest()
@@ -36,13 +39,13 @@ def held_out(entities: Iterable[str], share: float, seed: int) -> list[str]:
 
 
 def check(split: Split, rows: pl.DataFrame, key: str, way_out: str) -> Split:
-    """Refuse a split with a side that has no row, or rows of one class only."""
+    """Return the split; refuse one with a side that has no row, or rows of one class only."""
     label = rows["label"].to_numpy()
     for mask, use in ((split.train, "train on"), (split.holdout, "judge by")):
         classes = np.unique(label[mask])
         if len(classes) <= 1:
-            found = f"only rows with label {classes[0]:.0f}" if len(classes) else "no row"
-            raise DataRefused(f"{key} leaves {found} to {use}: {_spans(rows)}; {way_out}")
+            problem = f"only rows with label {classes[0]:.0f}" if len(classes) else "no row"
+            raise DataRefused(f"{key} leaves {problem} to {use}: {_spans(rows)}; {way_out}")
     return split
 
 

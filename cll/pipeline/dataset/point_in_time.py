@@ -1,4 +1,4 @@
-"""What was known at a past instant, out of what is known now."""
+"""Signals, features and incidents as they were known at a past instant."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,51 +10,51 @@ from numpy.typing import NDArray
 from cll.config import components
 from cll.config.project import Tree
 from cll.pipeline.dataset import tables
-from cll.pipeline.dataset.tables import Known
+from cll.pipeline.dataset.tables import Tables
 from cll.system.workspace import Workspace
 
-_LAST: dict[str, Known] = {}  # one at most, by what it follows from
+_LAST: dict[str, Tables] = {}  # at most one value, by the digest of its inputs
 
 
-def load(ws: Workspace) -> Known:
-    """Read all signals, features and incidents, or return what this process read last."""
-    follows_from = tables.made_of(ws)
-    if follows_from not in _LAST:
-        _LAST.clear()  # before the next one is there: memory for both may lack
-        _LAST[follows_from] = tables.known(ws)
-    return _LAST[follows_from]
+def load(ws: Workspace) -> Tables:
+    """Read all signals, features and incidents, or return those read last if they are unchanged."""
+    key = tables.digest(ws)
+    if key not in _LAST:
+        _LAST.clear()  # free the last tables first: memory may not hold both
+        _LAST[key] = tables.load(ws)
+    return _LAST[key]
 
 
-def at(known: Known, instant: datetime) -> Known:
-    """Leave out what became known later.
+def at(data: Tables, instant: datetime) -> Tables:
+    """Return the tables without rows and incidents that became known after `instant`.
 
-    Features are those of the whole history: a row's own look at nothing that was known after it
-    could be scored, so they were the same then.
+    Features are taken from the whole history. A row's features never use a row that became known
+    after it was scored, so they were the same at that instant.
     """
-    known, rows = incidents_at(known, instant), known.signals["known_at"] <= instant
+    data, rows = incidents_at(data, instant), data.signals["known_at"] <= instant
     if rows.all():
-        return known
-    return replace(known, signals=known.signals.filter(rows), features=known.features.filter(rows))
+        return data
+    return replace(data, signals=data.signals.filter(rows), features=data.features.filter(rows))
 
 
-def incidents_at(known: Known, instant: datetime) -> Known:
-    """Leave out incidents that became known later; one that ended later is open still."""
-    rows = known.incidents.filter(pl.col("known_at") <= instant)
-    told = rows.with_columns(end=pl.when(pl.col("end") <= instant).then("end"))
-    return replace(known, incidents=told)
+def incidents_at(data: Tables, instant: datetime) -> Tables:
+    """Return the tables without incidents known after `instant`; one that ended later is open."""
+    rows = data.incidents.filter(pl.col("known_at") <= instant)
+    incidents = rows.with_columns(end=pl.when(pl.col("end") <= instant).then("end"))
+    return replace(data, incidents=incidents)
 
 
-def span(known: Known, tree: Tree, as_of: datetime) -> tuple[datetime, datetime]:
-    """Return when the first row was known, and the last label, `as_of` at the latest."""
+def span(data: Tables, tree: Tree, as_of: datetime) -> tuple[datetime, datetime]:
+    """Return the time the first row became known, and the last label, at most `as_of`."""
     label = components.build("label", tree["label"])
-    last = label(known.signals, known.incidents, as_of)["known_at"].max()
-    first: datetime = known.signals["known_at"].min()  # type: ignore[assignment]
+    last = label(data.signals, data.incidents, as_of)["known_at"].max()
+    first: datetime = data.signals["known_at"].min()  # type: ignore[assignment]
     return first, min(last, as_of)
 
 
-def scored_at(known: Known, tree: Tree) -> NDArray[np.int64]:
-    """Return when each row could be scored, in microseconds: known, and its features complete."""
+def scored_at(data: Tables, tree: Tree) -> NDArray[np.int64]:
+    """Return when each row could be scored, in microseconds: it is known, its features complete."""
     feature_set = components.build("features", tree["features"])
     wait: timedelta = getattr(feature_set, "wait", timedelta(0))
-    then = known.signals.select(pl.max_horizontal("known_at", pl.col("time") + wait))
+    then = data.signals.select(pl.max_horizontal("known_at", pl.col("time") + wait))
     return then.to_series().dt.epoch("us").to_numpy().astype(np.int64)

@@ -1,4 +1,4 @@
-"""Read the tables that the stages left: signals, features, incidents, quarantine."""
+"""Read the tables that earlier stages wrote: signals, features, incidents, quarantine."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from cll.system.workspace import Workspace
 from cll.types.errors import DataRefused, Unavailable
 from cll.types.tables import Columns
 
-_READERS = 4  # files that are read at once
+_READERS = 4  # files read at the same time
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
-    """Signals and their features, row by row and sorted by entity and time, and incidents."""
+class Tables:
+    """Signals, their features (row by row, sorted by entity and time), and incidents."""
 
     signals: pl.DataFrame
     features: pl.DataFrame
@@ -28,60 +28,62 @@ class Known:
     columns: Columns
 
 
-def made_of(ws: Workspace) -> str:
-    """Digest what signals and features are there."""
-    return disk.digest([disk.sha256(one / manifest.MANIFEST) for one in (ws.signals, ws.features)])
+def digest(ws: Workspace) -> str:
+    """Return a digest of the signals and features on disk."""
+    return disk.digest(
+        [disk.sha256(folder / manifest.MANIFEST) for folder in (ws.signals, ws.features)]
+    )
 
 
-def known(ws: Workspace) -> Known:
-    """Read signals, features and incidents, if the features are those of the signals."""
-    has = columns(ws)
+def load(ws: Workspace) -> Tables:
+    """Read signals, features and incidents; refuse features that were computed from other signals."""
+    found_columns = columns(ws)
     signals, features = read(ws.signals), read(ws.features)
-    of = Standing(ws.features).key.get("inputs", {}).get("signals")
+    signals_digest = Standing(ws.features).key.get("inputs", {}).get("signals")
     same_rows = features.select("entity", "time").equals(signals.select("entity", "time"))
-    if of != disk.sha256(ws.signals / manifest.MANIFEST) or not same_rows:
+    if signals_digest != disk.sha256(ws.signals / manifest.MANIFEST) or not same_rows:
         raise DataRefused(f"{ws.features}: not the features of {ws.signals}; run `dvc repro`.")
-    return Known(signals, features, incidents(ws), has)
+    return Tables(signals, features, incidents(ws), found_columns)
 
 
 def read(folder: Path) -> pl.DataFrame:
     """Read all days of signals or features, sorted, and check each file's digest."""
-    there = Standing(folder, strict=True)
-    days = [date for date, told in sorted(there.partitions.items()) if told["rows"]]
+    sealed = Standing(folder, strict=True)
+    days = [date for date, entry in sorted(sealed.partitions.items()) if entry["rows"]]
     if not days:
         raise Unavailable(f"{folder}: not there yet; run `dvc repro` first.")
-    with ThreadPoolExecutor(max_workers=_READERS) as pool:  # small files: what waits is the disk
-        frames = list(pool.map(lambda day: manifest.read_sealed(folder, there.files[day]), days))
+    with ThreadPoolExecutor(max_workers=_READERS) as pool:  # many small files: the disk is slow
+        frames = list(pool.map(lambda day: manifest.read_sealed(folder, sealed.files[day]), days))
     return pl.concat(frames).sort("entity", "time")
 
 
 def incidents(ws: Workspace) -> pl.DataFrame:
-    """Read the incidents that were known."""
-    return _beside(ws, "incidents.parquet")
+    """Read the incidents."""
+    return _read_other(ws, "incidents.parquet")
 
 
 def quarantine(ws: Workspace) -> pl.DataFrame:
-    """Read what was wrong with records."""
-    return _beside(ws, manifest.QUARANTINE)
+    """Read the quarantined records with their reasons."""
+    return _read_other(ws, manifest.QUARANTINE)
 
 
-def _beside(ws: Workspace, name: str) -> pl.DataFrame:
-    """Read what lies beside the days, if it is what the manifest says."""
-    found = Standing(ws.signals, strict=True).files.get(name)
-    if found is None:
+def _read_other(ws: Workspace, name: str) -> pl.DataFrame:
+    """Read a file of the signals folder that is not a day's, after checking its digest."""
+    content = Standing(ws.signals, strict=True).files.get(name)
+    if content is None:
         raise Unavailable(f"{ws.signals / name}: not there yet; run `dvc repro` first.")
-    return manifest.read_exactly(ws.signals / name, found[name])
+    return manifest.read_exactly(ws.signals / name, content[name])
 
 
 def facts(ws: Workspace) -> dict[str, Any]:
-    """Read what ingest says of the signals (columns, counts), if no file of them was changed."""
-    remembered = memo(ws)
-    found = dict(manifest.unseal(ws.signals, remembered.sha256)["facts"])
-    remembered.save()
-    return found
+    """Read ingest's facts on the signals (columns, counts), after checking that no file changed."""
+    digests = memo(ws)
+    content = dict(manifest.unseal(ws.signals, digests.sha256)["facts"])
+    digests.save()
+    return content
 
 
 def columns(ws: Workspace) -> Columns:
-    """Read what the signals hold."""
-    found = facts(ws)["columns"]
-    return TypeAdapter(Columns).validate_python(found)
+    """Read which columns the signals have."""
+    content = facts(ws)["columns"]
+    return TypeAdapter(Columns).validate_python(content)

@@ -1,1 +1,1 @@
-"""Stage evaluate: candidate, champion and baselines on the same holdout."""
+"""Stage evaluate: compute metrics of candidate, champion and baselines on the same holdout."""

@@ -1,4 +1,4 @@
-"""Step: judge the candidate, the champion and trivial baselines on the same held-out rows."""
+"""Step: compute metrics of candidate, champion and trivial baselines on the same held-out rows."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from cll.pipeline.dataset import blocks
 from cll.pipeline.evaluate.statistics import baselines, curves, data_facts, events, slices
 from cll.pipeline.evaluate.statistics.bootstrap import Figures, as_frame, with_intervals
 from cll.pipeline.evaluate.statistics.ranking import rank
-from cll.pipeline.evaluate.statistics.scored_holdout import Answer, Court
+from cll.pipeline.evaluate.statistics.scored_holdout import Holdout, Predictions
 from cll.types.arrays import Flags, Floats
 from cll.types.components import Metric
 from cll.types.errors import DataRefused, config_error
@@ -27,7 +27,7 @@ BAYES_METRICS = ("roc_auc", "accuracy")
 
 @dataclass(frozen=True)
 class Settings:
-    """How figures are made sure of, and which go beside the main ones."""
+    """Settings of the intervals, and the metrics for baselines and slices."""
 
     block: Duration = timedelta(hours=6)
     replicates: Annotated[int, Ge(20)] = 300
@@ -46,13 +46,13 @@ class Settings:
         if self.block <= timedelta(0):
             raise config_error("evaluate.block", "0", "a block spans some time; write 6h.")
         if not set(self.paired) <= set(self.baseline_metrics):
-            found = ", ".join(self.paired)
-            raise config_error("evaluate.paired", found, "name them in baseline_metrics as well.")
+            value = ", ".join(self.paired)
+            raise config_error("evaluate.paired", value, "name them in baseline_metrics as well.")
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What there is to judge on.
+class Inputs:
+    """Rows with predictions, and the incidents that they are evaluated on.
 
     `rows`: all mature labelled rows, sorted by entity and time: entity, time, label, known_at,
     incident, kind, chance, group (if there is one), the raw numeric `columns`, part ("train",
@@ -60,94 +60,95 @@ class Evidence:
     """
 
     rows: pl.DataFrame
-    incidents: pl.DataFrame  # values.INCIDENTS, which `rows.incident` numbers from 0
+    incidents: pl.DataFrame  # INCIDENTS; `rows.incident` is a row number in it, from 0
     columns: Sequence[str]
-    horizon: timedelta  # how far the label looks ahead; 0 asks whether it is failing
-    champion_saw: datetime | None = None  # its training knew of what happened until then
+    horizon: timedelta  # how far the label looks ahead; with 0 it is about the row's own time
+    champion_saw: datetime | None = None  # the last instant that the champion's training knew of
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures for metrics.json (numbers and strings only) and the frames for the plots."""
+    """The content of metrics.json (numbers and strings only) and the frames for the plots."""
 
     metrics: dict[str, Any]
     curves: dict[str, pl.DataFrame]
     positive_blocks: int
-    draws: pl.DataFrame  # the candidate's figures in each replicate
+    draws: pl.DataFrame  # the candidate's metrics in each bootstrap replicate
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
-    """What is the same for all models that are judged on one holdout."""
+class Context:
+    """Everything that is the same for all models evaluated on one holdout."""
 
     settings: Settings
-    mask: Flags  # the rows that are held out
-    court: Court
+    mask: Flags  # the held-out rows
+    holdout: Holdout
     baselines: Mapping[str, Mapping[str, float]]
     to_beat: Mapping[str, Figures]  # each baseline's paired metrics
-    bayes: Mapping[str, float]  # of the true probability, where it is known
+    bayes: Mapping[str, float]  # metrics of the true probability, where a simulator gives it
     data: Mapping[str, Any]
     leakage: Mapping[str, Any]
 
 
-def prepare(evidence: Evidence, metrics: Mapping[str, Metric], settings: Settings) -> Ground:
-    """Work out what no model's scores move."""
-    _refuse_unknown(metrics, settings)
-    rows = evidence.rows
-    court = open_court(rows, metrics, settings)
+def prepare(inputs: Inputs, metrics: Mapping[str, Metric], settings: Settings) -> Context:
+    """Compute everything that does not depend on a model's scores."""
+    _refuse_unknown_metrics(metrics, settings)
+    rows = inputs.rows
+    holdout = hold_out(rows, metrics, settings)
     train = rows.filter(pl.col("part") == "train")
-    answers = baselines.answers(train, court.held, court.unchanged, evidence.columns)
+    predictions = baselines.predict(train, holdout.held, holdout.unchanged, inputs.columns)
     drawn = (settings.replicates, settings.draws_seed)
-    return Ground(
+    return Context(
         settings=settings,
         mask=(rows["part"] == "holdout").to_numpy(),
-        court=court,
+        holdout=holdout,
         baselines={
-            name: court.values(said.p, said.alert, settings.baseline_metrics)
-            for name, said in answers.items()
+            name: holdout.values(baseline.p, baseline.alert, settings.baseline_metrics)
+            for name, baseline in predictions.items()
         },
         to_beat={
-            name: court.figures(said.p, said.alert, settings.paired)
-            for name, said in answers.items()
+            name: holdout.figures(baseline.p, baseline.alert, settings.paired)
+            for name, baseline in predictions.items()
         },
-        bayes=_bayes(court),
+        bayes=_bayes(holdout),
         data=data_facts.counts(rows)
-        | data_facts.evidence(court.y, court.block)
-        | {"holdout_id": data_facts.holdout_id(court.held, court.block, *drawn)},
-        leakage=data_facts.leakage(train, court.held, evidence.columns),
+        | data_facts.count_blocks(holdout.y, holdout.block)
+        | {"holdout_id": data_facts.holdout_id(holdout.held, holdout.block, *drawn)},
+        leakage=data_facts.leakage(train, holdout.held, inputs.columns),
     )
 
 
-def evaluate(evidence: Evidence, thresholds: Mapping[str, float], ground: Ground) -> Evaluation:
-    """Judge each model of `thresholds` ("candidate", perhaps "champion") and the baselines.
+def evaluate(inputs: Inputs, thresholds: Mapping[str, float], context: Context) -> Evaluation:
+    """Evaluate each model of `thresholds` ("candidate", perhaps "champion") and the baselines.
 
-    `ground` was prepared of the same rows, whatever they are scored with.
+    `context` has to be prepared from the same rows; their scores do not matter for it.
     """
-    settings = ground.settings
-    court, scored = ground.court, evidence.rows.filter(ground.mask)
-    answers = {name: answer(scored, name, bound) for name, bound in thresholds.items()}
-    models = {name: court.figures(*answer) for name, answer in answers.items()}
-    candidate, (p, alert) = models["candidate"], answers["candidate"]
-    tree: dict[str, Any] = {name: with_intervals(found) for name, found in models.items()}
-    if "champion" in models:
-        tree["difference"] = with_intervals(candidate - models["champion"])
-    tree["baseline"] = ground.baselines
-    tree["over"] = {name: with_intervals(candidate - n) for name, n in ground.to_beat.items()}
-    tree["bayes"] = ground.bayes
-    tree["gap"] = {name: best - candidate.values[name] for name, best in ground.bayes.items()}
-    tree["events"] = _events(evidence, ground.mask, alert, settings)
-    tree |= _slices(court, answers, settings)
-    tree["data"] = ground.data
-    tree["leakage"] = {**ground.leakage, **data_facts.seen(court.held, evidence.champion_saw)}
+    settings = context.settings
+    holdout, scored = context.holdout, inputs.rows.filter(context.mask)
+    predictions = {name: predict(scored, name, bound) for name, bound in thresholds.items()}
+    figures_of = {name: holdout.figures(*own) for name, own in predictions.items()}
+    candidate, (p, alert) = figures_of["candidate"], predictions["candidate"]
+    tree: dict[str, Any] = {name: with_intervals(figures) for name, figures in figures_of.items()}
+    if "champion" in figures_of:
+        tree["difference"] = with_intervals(candidate - figures_of["champion"])
+    tree["baseline"] = context.baselines
+    tree["over"] = {name: with_intervals(candidate - n) for name, n in context.to_beat.items()}
+    tree["bayes"] = context.bayes
+    tree["gap"] = {name: best - candidate.values[name] for name, best in context.bayes.items()}
+    tree["events"] = _events(inputs, context.mask, alert, settings)
+    tree |= _slices(holdout, predictions, settings)
+    tree["data"] = context.data
+    overlap = data_facts.champion_overlap(holdout.held, inputs.champion_saw)
+    tree["leakage"] = {**context.leakage, **overlap}
     return Evaluation(
         tidy(tree),
-        _curves(court, p, alert, settings),
-        ground.data["positive_blocks"],
+        _curves(holdout, p, alert, settings),
+        context.data["positive_blocks"],
         as_frame(candidate),
     )
 
 
-def _refuse_unknown(metrics: Mapping[str, Metric], settings: Settings) -> None:
+def _refuse_unknown_metrics(metrics: Mapping[str, Metric], settings: Settings) -> None:
     for key in ("baseline_metrics", "slice_metrics", "slice_paired"):
         for name in getattr(settings, key):
             if name not in metrics:
@@ -155,56 +156,60 @@ def _refuse_unknown(metrics: Mapping[str, Metric], settings: Settings) -> None:
                 raise config_error(f"evaluate.{key}", name, way_out)
 
 
-def open_court(rows: pl.DataFrame, metrics: Mapping[str, Metric], settings: Settings) -> Court:
-    """Take the rows that are held out, which may be scored already."""
+def hold_out(rows: pl.DataFrame, metrics: Mapping[str, Metric], settings: Settings) -> Holdout:
+    """Return the held-out rows, with or without scores; refuse an empty holdout."""
     mask = (rows["part"] == "holdout").to_numpy()
     if not mask.any():
         raise DataRefused(
-            f"None of the {len(mask)} labelled rows is held out, so nothing can be judged; "
-            "see split, or wait until more labels are known."
+            f"None of the {len(mask)} labelled rows is held out, so no model can be evaluated; "
+            "change split, or wait until more labels are known."
         )
     held = rows.filter(mask)
     y = held["label"].to_numpy().astype(np.float64)
     unchanged, block = baselines.no_change(rows)[mask], blocks.number(held, settings.block)
-    return Court(held, y, unchanged, block, metrics, settings.replicates, settings.draws_seed)
+    return Holdout(held, y, unchanged, block, metrics, settings.replicates, settings.draws_seed)
 
 
-def answer(scored: pl.DataFrame, name: str, threshold: float) -> Answer:
-    """Return a model's probabilities and alerts."""
+def predict(scored: pl.DataFrame, name: str, threshold: float) -> Predictions:
+    """Return a model's probabilities and alerts; refuse probabilities outside 0 to 1."""
     p = scored[f"p_{name}"].cast(pl.Float64).to_numpy()
-    bad = int((~((p >= 0) & (p <= 1))).sum())
-    if bad:
-        raise DataRefused(f"p_{name} is not within 0 and 1 on {bad} held-out rows; train it again.")
+    outside = int((~((p >= 0) & (p <= 1))).sum())
+    if outside:
+        raise DataRefused(
+            f"p_{name} is not within 0 and 1 on {outside} held-out rows; train it again."
+        )
     return p, p >= threshold
 
 
-def _bayes(court: Court) -> dict[str, float]:
-    """Score the true probability, where a simulator tells it of every held-out row."""
-    if court.held["chance"].null_count():
+def _bayes(holdout: Holdout) -> dict[str, float]:
+    """Return the metrics of the true probability, where a simulator gives it for every row."""
+    if holdout.held["chance"].null_count():
         return {}
-    chance = court.held["chance"].to_numpy()
-    names = [name for name in BAYES_METRICS if name in court.metrics]
-    return court.values(chance, chance >= baselines.EVEN, names)
+    chance = holdout.held["chance"].to_numpy()
+    names = [name for name in BAYES_METRICS if name in holdout.metrics]
+    return holdout.values(chance, chance >= baselines.EVEN, names)
 
 
-def _events(evidence: Evidence, held: Flags, alert: Flags, settings: Settings) -> dict[str, float]:
+def _events(inputs: Inputs, held: Flags, alert: Flags, settings: Settings) -> dict[str, float]:
     alerts = np.zeros(len(held), np.bool_)
     alerts[held] = alert
-    rows = evidence.rows.select(
+    rows = inputs.rows.select(
         "entity", "time", "label", "incident", held=pl.Series(held), alert=pl.Series(alerts)
     )
-    return events.figures(rows, evidence.incidents, evidence.horizon, settings.alert_gap)
+    return events.figures(rows, inputs.incidents, inputs.horizon, settings.alert_gap)
 
 
-def _slices(court: Court, answers: Mapping[str, Answer], settings: Settings) -> dict[str, Any]:
-    """Judge each model on each slice, and the candidate against the champion, draw by draw."""
+def _slices(
+    holdout: Holdout, predictions: Mapping[str, Predictions], settings: Settings
+) -> dict[str, Any]:
+    """Return the metrics of each model on each slice, and the paired differences to the champion."""
     tree: dict[str, Any] = {"slices": {}, "champion_slices": {}, "slice_difference": {}}
     keys = {"candidate": "slices", "champion": "champion_slices"}
-    for name, mask in slices.parts(court.held, settings.max_slices, settings.min_slice_positives):
-        positives, part = int(court.y[mask].sum()), court.part(mask)
-        parts = {model: (p[mask], alert[mask]) for model, (p, alert) in answers.items()}
-        for model, answer in parts.items():
-            values = part.values(*answer, settings.slice_metrics)
+    for name, mask in slices.parts(holdout.held, settings.max_slices, settings.min_slice_positives):
+        positives, part = int(holdout.y[mask].sum()), holdout.part(mask)
+        parts = {model: (p[mask], alert[mask]) for model, (p, alert) in predictions.items()}
+        for model, own_part in parts.items():
+            values = part.values(*own_part, settings.slice_metrics)
             tree[keys[model]][name] = {"positives": positives, **values}
         if "champion" in parts:
             own, other = (
@@ -215,10 +220,12 @@ def _slices(court: Court, answers: Mapping[str, Answer], settings: Settings) -> 
     return tree
 
 
-def _curves(court: Court, p: Floats, alert: Flags, settings: Settings) -> dict[str, pl.DataFrame]:
-    rows, _ = rank(court.y, p, alert, court.unchanged)
+def _curves(
+    holdout: Holdout, p: Floats, alert: Flags, settings: Settings
+) -> dict[str, pl.DataFrame]:
+    rows, _ = rank(holdout.y, p, alert, holdout.unchanged)
     probability = pl.Series("probability", p).round(curves.DIGITS)
-    scored = court.held.select("entity", "time", "label", "incident", "kind", probability)
+    scored = holdout.held.select("entity", "time", "label", "incident", "kind", probability)
     points = settings.curve_points
     return {
         "roc": curves.roc(rows, points),
@@ -229,15 +236,15 @@ def _curves(court: Court, p: Floats, alert: Flags, settings: Settings) -> dict[s
 
 
 def tidy(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Round to six decimals, and leave out what is not defined, so that DVC can flatten it."""
-    kept: dict[str, Any] = {}
+    """Return the tree rounded to six decimals, without undefined values: DVC can flatten it then."""
+    defined: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
             if inner := tidy(value):
-                kept[key] = inner
+                defined[key] = inner
         elif isinstance(value, float):
             if math.isfinite(value):
-                kept[key] = round(value, curves.DIGITS) + 0.0  # no -0.0
+                defined[key] = round(value, curves.DIGITS) + 0.0  # no -0.0
         else:
-            kept[key] = value
-    return kept
+            defined[key] = value
+    return defined

@@ -1,4 +1,4 @@
-"""The figures of candidate and champion on the rows that are held out; for stages and replays alike."""
+"""Evaluation of candidate and champion on the held-out rows; used by the stage and by replay."""
 
 import weakref
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ from cll.pipeline.dataset import labelled
 from cll.pipeline.dataset.labelled import Dataset
 from cll.pipeline.evaluate import evaluate as step
 
-# One at most: the ground that was prepared last, of which rows, and by what else it follows from.
-_LAST: list[tuple["weakref.ref[Dataset]", tuple[Any, ...], step.Ground]] = []
+# At most one item: the context prepared last, with its rows and the key of its other inputs.
+_LAST: list[tuple["weakref.ref[Dataset]", tuple[Any, ...], step.Context]] = []
 
 
 def judge(
@@ -26,18 +26,18 @@ def judge(
     numeric: Sequence[str],
     tree: Tree,
 ) -> step.Evaluation:
-    """Judge `models` ("candidate", perhaps "champion") on the rows that are held out.
+    """Evaluate `models` ("candidate", perhaps "champion") on the held-out rows.
 
-    What all models on these rows have in common is made once, as long as one and the same
-    `rows` are handed in; nobody changes them.
+    The results that all models share are computed once for the same `rows` object, so callers must
+    not change the rows.
     """
     frame = scored(rows, models)
-    saw = None
+    champion_knew = None
     if "champion" in models and models["champion"].model_id != models["candidate"].model_id:
-        saw = labelled.learnt_until(models["champion"].meta["lineage"], rows.embargo)
-    evidence = step.Evidence(frame, incidents, numeric, rows.horizon, saw)
+        champion_knew = labelled.trained_until(models["champion"].meta["lineage"], rows.embargo)
+    inputs = step.Inputs(frame, incidents, numeric, rows.horizon, champion_knew)
     thresholds = {name: model.threshold for name, model in models.items()}
-    return step.evaluate(evidence, thresholds, _ground(rows, evidence, tree))
+    return step.evaluate(inputs, thresholds, _context(rows, inputs, tree))
 
 
 def scored(rows: Dataset, models: Mapping[str, Predictor]) -> pl.DataFrame:
@@ -50,15 +50,15 @@ def scored(rows: Dataset, models: Mapping[str, Predictor]) -> pl.DataFrame:
     return frame
 
 
-def _ground(rows: Dataset, evidence: step.Evidence, tree: Tree) -> step.Ground:
-    """Prepare, or return what was prepared last where it was of these very rows and settings."""
-    follows_from = (tuple(evidence.columns), tree["metric"], tree["evaluate"])
-    for of, before, ground in _LAST:
-        if of() is rows and before == follows_from:
-            return ground
-    _LAST.clear()  # before the next one is there: memory for both may lack
+def _context(rows: Dataset, inputs: step.Inputs, tree: Tree) -> step.Context:
+    """Prepare the context, or return the last one if it is of the same rows object and settings."""
+    key = (tuple(inputs.columns), tree["metric"], tree["evaluate"])
+    for last_rows, last_key, context in _LAST:
+        if last_rows() is rows and last_key == key:
+            return context
+    _LAST.clear()  # free the last context first: memory may not hold both
     metrics = components.build("metric", tree["metric"])
     settings = components.build("evaluate", tree["evaluate"])
-    ground = step.prepare(replace(evidence, rows=rows.rows), metrics, settings)
-    _LAST.append((weakref.ref(rows), follows_from, ground))
-    return ground
+    context = step.prepare(replace(inputs, rows=rows.rows), metrics, settings)
+    _LAST.append((weakref.ref(rows), key, context))
+    return context

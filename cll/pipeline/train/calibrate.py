@@ -1,4 +1,4 @@
-"""How far a model's own log-odds can be believed, and what mends them."""
+"""Calibration of a model's log-odds to probabilities, as far as the evidence allows."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,12 +15,17 @@ Calibration = Literal["platt", "none"]
 
 
 @dataclass(frozen=True)
-class Trust:
+class FittedCalibration:
+    """Slope and intercept for the log-odds, and the explanation in the model card.
+
+    Kind "platt" fits both, "level" the intercept only, "none" nothing; "kept" takes the base's.
+    """
+
     kind: Literal["platt", "level", "none", "kept"]
     slope: float
     intercept: float
     calibrated: bool
-    says: str
+    explanation: str
     positive_blocks: int
 
     @property
@@ -29,13 +34,13 @@ class Trust:
             "calibration": self.kind,
             "calibrated": self.calibrated,
             "positive_blocks": self.positive_blocks,
-            "says": self.says,
+            "says": self.explanation,
         }
 
 
 @dataclass(frozen=True)
-class Before:
-    """How far the model is trusted that a fit goes on from."""
+class BaseCalibration:
+    """Calibration and threshold of the model that a fit continues from."""
 
     slope: float
     intercept: float
@@ -44,49 +49,55 @@ class Before:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Rows with a margin: entity and time, what came, and whether they were held out."""
+class ScoredRows:
+    """Rows with a model's log-odds, and whether that model was fitted without them."""
 
     margin: Floats
-    y: Floats
-    keys: pl.DataFrame
+    y: Floats  # the labels
+    keys: pl.DataFrame  # entity and time
     held_out: bool
 
 
-def trust(
-    rows: Judged,
+def calibrate(
+    rows: ScoredRows,
     calibration: Calibration,
     needed: int,
     block: timedelta,
-    before: Before | None = None,
-) -> Trust:
-    """Calibrate as far as the evidence goes; `needed` are positive blocks.
+    base: BaseCalibration | None = None,
+) -> FittedCalibration:
+    """Return the calibration for `rows`; Platt scaling needs `needed` positive blocks.
 
-    Too few positives can't tell a slope, but the level they can: without it the weight an
-    estimator gives to positives would stand in every probability. A fit that goes on knows better:
-    what was found on all that its base had held out.
+    With fewer, only the level is set: the mean probability is made equal to the share of positives,
+    since estimators may weight positive rows. A fit that continues from a base keeps the base's
+    calibration then, because that rests on more evidence.
     """
-    found = positive_blocks(rows.keys, rows.y, block)
+    blocks_found = positive_blocks(rows.keys, rows.y, block)
     if calibration == "none":
-        says = "Probabilities are not calibrated: train.calibration=none."
-        return Trust("none", 1.0, 0.0, False, says, found)  # noqa: FBT003
-    if rows.held_out and found >= needed:
+        explanation = "Probabilities are not calibrated: train.calibration=none."
+        return FittedCalibration("none", 1.0, 0.0, False, explanation, blocks_found)  # noqa: FBT003
+    if rows.held_out and blocks_found >= needed:
         slope, intercept = platt.fit(rows.margin, rows.y)
         if slope > 0:
-            says = f"Probabilities are calibrated on {found} positive blocks held out."
-            return Trust("platt", slope, intercept, True, says, found)  # noqa: FBT003
-        why = "where held out, a higher score does not fail more often."
+            explanation = (
+                f"Probabilities are calibrated on {blocks_found} positive blocks held out."
+            )
+            return FittedCalibration("platt", slope, intercept, True, explanation, blocks_found)  # noqa: FBT003
+        reason = "where held out, a higher score does not fail more often."
     elif rows.held_out:
-        why = f"{found} positive blocks, where {needed} are needed."
+        reason = f"{blocks_found} positive blocks, where {needed} are needed."
     else:
-        why = "no stretch of time with both outcomes could be held out"
-        why += "; the threshold is optimistic." if before is None else "."
-    if before is not None:
-        says = f"Calibration and threshold are those of the model that it goes on from: {why}"
-        return Trust("kept", before.slope, before.intercept, before.calibrated, says, found)
-    says = f"Probabilities are not calibrated, only their level is set: {why}"
+        reason = "no stretch of time with both outcomes could be held out"
+        reason += "; the threshold is optimistic." if base is None else "."
+    if base is not None:
+        explanation = (
+            f"Calibration and threshold are those of the model that it goes on from: {reason}"
+        )
+        return FittedCalibration(
+            "kept", base.slope, base.intercept, base.calibrated, explanation, blocks_found
+        )
+    explanation = f"Probabilities are not calibrated, only their level is set: {reason}"
     level = platt.fit_intercept(rows.margin, rows.y)
-    return Trust("level", 1.0, level, False, says, found)  # noqa: FBT003
+    return FittedCalibration("level", 1.0, level, False, explanation, blocks_found)  # noqa: FBT003
 
 
 def positive_blocks(keys: pl.DataFrame, y: Floats, block: timedelta) -> int:

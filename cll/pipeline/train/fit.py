@@ -1,4 +1,4 @@
-"""Step: fit a model on the past, and learn from rows held out in time how far to trust it."""
+"""Step: fit a model; set rounds, calibration and threshold on rows held out in time."""
 
 import math
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from annotated_types import Ge, Interval
 from cll.model import platt
 from cll.pipeline.evaluate.statistics.ranking import rank
 from cll.pipeline.train import forward_chaining, threshold
-from cll.pipeline.train.calibrate import Before, Judged, Trust, trust
-from cll.pipeline.train.forward_chaining import Course, Pass
+from cll.pipeline.train.calibrate import BaseCalibration, FittedCalibration, ScoredRows, calibrate
+from cll.pipeline.train.forward_chaining import FoldInputs, OutOfFold
 from cll.pipeline.train.threshold import Threshold
 from cll.types.arrays import Floats, Matrix
 from cll.types.components import Estimator, GoesOn, Metric, Model, Report
 from cll.types.times import Duration
 
-# Rounds of boosting where no held-out time can say when to stop: afresh, and on top of a model's own.
+# Boosting rounds where nothing could be held out for early stopping: of a new model, and added to a base.
 UNGUIDED_ROUNDS, UNGUIDED_MORE = 100, 10
 
 
@@ -36,21 +36,21 @@ class Settings:
 
 @dataclass(frozen=True)
 class Start:
-    """The model that a fit goes on from, with an estimator that can."""
+    """The model that a fit continues from, with an estimator that can do so."""
 
     model: Model
     estimator: GoesOn
-    before: Before
-    since: datetime  # it knew nothing of what came later
-    daily: bool = False  # in steps of a day
+    calibration: BaseCalibration
+    since: datetime  # the last instant that the model's training knew of
+    daily: bool = False  # fit in steps of a day
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, and what was learnt of it on rows that it had not seen.
+    """A model with its calibration and threshold, and its out-of-fold probabilities.
 
-    What its notes say of those rows is slightly optimistic: rounds, calibration and threshold were
-    set on them. The holdout alone judges.
+    Metrics on the out-of-fold rows are slightly optimistic, since rounds, calibration and threshold
+    were set on them. Only the holdout is used to evaluate the model.
     """
 
     model: Model
@@ -58,8 +58,10 @@ class Trained:
     intercept: float
     threshold: float
     notes: Mapping[str, Any]  # ready for JSON
-    out_of_fold: Floats  # calibrated probability of each training row, NaN where none was held out
-    row_visits: int  # how often all its fits looked at a row
+    out_of_fold: (
+        Floats  # calibrated probability of each training row, NaN where it was not held out
+    )
+    row_visits: int  # rows read by all fits together, counting each pass
 
 
 def train(
@@ -74,79 +76,87 @@ def train(
     metrics: Mapping[str, Metric] | None = None,
     report: Report | None = None,
 ) -> Trained:
-    """Fit `estimator` on all `rows`, with rounds, calibration and threshold from held-out time.
+    """Fit `estimator` on all `rows`, with rounds, calibration and threshold from held-out rows.
 
     `keys` has each row's entity and time; `embargo` is how far a label looks ahead. With `start`,
-    the fit goes on from there, and what its model knew is not held out. The notes have the
-    `metrics` of what was held out; `report` is told how each fold, or day, went.
+    the fit continues from its model, and only rows that are new to it are held out. The notes have
+    the `metrics` of the held-out rows; `report` is called after each fold, or day.
     """
-    course = Course(rows, keys, embargo, seed, report, start.since if start else None)
-    held, model = _taught(course, estimator, settings.folds, start)
-    # Where nothing could be held out its own rows are better than a guess, and the notes say so.
-    margin = held.margin if held.seen.any() else model.margin(rows.X)
-    seen = np.isfinite(margin)
-    judged = keys.filter(pl.Series(seen)).select("entity", "time")
-    evidence = Judged(margin[seen], rows.y[seen], judged, held_out=bool(held.seen.any()))
-    found = _answer(evidence, settings, start.before if start else None)
+    inputs = FoldInputs(rows, keys, embargo, seed, report, start.since if start else None)
+    held, model = _fit(inputs, estimator, settings.folds, start)
+    # Where nothing could be held out, the training rows are used; the notes say so.
+    margin = held.margin if held.scored.any() else model.margin(rows.X)
+    scored = np.isfinite(margin)
+    scored_keys = keys.filter(pl.Series(scored)).select("entity", "time")
+    scored_rows = ScoredRows(
+        margin[scored], rows.y[scored], scored_keys, held_out=bool(held.scored.any())
+    )
+    decision = _decide(scored_rows, settings, start.calibration if start else None)
     notes = {
         "rounds": model.rounds,
         **held.notes,
-        **found.trust.notes,
-        "threshold_rule": found.rule,
+        **decision.calibration.notes,
+        "threshold_rule": decision.rule,
         "row_visits": held.row_visits,
         "out_of_fold": {},
     }
-    if held.seen.any():
-        notes["out_of_fold"] = _figures(found.p, evidence.y, found.threshold, metrics or {})
+    if held.scored.any():
+        notes["out_of_fold"] = _out_of_fold_metrics(
+            decision.p, scored_rows.y, decision.threshold, metrics or {}
+        )
     return Trained(
-        *(model, found.trust.slope, found.trust.intercept, found.threshold),
+        *(model, decision.calibration.slope, decision.calibration.intercept, decision.threshold),
         notes=notes,
-        out_of_fold=held.spread(found.p),
+        out_of_fold=held.spread(decision.p),
         row_visits=held.row_visits,
     )
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """How log-odds become an answer, and the probabilities of the rows that told it."""
+class _Decision:
+    """Calibration and threshold, and the probabilities of the rows that they were set on."""
 
-    trust: Trust
+    calibration: FittedCalibration
     threshold: float
-    rule: str  # that set the threshold
+    rule: str  # the rule that set the threshold
     p: Floats
 
 
-def _answer(evidence: Judged, settings: Settings, before: Before | None) -> _Answer:
-    """Calibrate, and choose the threshold; where newer failures are few, it stays the base's."""
+def _decide(scored_rows: ScoredRows, settings: Settings, base: BaseCalibration | None) -> _Decision:
+    """Calibrate and choose the threshold; with too few new failures, keep the base's threshold."""
     needed = settings.min_positive_blocks
-    found = trust(evidence, settings.calibration, needed, settings.block, before)
-    p = platt.probability(evidence.margin, found.slope, found.intercept)
-    few = not evidence.held_out or found.positive_blocks < needed
-    if before is not None and (few or found.kind == "kept"):
-        return _Answer(found, before.threshold, "that set the one before", p)
-    chosen = threshold.choose(settings.threshold, p, evidence.y, evidence.keys)
-    return _Answer(found, chosen, settings.threshold.rule, p)
+    fitted = calibrate(scored_rows, settings.calibration, needed, settings.block, base)
+    p = platt.probability(scored_rows.margin, fitted.slope, fitted.intercept)
+    too_few = not scored_rows.held_out or fitted.positive_blocks < needed
+    if base is not None and (too_few or fitted.kind == "kept"):
+        return _Decision(fitted, base.threshold, "that set the one before", p)
+    chosen = threshold.choose(settings.threshold, p, scored_rows.y, scored_rows.keys)
+    return _Decision(fitted, chosen, settings.threshold.rule, p)
 
 
-def _taught(
-    course: Course, estimator: Estimator, folds: int, start: Start | None
-) -> tuple[Pass, Model]:
+def _fit(
+    inputs: FoldInputs, estimator: Estimator, folds: int, start: Start | None
+) -> tuple[OutOfFold, Model]:
     if start is None:
-        return forward_chaining.fitted(course, estimator, folds, UNGUIDED_ROUNDS)
+        return forward_chaining.fit_in_folds(inputs, estimator, folds, UNGUIDED_ROUNDS)
     if start.daily:
-        return forward_chaining.daily(course, start.estimator, start.model)
+        return forward_chaining.fit_by_day(inputs, start.estimator, start.model)
     warm = partial(start.estimator.warm, start.model)
     rounds = start.model.rounds
-    return forward_chaining.fitted(course, warm, folds, rounds + UNGUIDED_MORE if rounds else 0)
+    return forward_chaining.fit_in_folds(
+        inputs, warm, folds, rounds + UNGUIDED_MORE if rounds else 0
+    )
 
 
-def _figures(p: Floats, y: Floats, cut: float, metrics: Mapping[str, Metric]) -> dict[str, float]:
-    """Return what the pass measured, on the rows that set rounds, calibration and threshold.
+def _out_of_fold_metrics(
+    p: Floats, y: Floats, alert_from: float, metrics: Mapping[str, Metric]
+) -> dict[str, float]:
+    """Return the metrics of the held-out rows, on which rounds, calibration and threshold were set.
 
-    What is not defined there is left out: what an entity's last label said is not known here.
+    Metrics that are not defined are left out, such as those that need an entity's previous label.
     """
-    rows, _ = rank(y, p, p >= cut, np.full(len(y), np.nan))
+    rows, _ = rank(y, p, p >= alert_from, np.full(len(y), np.nan))
     even = np.ones(len(y))
-    found = {name: float(metric(rows, even)) for name, metric in metrics.items()}
-    figures = {name: round(value, 6) for name, value in found.items() if math.isfinite(value)}
+    values = {name: float(metric(rows, even)) for name, metric in metrics.items()}
+    figures = {name: round(value, 6) for name, value in values.items() if math.isfinite(value)}
     return {"rows": float(len(y)), "positives": float(y.sum()), **figures}

@@ -1,4 +1,4 @@
-"""Each row's margin by a model that ended before it: a chain of fits, or one that steps on by the day."""
+"""Out-of-fold margins by forward chaining: each row is scored by a model fitted on earlier rows only."""
 
 import math
 from collections.abc import Iterator
@@ -19,28 +19,28 @@ DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True)
-class Pass:
-    """What was held out, and by how much looking."""
+class OutOfFold:
+    """Out-of-fold margins (log-odds) of the training rows, and the cost of computing them."""
 
-    margin: Floats  # NaN where none was held out
+    margin: Floats  # NaN where the row was not held out
     fold_rounds: tuple[int, ...]
-    skipped: int  # folds in which an outcome was missing
-    row_visits: int  # how often the fits looked at a row
+    skipped: int  # folds without rows of both classes
+    row_visits: int  # rows read by the fits, counting each pass
 
     @property
-    def seen(self) -> Flags:
+    def scored(self) -> Flags:
         return np.isfinite(self.margin)
 
     @property
     def rounds(self) -> int | None:
-        """Return the median over the folds: one odd stretch of time does not move it."""
+        """Return the median of the folds' rounds, which one unusual fold does not move."""
         return math.ceil(np.median(self.fold_rounds)) if self.fold_rounds else None
 
     def spread(self, p: Floats) -> Floats:
-        """Return `p`, which the rows held out have, for all rows; NaN for the others."""
+        """Return the held-out rows' `p` for all training rows; NaN for rows not held out."""
         whole = np.full(len(self.margin), np.nan)
-        if self.seen.any():
-            whole[self.seen] = p
+        if self.scored.any():
+            whole[self.scored] = p
         return whole
 
     @property
@@ -48,85 +48,93 @@ class Pass:
         return {
             "fold_rounds": list(self.fold_rounds),
             "folds_skipped": self.skipped,
-            "out_of_fold_says": OPTIMISTIC if self.seen.any() else "Nothing was held out.",
+            "out_of_fold_says": OPTIMISTIC if self.scored.any() else "Nothing was held out.",
         }
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
-    """The rows, and all that is the same for each fit on some of them."""
+class FoldInputs:
+    """The training rows, and the settings that all folds share."""
 
     rows: Matrix
-    keys: pl.DataFrame  # entity and time of each
+    keys: pl.DataFrame  # entity and time of each row
     embargo: timedelta
     seed: int
     report: Report | None = None
-    since: datetime | None = None  # rows up to then are not held out
+    since: datetime | None = None  # rows up to this time are not held out
 
 
-def fitted(course: Course, estimator: Estimator, folds: int, unguided: int) -> tuple[Pass, Model]:
-    """Hold out stretch after stretch, then fit on all rows with the rounds that this found."""
-    held = _chain(course, estimator, folds)
+def fit_in_folds(
+    inputs: FoldInputs, estimator: Estimator, folds: int, unguided: int
+) -> tuple[OutOfFold, Model]:
+    """Fit and score fold by fold, then fit on all rows with the median rounds of the folds.
+
+    `unguided` is the number of rounds where no fold could be scored.
+    """
+    held = _chain(inputs, estimator, folds)
     rounds = unguided if held.rounds is None else held.rounds
-    model = estimator(course.rows, course.seed, rounds=rounds or None)
-    visits = held.row_visits + len(course.rows.y) * _passes(model)
+    model = estimator(inputs.rows, inputs.seed, rounds=rounds or None)
+    visits = held.row_visits + len(inputs.rows.y) * _passes(model)
     return replace(held, row_visits=visits), model
 
 
-def _chain(course: Course, estimator: Estimator, folds: int) -> Pass:
-    rows, stretches = course.rows, _stretches(course, folds)
+def _chain(inputs: FoldInputs, estimator: Estimator, folds: int) -> OutOfFold:
+    rows, stretches = inputs.rows, _stretches(inputs, folds)
     margin, rounds, skipped, visits = np.full(len(rows.y), np.nan), [], 0, 0
     for number, (past, held_out) in enumerate(stretches):
         if min(len(np.unique(rows.y[part])) for part in (past, held_out)) < 2:  # noqa: PLR2004  classes
             skipped += 1
             continue
-        fold = estimator(_rows(rows, past), course.seed, valid=_rows(rows, held_out))
+        fold = estimator(_rows(rows, past), inputs.seed, valid=_rows(rows, held_out))
         margin[held_out] = fold.margin(rows.X[held_out])
         rounds.append(fold.rounds)
         visits += int(past.sum()) * _passes(fold)
-        _tell(course.report, number, margin, rows.y)
-    return Pass(margin, tuple(rounds), skipped, visits)
+        _report(inputs.report, number, margin, rows.y)
+    return OutOfFold(margin, tuple(rounds), skipped, visits)
 
 
-def daily(course: Course, estimator: GoesOn, base: Model) -> tuple[Pass, Model]:
-    """Step on from `base` a UTC day at a time; each day is scored before it teaches.
+def fit_by_day(inputs: FoldInputs, estimator: GoesOn, base: Model) -> tuple[OutOfFold, Model]:
+    """Update `base` one UTC day at a time; each day is scored before the model is fitted on it.
 
-    Rows up to `since` are new, but their labels tell of what `base` knew: they teach and don't judge.
+    Rows up to `since` are fitted but not scored, since `base` may have known of their labels.
     """
-    rows, model, visits = course.rows, base, 0
-    times, margin = course.keys["time"].dt.epoch("us").to_numpy(), np.full(len(rows.y), np.nan)
-    saw, look_ahead = _since(course), max(course.embargo // timedelta(microseconds=1) - 1, 0)
+    rows, model, visits = inputs.rows, base, 0
+    times, margin = inputs.keys["time"].dt.epoch("us").to_numpy(), np.full(len(rows.y), np.nan)
+    known_until, look_ahead = (
+        _since(inputs),
+        max(inputs.embargo // timedelta(microseconds=1) - 1, 0),
+    )
     for number, day in enumerate(np.unique(times // DAY_US)):
         part = times // DAY_US == day
-        new = part & (times > saw)
+        new = part & (times > known_until)
         margin[new] = model.margin(rows.X[new])
-        model = estimator.step(model, _rows(rows, part), course.seed)
+        model = estimator.step(model, _rows(rows, part), inputs.seed)
         visits += int(part.sum()) * _passes(model)
-        saw = max(saw, float(times[part].max()) + look_ahead)
-        _tell(course.report, number, margin, rows.y)
-    return Pass(margin, (), 0, visits), model
+        known_until = max(known_until, float(times[part].max()) + look_ahead)
+        _report(inputs.report, number, margin, rows.y)
+    return OutOfFold(margin, (), 0, visits), model
 
 
 def _passes(model: Model) -> int:
     return model.passes if isinstance(model, Counted) else 1
 
 
-def _tell(report: Report | None, number: int, margin: Floats, y: Floats) -> None:
+def _report(report: Report | None, number: int, margin: Floats, y: Floats) -> None:
     so_far = np.isfinite(margin)
     if report is not None and so_far.any():
         report(number, platt.loss(margin[so_far], y[so_far]))
 
 
-def _stretches(course: Course, folds: int) -> Iterator[tuple[Flags, Flags]]:
-    """Yield (past, held out) masks; the rarer outcome is spread evenly over the stretches.
+def _stretches(inputs: FoldInputs, folds: int) -> Iterator[tuple[Flags, Flags]]:
+    """Yield masks (earlier, held out) of each fold; folds have equal numbers of the rarer class.
 
-    Stretches of equal rows would leave many without a failure, and to skip those would teach the
-    calibration too high a share of failures.
+    Folds of equally many rows would often have no failure. Skipping them would leave the
+    calibration with too high a share of failures.
     """
-    y, times = course.rows.y, _clock(course.keys)
-    told_apart = _told_apart(course.keys)
-    margin_us = course.embargo // timedelta(microseconds=1) if told_apart else 0
-    new = times > _since(course)
+    y, times = inputs.rows.y, _clock(inputs.keys)
+    have_times = _have_times(inputs.keys)
+    margin_us = inputs.embargo // timedelta(microseconds=1) if have_times else 0
+    new = times > _since(inputs)
     if not new.any():
         return
     order = np.argsort(times, kind="stable")
@@ -141,26 +149,26 @@ def _stretches(course: Course, folds: int) -> Iterator[tuple[Flags, Flags]]:
     ends = [*starts[1:], times.max() + 1]
     for start, end in zip(starts, ends, strict=True):
         held_out = (times >= start) & (times < end)
-        # A label at s looks ahead to s + embargo, which has to be over when the stretch starts.
+        # A label at s looks ahead to s + embargo, which has to be over when the fold starts.
         yield times < start - margin_us, held_out
 
 
-def _told_apart(keys: pl.DataFrame) -> bool:
+def _have_times(keys: pl.DataFrame) -> bool:
     return keys["time"].n_unique() > 1
 
 
 def _clock(keys: pl.DataFrame) -> NDArray[np.int64]:
-    """Return microseconds, or the rows' order where all have one time: independent rows."""
-    if not _told_apart(keys):
+    """Return times in microseconds, or row numbers where all times are equal: independent rows."""
+    if not _have_times(keys):
         return np.arange(keys.height)
     return keys["time"].dt.epoch("us").to_numpy().astype(np.int64)
 
 
-def _since(course: Course) -> float:
-    """Return microseconds; they are whole numbers, exact up to the year 2255."""
-    if course.since is None:
+def _since(inputs: FoldInputs) -> float:
+    """Return `since` in microseconds, or minus infinity; a float is exact up to the year 2255."""
+    if inputs.since is None:
         return -np.inf
-    return float(pl.Series([course.since]).dt.epoch("us")[0])
+    return float(pl.Series([inputs.since]).dt.epoch("us")[0])
 
 
 def _rows(rows: Matrix, part: Flags) -> Matrix:

@@ -1,4 +1,4 @@
-"""Where an alert starts: the probability that serves a stated rule best on rows held out."""
+"""Choice of the alert threshold: the probability that is best by a given rule on held-out rows."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ DAY_US = 86_400_000_000
 
 @dataclass(frozen=True)
 class Threshold:
-    """The rule; a value is read by the rule that it belongs to."""
+    """The rule for the threshold; each value is used by its own rule only."""
 
     rule: Literal["f1", "accuracy", "cost", "budget"] = "f1"
     miss_cost: Annotated[float, Gt(0)] = 10.0
@@ -26,9 +26,9 @@ class Threshold:
 
 
 def choose(settings: Threshold, p: Floats, y: Floats, keys: pl.DataFrame) -> float:
-    """Return the threshold, half-way between two probabilities seen; ties go to fewer alerts.
+    """Return the threshold, half-way between two observed probabilities; ties go to fewer alerts.
 
-    `keys` has entity and time of each row. A budget counts how often an entity starts to alert.
+    `keys` has entity and time of each row. Rule "budget" counts how often an entity starts to alert.
     """
     falling, rows = np.unique(-p, return_counts=True)
     levels, alerting = -falling, np.cumsum(rows)
@@ -47,7 +47,10 @@ def choose(settings: Threshold, p: Floats, y: Floats, keys: pl.DataFrame) -> flo
 
 
 def _between(levels: Floats, chosen: int) -> float:
-    """Return what `levels[chosen]` reaches, or none if -1, and the next lower one does not."""
+    """Return a threshold that `levels[chosen]` reaches and the next lower level does not.
+
+    With -1, no level reaches it.
+    """
     above = levels[chosen] if chosen >= 0 else math.nextafter(1.0, 2.0)
     if chosen + 1 == len(levels):
         return float(above)
@@ -56,7 +59,7 @@ def _between(levels: Floats, chosen: int) -> float:
 
 
 def _starts(p: Floats, levels: Floats, keys: pl.DataFrame) -> NDArray[np.int64]:
-    """Count the alerts that start at each level: rows that reach it where the one before did not."""
+    """Count alerts that start at each level: rows that reach it while the row before does not."""
     order = keys.with_row_index("row").sort("entity", "time", "row")
     rows = order["row"].to_numpy()
     first = (order["entity"] != order["entity"].shift(1)).fill_null(value=True).to_numpy()

@@ -1,4 +1,4 @@
-"""A model by one update: from the rows that may teach and the model in force, as far as it is needed."""
+"""Train a model with one update strategy, from training rows and, where it continues one, the champion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,22 +13,22 @@ from cll.model.artifact import Predictor
 from cll.pipeline.dataset import labelled
 from cll.pipeline.dataset.labelled import Dataset
 from cll.pipeline.train import fit as step
-from cll.pipeline.train.calibrate import Before
+from cll.pipeline.train.calibrate import BaseCalibration
 from cll.pipeline.train.fit import Start, Trained
 from cll.types.arrays import Flags, Keep
 from cll.types.components import Estimator, GoesOn, Metric, Report, Update
 from cll.types.errors import ConfigError, DataRefused
-from cll.types.updates import Lesson
+from cll.types.updates import TrainingPlan
 
 AFRESH = "choose update=full once"
 
 
 @dataclass(frozen=True, eq=False)
-class Means:
-    """What a model is made with, whatever the update; `champion` is the model in force."""
+class TrainingInputs:
+    """Rows, settings and champion that any update strategy trains with."""
 
     rows: Dataset
-    asked: Mapping[str, Any]  # the config of label and features
+    config: Mapping[str, Any]  # of label and features
     estimator: Estimator
     settings: step.Settings
     metrics: Mapping[str, Metric]
@@ -38,94 +38,106 @@ class Means:
 
 
 @dataclass(frozen=True, eq=False)
-class Learnt:
-    """A model, and the rows that taught it: none, and no `trained`, where the champion stays."""
+class UpdateResult:
+    """A model and its training rows; no rows and no `trained` where the champion is kept."""
 
     predictor: Predictor
-    taught: Flags
+    training_rows: Flags
     trained: Trained | None
-    base: Predictor | None = None  # that it goes on from
-    matrix_sha256: str = ""  # of the rows that taught
+    base: Predictor | None = None  # the model that it continues from
+    matrix_sha256: str = ""  # of the training rows
 
     @property
     def row_visits(self) -> int:
         return self.trained.row_visits if self.trained else 0
 
 
-def learn(update: Update, may_teach: Flags, means: Means, report: Report | None = None) -> Learnt:
-    """Teach what `update` says, of the rows of `may_teach`."""
-    champion = means.champion if update.reads_champion else None
-    lesson = _lesson(update, may_teach, means, champion)
-    if champion is not None and lesson.goes_on and not lesson.rows.any():
-        return Learnt(champion, lesson.rows, None)
-    base = champion if lesson.goes_on else None
-    start = None if base is None else _start(base, lesson, means)
-    matrix = replace(means.rows.matrix(lesson.rows), keep=means.keep)
+def apply(
+    update: Update, candidates: Flags, inputs: TrainingInputs, report: Report | None = None
+) -> UpdateResult:
+    """Train with `update` on those rows of the mask `candidates` that it chooses."""
+    champion = inputs.champion if update.reads_champion else None
+    plan = _plan(update, candidates, inputs, champion)
+    if champion is not None and plan.continues and not plan.rows.any():
+        return UpdateResult(champion, plan.rows, None)
+    base = champion if plan.continues else None
+    start = None if base is None else _start(base, plan, inputs)
+    matrix = replace(inputs.rows.matrix(plan.rows), keep=inputs.keep)
     with threadpool_limits(1, user_api="blas"):
         trained = step.train(
-            *(matrix, means.rows.rows.filter(pl.Series(lesson.rows)), means.estimator),
-            *(means.settings, means.rows.embargo, means.seed),
+            *(matrix, inputs.rows.rows.filter(pl.Series(plan.rows)), inputs.estimator),
+            *(inputs.settings, inputs.rows.embargo, inputs.seed),
             start=start,
-            metrics=means.metrics,
+            metrics=inputs.metrics,
             report=report,
         )
     predictor = Predictor(
         trained.model, matrix.names, trained.slope, trained.intercept, trained.threshold
     )
-    return Learnt(predictor, lesson.rows, trained, base, matrix.sha256)
+    return UpdateResult(predictor, plan.rows, trained, base, matrix.sha256)
 
 
-def _lesson(update: Update, may_teach: Flags, means: Means, champion: Predictor | None) -> Lesson:
-    """Ask the update, which sees the rows that may teach alone; answer for all rows."""
+def _plan(
+    update: Update, candidates: Flags, inputs: TrainingInputs, champion: Predictor | None
+) -> TrainingPlan:
+    """Return the update's plan with a mask over all rows; it chooses among `candidates` only."""
     since = None
-    if champion is not None:  # its newest row: what it knew of later ones is but their labels' past
-        since = labelled.learnt_until(champion.meta["lineage"], timedelta(0))
-    times = means.rows.rows["time"].filter(pl.Series(may_teach))
-    said = update(times, since)
-    rows = np.zeros(len(may_teach), np.bool_)
-    rows[may_teach] = said.rows
-    return replace(said, rows=rows)
+    if champion is not None:  # time of its newest row, without the horizon of that row's label
+        since = labelled.trained_until(champion.meta["lineage"], timedelta(0))
+    times = inputs.rows.rows["time"].filter(pl.Series(candidates))
+    plan_of_candidates = update(times, since)
+    rows = np.zeros(len(candidates), np.bool_)
+    rows[candidates] = plan_of_candidates.rows
+    return replace(plan_of_candidates, rows=rows)
 
 
-def _start(base: Predictor, lesson: Lesson, means: Means) -> Start:
-    """Refuse to go on from what predicts something else, or may have met the rows that judge."""
-    estimator = means.estimator
+def _start(base: Predictor, plan: TrainingPlan, inputs: TrainingInputs) -> Start:
+    """Return the start of a fit that continues from `base`.
+
+    Refuse a base that predicts something else, or whose training may have known held-out rows.
+    """
+    estimator = inputs.estimator
     if not isinstance(estimator, GoesOn):
         name = _name(estimator)
-        raise ConfigError(f"estimator={name}: can't go on from a model; choose update=full.")
-    _refuse_other(base, means)
-    since = labelled.learnt_until(base.meta["lineage"], means.rows.embargo)
-    held = means.rows.rows["time"].filter(pl.Series(means.rows.split.holdout))
-    if (held <= since).any():
+        raise ConfigError(f"estimator={name}: can't continue from a model; choose update=full.")
+    _refuse_other(base, inputs)
+    since = labelled.trained_until(base.meta["lineage"], inputs.rows.embargo)
+    holdout_times = inputs.rows.rows["time"].filter(pl.Series(inputs.rows.split.holdout))
+    if (holdout_times <= since).any():
         raise DataRefused(
-            f"The champion learnt until {base.meta['lineage']['train_until']}, and held-out rows are"
-            f" as old: they can't judge what goes on from it; choose split=time, or {AFRESH}."
+            f"The champion was trained on rows until {base.meta['lineage']['train_until']}, and"
+            " some held-out rows are as old: they can't judge a model that continues from it;"
+            f" choose split=time, or {AFRESH}."
         )
-    before = Before(
+    calibration = BaseCalibration(
         base.slope, base.intercept, base.threshold, bool(base.meta["train"].get("calibrated"))
     )
-    return Start(base.model, estimator, before, since, lesson.daily)
+    return Start(base.model, estimator, calibration, since, plan.daily)
 
 
-def _refuse_other(base: Predictor, means: Means) -> None:
-    """Refuse a base of another kind, of other features, or that answers another question."""
-    kind = _name(means.estimator)
+def _refuse_other(base: Predictor, inputs: TrainingInputs) -> None:
+    """Refuse a base of another estimator, with other features, or with another label."""
+    kind = _name(inputs.estimator)
     if base.model_type != kind:
         raise DataRefused(
-            f"The champion is of estimator={base.model_type}, from which {kind} can't go on; {AFRESH}."
+            f"The champion is of estimator={base.model_type}, and {kind} can't continue from it;"
+            f" {AFRESH}."
         )
-    has, reads = set(means.rows.names), set(base.names)
-    for one, says in ((reads - has, "lack"), (has - reads, "have and it does not read")):
-        if one:
-            raise DataRefused(
-                f"The champion's features are others: {min(one)} is what these {says}; {AFRESH}."
-            )
-    if base.names != means.rows.names:
+    has, reads = set(inputs.rows.names), set(base.names)
+    if missing := reads - has:
+        raise DataRefused(
+            f"The champion reads {min(missing)}, which these features lack; {AFRESH}."
+        )
+    if unread := has - reads:
+        raise DataRefused(
+            f"These features include {min(unread)}, which the champion does not read; {AFRESH}."
+        )
+    if base.names != inputs.rows.names:
         raise DataRefused(f"The champion reads its features in another order; {AFRESH}.")
-    made_with = base.meta["lineage"].get("config", {})
+    trained_with = base.meta["lineage"].get("config", {})
     for group in ("label", "features"):
-        if made_with.get(group) != means.asked[group]:
-            raise DataRefused(f"The champion was made with another {group} config; {AFRESH}.")
+        if trained_with.get(group) != inputs.config[group]:
+            raise DataRefused(f"The champion was trained with another {group} config; {AFRESH}.")
 
 
 def _name(estimator: Estimator) -> str:

@@ -107,7 +107,9 @@ def test_a_disk_that_takes_no_bins_is_told_in_one_line(tmp_path, monkeypatch):
         raise lightgbm.basic.LightGBMError("Cannot write binary data to it")
 
     monkeypatch.setattr(lightgbm.Dataset, "save_binary", refuse)
-    with pytest.raises(Unavailable, match="can't be written: Cannot write binary data to it; check"):
+    with pytest.raises(
+        Unavailable, match="can't be written: Cannot write binary data to it; check"
+    ):
         SMALL(replace(noisy(), keep=Shelf(tmp_path).keep), SEED)
 
 

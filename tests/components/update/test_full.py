@@ -12,16 +12,16 @@ TIMES = pl.Series([START + timedelta(days=day) for day in range(10)])
 
 def test_a_window_that_holds_nothing_is_refused():
     with pytest.raises(
-        ConfigError, match=r"^update\.span=0: it teaches no row; write 14d, or null"
+        ConfigError, match=r"^update\.span=0: no row would be trained on; write 14d, or null"
     ):
         Full(timedelta(0))
 
 
 @pytest.mark.parametrize("since", [None, START + timedelta(days=5)])
 def test_all_rows_teach_whatever_the_champion_knows(since):
-    lesson = Full()(TIMES, since)
-    assert lesson.rows.all()
-    assert not lesson.goes_on
+    plan = Full()(TIMES, since)
+    assert plan.rows.all()
+    assert not plan.continues
 
 
 def test_a_window_keeps_the_newest_rows_alone():

@@ -3,16 +3,16 @@ from tests.components.update.test_full import START, TIMES, timedelta
 
 
 def test_without_a_champion_it_is_one_training_on_all():
-    lesson = Online()(TIMES, None)
-    assert lesson.rows.all()
-    assert not lesson.daily
+    plan = Online()(TIMES, None)
+    assert plan.rows.all()
+    assert not plan.daily
 
 
 def test_the_newer_rows_teach_day_by_day():
-    lesson = Online()(TIMES, START + timedelta(days=7))
-    assert lesson.rows.tolist() == [False] * 8 + [True] * 2
-    assert lesson.goes_on
-    assert lesson.daily
+    plan = Online()(TIMES, START + timedelta(days=7))
+    assert plan.rows.tolist() == [False] * 8 + [True] * 2
+    assert plan.continues
+    assert plan.daily
 
 
 def test_where_nothing_is_newer_the_champion_stays():

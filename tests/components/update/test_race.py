@@ -3,7 +3,7 @@ import pytest
 
 from cll.components.update.race import Race
 from cll.types.errors import ConfigError
-from cll.types.updates import Entry
+from cll.types.updates import RaceEntry
 
 ONE = {"full": {"_target_": "cll.components.update.full.Full"}}
 RACE, CHEAP = (Race(ONE, ("full",), prefer=first) for first in ("best", "cheapest"))
@@ -11,15 +11,15 @@ RACE, CHEAP = (Race(ONE, ("full",), prefer=first) for first in ("best", "cheapes
 
 def entry(name, value, visits, noise=0.01, seed=0):
     spread = np.random.default_rng(seed).normal(0, noise, 300)
-    return Entry(name, value, value + spread, visits, evidence=1000)
+    return RaceEntry(name, value, value + spread, visits, evidence=1000)
 
 
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        ((), r"=\[\]: nobody runs; name one at least\.$"),
+        ((), r"=\[\]: no update would run; name at least one\.$"),
         (("full", "windw"), r"=windw: no such update; there are: full, again\.$"),
-        (("full", "again"), r"=again: a race is no contender; name another update\.$"),
+        (("full", "again"), r"=again: a race can't be a contender; name another update\.$"),
     ],
 )
 def test_contenders_that_can_not_run_are_refused(names, says):
@@ -46,5 +46,5 @@ def test_the_better_wins_at_the_same_cost():
 
 def test_without_an_interval_the_best_figure_wins():
     nothing = np.full(300, np.nan)
-    entries = [Entry("dear", 0.5, nothing, 900, 20), Entry("cheap", 0.4, nothing, 10, 20)]
+    entries = [RaceEntry("dear", 0.5, nothing, 900, 20), RaceEntry("cheap", 0.4, nothing, 10, 20)]
     assert CHEAP(entries) == "dear"

@@ -3,20 +3,20 @@ from tests.components.update.test_full import START, TIMES, timedelta
 
 
 def test_without_a_champion_all_has_to_be_learnt():
-    lesson = Warm(new_only=True)(TIMES, None)
-    assert lesson.rows.all()
-    assert not lesson.goes_on
+    plan = Warm(new_only=True)(TIMES, None)
+    assert plan.rows.all()
+    assert not plan.continues
 
 
 def test_all_rows_teach_on_top_of_the_champion_or_the_newer_ones_alone():
     since = START + timedelta(days=7)
     assert Warm()(TIMES, since).rows.all()
     assert Warm(new_only=True)(TIMES, since).rows.tolist() == [False] * 8 + [True] * 2
-    assert Warm()(TIMES, since).goes_on
+    assert Warm()(TIMES, since).continues
 
 
 def test_where_nothing_is_newer_the_champion_stays():
     for update in (Warm(), Warm(new_only=True)):
-        lesson = update(TIMES, START + timedelta(days=9))
-        assert lesson.goes_on
-        assert not lesson.rows.any()
+        plan = update(TIMES, START + timedelta(days=9))
+        assert plan.continues
+        assert not plan.rows.any()

@@ -145,11 +145,11 @@ def test_a_champion_that_reads_what_is_not_there_is_refused():
 )
 def test_a_model_knows_of_its_last_row_and_of_what_its_label_looked_at(embargo, until):
     lineage = {"train_until": "2026-01-20T00:00:00Z"}
-    found = labelled.learnt_until(lineage, timedelta(minutes=embargo))
+    found = labelled.trained_until(lineage, timedelta(minutes=embargo))
     assert format_instant(found) == until
 
 
 @pytest.mark.parametrize("lineage", [{}, {"train_until": "then"}, {"train_until": None}])
 def test_a_lineage_that_does_not_tell_until_when_is_refused(lineage):
-    with pytest.raises(DataRefused, match="does not tell until when it learnt"):
-        labelled.learnt_until(lineage, timedelta(0))
+    with pytest.raises(DataRefused, match="has no valid train_until"):
+        labelled.trained_until(lineage, timedelta(0))

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from cll.components.metric import standard
 from cll.config.components import build, load_yaml
-from cll.pipeline.evaluate.evaluate import Evidence, Settings, evaluate, prepare
+from cll.pipeline.evaluate.evaluate import Inputs, Settings, evaluate, prepare
 from cll.pipeline.evaluate.statistics.bootstrap import interval
 from cll.types.errors import ConfigError, DataRefused
 from cll.types.tables import INCIDENTS, INSTANT
@@ -73,14 +73,14 @@ def fleet(entities=6, days=6, step=30, seed=4):
         p_candidate=pl.when(held).then(pl.col("chance")),
         p_champion=pl.when(held).then(pl.col("chance") * 0.5 + rng.random(frame.height) * 0.5),
     )
-    return Evidence(
+    return Inputs(
         frame, pl.DataFrame(incidents, schema=INCIDENTS, orient="row"), ["cpu"], HALF_HOUR
     )
 
 
 def changed(evidence, *columns):
     rows = evidence.rows.with_columns(*columns)
-    return Evidence(rows, evidence.incidents, evidence.columns, evidence.horizon)
+    return Inputs(rows, evidence.incidents, evidence.columns, evidence.horizon)
 
 
 def judge(evidence, thresholds=THRESHOLDS, settings=FEW):
@@ -126,7 +126,7 @@ def test_a_holdout_of_one_class_has_the_figures_that_are_defined():
         incident=pl.lit(None, pl.Int32),
         kind=pl.lit(None, pl.String),
     )
-    found = judge(Evidence(quiet, fleet().incidents, ["cpu"], HALF_HOUR))
+    found = judge(Inputs(quiet, fleet().incidents, ["cpu"], HALF_HOUR))
     assert found.positive_blocks == 0
     assert "roc_auc" not in found.metrics["candidate"]
     assert "events" not in found.metrics
@@ -329,7 +329,7 @@ def test_signs_of_a_leak_are_gathered_for_the_gate():
     leaky = rows.sort("entity", "time").with_columns(
         cpu=pl.col("label").cast(pl.Float64)  # the answer itself
     )
-    found = judge(Evidence(leaky, evidence.incidents, ["cpu"], HALF_HOUR)).metrics["leakage"]
+    found = judge(Inputs(leaky, evidence.incidents, ["cpu"], HALF_HOUR)).metrics["leakage"]
     assert found == {
         "shared_rows": 3,
         "late_train_rows": 3,
@@ -339,7 +339,7 @@ def test_signs_of_a_leak_are_gathered_for_the_gate():
 
 
 def test_without_raw_columns_there_is_neither_one_column_nor_a_suspect():
-    bare = Evidence(fleet().rows, fleet().incidents, [], HALF_HOUR)
+    bare = Inputs(fleet().rows, fleet().incidents, [], HALF_HOUR)
     found = judge(bare).metrics
     assert list(found["baseline"]) == ["prior", "no_change"]
     assert found["leakage"] == {"shared_rows": 0, "late_train_rows": 0}

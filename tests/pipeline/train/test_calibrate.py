@@ -3,17 +3,17 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from cll.pipeline.train.calibrate import Before, Judged, trust
+from cll.pipeline.train.calibrate import BaseCalibration, ScoredRows, calibrate
 from tests.pipeline.train.test_fit import fleet
 
 BLOCK = timedelta(hours=1)
-BEFORE = Before(1.7, -0.3, 0.4, calibrated=True)
+BEFORE = BaseCalibration(1.7, -0.3, 0.4, calibrated=True)
 ROWS, KEYS = fleet(4000)
 MARGIN = 2.0 * ROWS.X[:, 0].astype(np.float64)
 
 
 def found(margin=MARGIN, *, held_out=True, needed=20, kind="platt", before=BEFORE):
-    return trust(Judged(margin, ROWS.y, KEYS, held_out), kind, needed, BLOCK, before)
+    return calibrate(ScoredRows(margin, ROWS.y, KEYS, held_out), kind, needed, BLOCK, before)
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,16 @@ def found(margin=MARGIN, *, held_out=True, needed=20, kind="platt", before=BEFOR
 def test_without_evidence_a_fit_that_goes_on_is_trusted_as_its_base_was(case, why):
     kept = found(**case)
     assert (kept.kind, kept.slope, kept.intercept, kept.calibrated) == ("kept", 1.7, -0.3, True)
-    assert kept.says.startswith("Calibration and threshold are those of the model that it goes on")
-    assert kept.says.endswith(why)
+    assert kept.explanation.startswith(
+        "Calibration and threshold are those of the model that it goes on"
+    )
+    assert kept.explanation.endswith(why)
 
 
 def test_a_base_that_was_not_calibrated_makes_nothing_calibrated():
-    assert not found(needed=4000, before=Before(1.0, -0.2, 0.4, calibrated=False)).calibrated
+    assert not found(
+        needed=4000, before=BaseCalibration(1.0, -0.2, 0.4, calibrated=False)
+    ).calibrated
 
 
 def test_with_evidence_a_fit_that_goes_on_is_calibrated_anew():

@@ -40,7 +40,7 @@ def test_the_rows_that_are_told_are_those_that_taught(data):
     files, model = made(data, "update=window", "update.span=3d", *LOGISTIC)
     told = lineage(model)
     assert told["rows"] < data.split.train.sum()
-    assert candidate.how(files) == (
+    assert candidate.describe(files) == (
         f"{told['rows']:,} rows, {told['positives']:,} positive, 3 features;"
         " update=window trained afresh."
     )
@@ -63,7 +63,7 @@ def test_without_a_champion_the_whole_is_learnt_and_says_so(data, update):
     [
         (
             {"names": ("a", "b", "d")},
-            "features are others: c is what these lack; choose update=full",
+            "reads c, which these features lack; choose update=full",
         ),
         (
             {"names": ("a", "c", "b")},
@@ -80,16 +80,27 @@ def test_other_features_are_refused(data, champions, update, change, says):
 def test_features_that_the_champion_does_not_read_are_refused(data, champions):
     X = np.column_stack([data.X, data.X[:, 0]])
     other = replace(data, X=X, names=(*data.names, "d"))
-    with pytest.raises(DataRefused, match="d is what these have and it does not read; choose"):
+    with pytest.raises(
+        DataRefused, match="These features include d, which the champion does not read; choose"
+    ):
         made(other, "update=warm", *LOGISTIC, champion=champions["logistic"])
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (QUICK, r"is of estimator=logistic, from which lightgbm can't go on; choose update=full"),
-        ((*LOGISTIC, "label.horizon=1h"), "was made with another label config; choose update=full"),
-        ((*LOGISTIC, "features.lags=[1]"), "was made with another features config; choose update"),
+        (
+            QUICK,
+            r"is of estimator=logistic, and lightgbm can't continue from it; choose update=full",
+        ),
+        (
+            (*LOGISTIC, "label.horizon=1h"),
+            "was trained with another label config; choose update=full",
+        ),
+        (
+            (*LOGISTIC, "features.lags=[1]"),
+            "was trained with another features config; choose update",
+        ),
     ],
 )
 def test_what_can_not_be_gone_on_from_is_refused(data, champions, words, says):
@@ -101,7 +112,7 @@ def test_a_champion_that_may_have_met_the_rows_that_judge_is_not_gone_on_from(da
     held = np.random.default_rng(0).random(len(data.split.train)) < 0.3
     drawn = replace(data, split=replace(data.split, train=~held, holdout=held, boundary=None))
     with pytest.raises(
-        DataRefused, match=r"^The champion learnt until 2026-01-.*choose split=time"
+        DataRefused, match=r"^The champion was trained on rows until 2026-01-.*choose split=time"
     ):
         made(drawn, "update=warm", *LOGISTIC, champion=champions["logistic"])
 
@@ -110,7 +121,7 @@ def test_a_champion_whose_lineage_does_not_tell_its_past_is_refused(data, champi
     meta = dict(champions["logistic"].meta)
     told = {key: value for key, value in meta["lineage"].items() if key != "train_until"}
     blank = replace(champions["logistic"], meta={**meta, "lineage": told})
-    with pytest.raises(DataRefused, match="does not tell until when it learnt"):
+    with pytest.raises(DataRefused, match="has no valid train_until"):
         made(data, "update=online", *LOGISTIC, champion=blank)
 
 
@@ -138,9 +149,9 @@ def test_a_model_that_went_on_tells_all_that_it_learnt(data, champions, update, 
     told = lineage(model)
     assert told["base"] == champions[kind].model_id
     assert told["train_from"] == before["train_from"]
-    assert labelled.learnt_until(told, timedelta(0)) == until["time"].max()
+    assert labelled.trained_until(told, timedelta(0)) == until["time"].max()
     assert told["base_rows"] == before["rows"]
-    newer = until.filter(pl.col("time") > labelled.learnt_until(before, timedelta(0)))
+    newer = until.filter(pl.col("time") > labelled.trained_until(before, timedelta(0)))
     assert told["rows"] == (until.height if update == "warm" else newer.height)
     _, third = made(teaching.rows(24, 0.5), f"update={update}", *WAYS[kind], champion=model)
     assert lineage(third)["base_rows"] == told["rows"] + told["base_rows"]
@@ -150,7 +161,7 @@ def test_a_model_that_went_on_tells_all_that_it_learnt(data, champions, update, 
 @pytest.mark.parametrize("kind", WAYS)
 def test_nothing_that_the_champion_knew_is_held_out(data, champions, update, kind):
     _, model = made(data, *f"update={update}".split(), *WAYS[kind], champion=champions[kind])
-    until = labelled.learnt_until(lineage(champions[kind]), data.embargo)
+    until = labelled.trained_until(lineage(champions[kind]), data.embargo)
     taught = data.rows.filter(pl.Series(data.split.train))
     new = taught.filter(pl.col("time") > until).height
     assert 0 < notes(model)["out_of_fold"]["rows"] <= new
@@ -210,11 +221,11 @@ class Plain:
 
 def test_an_estimator_that_can_not_go_on_says_so(data, champions):
     champion = champions["logistic"]
-    means = train_update.Means(data, {}, Plain(), Settings(), {}, 0, champion=champion)
+    means = train_update.TrainingInputs(data, {}, Plain(), Settings(), {}, 0, champion=champion)
     with pytest.raises(
-        ConfigError, match=r"test_candidate: can't go on from a model; choose update"
+        ConfigError, match=r"test_candidate: can't continue from a model; choose update"
     ):
-        train_update.learn(Warm(), data.split.train, means)
+        train_update.apply(Warm(), data.split.train, means)
 
 
 def test_what_goes_on_does_better_than_a_champion_that_is_out_of_date(champions):

@@ -45,7 +45,9 @@ def test_a_contender_that_can_not_run_is_left_out_and_told(data, champion):
 
 def test_where_nobody_can_run_the_first_ones_reason_is_told(data, champion):
     words = (*RACE, "features.lags=[1]", "update.contenders=[warm,online]")
-    with pytest.raises(DataRefused, match=r"^update=race: nobody could run: The champion was made"):
+    with pytest.raises(
+        DataRefused, match=r"^update=race: no contender could run: The champion was trained"
+    ):
         made(data, *words, champion=champion)
 
 

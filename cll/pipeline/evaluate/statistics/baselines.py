@@ -1,4 +1,4 @@
-"""What a model has to beat: answers that cost nothing, found on the training rows alone."""
+"""Trivial baselines that a model has to beat, fitted on the training rows only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import polars as pl
 from cll.pipeline.evaluate.statistics.ranking import precision_area, rank, roc_area, sweep, tie_ends
 from cll.types.arrays import Flags, Floats, Scored
 
-EVEN = 0.5  # a constant or a repeated label raises an alert from here up
+EVEN = 0.5  # baselines with a probability raise an alert from here up
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One baseline's answers: `p` orders the rows (a probability or a column), `alert` decides."""
+class BaselinePredictions:
+    """One baseline's scores and alerts; `p` is a probability, or a column that ranks the rows."""
 
     p: Floats
     alert: Flags
@@ -28,72 +28,76 @@ class OneColumn:
     sign: int
     threshold: float
 
-    def __call__(self, rows: pl.DataFrame) -> Answer:
+    def __call__(self, rows: pl.DataFrame) -> BaselinePredictions:
         p = _signed(rows, self.column, self.sign)
-        return Answer(p, p >= self.threshold)
+        return BaselinePredictions(p, p >= self.threshold)
 
 
-def answers(
+def predict(
     train: pl.DataFrame, held: pl.DataFrame, unchanged: Floats, columns: Sequence[str]
-) -> dict[str, Answer]:
-    """Answer for the rows of `held`; `unchanged` is what no-change says of them.
+) -> dict[str, BaselinePredictions]:
+    """Return each baseline's scores and alerts for `held`; `unchanged` holds those of no-change.
 
-    `one_column` is left out where no column tells the training rows apart.
+    `one_column` is left out where no column separates the classes of the training rows.
     """
     if not train.height:
         return {}
     share = float(train["label"].to_numpy().mean())
     constant = np.full(held.height, share)
     repeated = np.where(np.isnan(unchanged), share, unchanged)
-    found = {
-        "prior": Answer(constant, constant >= EVEN),
-        "no_change": Answer(repeated, repeated >= EVEN),
+    predictions = {
+        "prior": BaselinePredictions(constant, constant >= EVEN),
+        "no_change": BaselinePredictions(repeated, repeated >= EVEN),
     }
     column = one_column(train, columns)
-    return found if column is None else {**found, "one_column": column(held)}
+    return predictions if column is None else {**predictions, "one_column": column(held)}
 
 
 def no_change(rows: pl.DataFrame) -> Floats:
-    """Say of each row the entity's newest label known at its time; NaN where there is none.
+    """Return for each row the entity's newest label known at its time; NaN where there is none.
 
-    `rows`: entity, time, label, known_at, sorted by entity and time. Labels come late here just as
-    they do for the model, and no row knows its own.
+    `rows`: entity, time, label, known_at, sorted by entity and time. A label counts from its
+    `known_at`, as for the model, and never for its own row.
     """
     after = pl.col("time") + pl.duration(microseconds=1)
     newest = pl.col("time") == pl.col("time").cum_max().over("entity")
     label = pl.when(newest).then("label").cast(pl.Float64)
-    known = (
+    labels = (
         rows.select("entity", "time", "label", usable=pl.max_horizontal("known_at", after))
         .sort("usable", maintain_order=True)
-        .select("entity", "usable", said=label.forward_fill().over("entity"))
+        .select("entity", "usable", newest_label=label.forward_fill().over("entity"))
     )
-    asked = rows.select("entity", "time")
-    found = asked.join_asof(
-        known, left_on="time", right_on="usable", by="entity", check_sortedness=False
+    ordered = rows.select("entity", "time")
+    predictions = ordered.join_asof(
+        labels, left_on="time", right_on="usable", by="entity", check_sortedness=False
     )
-    return found["said"].fill_null(float("nan")).to_numpy().copy()
+    return predictions["newest_label"].fill_null(float("nan")).to_numpy().copy()
 
 
 def one_column(train: pl.DataFrame, columns: Sequence[str]) -> OneColumn | None:
-    """Choose column and direction by average precision, and the threshold by F1; ties go first."""
+    """Return the best column and direction by average precision, with the threshold of best F1.
+
+    Of equal columns the first is chosen; None where no column has a defined score.
+    """
     best, best_area = None, float("-inf")
     for column in columns:
         for sign, rows in zip((1, -1), _ranked(train, column), strict=True):
             area = precision_area(rows, np.ones(train.height))
-            if area > best_area:  # never so for NaN: one class only
+            if area > best_area:  # False for NaN, where all rows have one class
                 best, best_area = OneColumn(column, sign, _best_threshold(rows)), area
     return best
 
 
 def column_areas(train: pl.DataFrame, columns: Sequence[str]) -> Mapping[str, float]:
-    """Return each column's ROC AUC on the training rows, read the way that makes it highest.
+    """Return each column's highest ROC AUC on the training rows.
 
-    Up or down, missing values first or last: a column that is missing when things fail is found.
+    Each column is ranked upwards and downwards, with missing values first and last. So a column that
+    is missing whenever something fails is noticed, too.
     """
     weight, areas = np.ones(train.height), {}
     for column in columns:
         up, down = (roc_area(rows, weight) for rows in _ranked(train, column))
-        if not np.isnan(up):  # never so with one class only
+        if not np.isnan(up):  # NaN where all rows have one class
             areas[column] = max(up, 1 - up, down, 1 - down)
     return areas
 
@@ -105,16 +109,16 @@ def _best_threshold(rows: Scored) -> float:
 
 
 def _ranked(train: pl.DataFrame, column: str) -> tuple[Scored, Scored]:
-    """Rank the rows by a column, and by what is against it."""
+    """Return the rows ranked by a column, and by its negative."""
     p, y = _signed(train, column, 1), train["label"].to_numpy().astype(np.float64)
-    silent, nothing = np.zeros(len(p), np.bool_), np.full(len(p), np.nan)
-    up, _ = rank(y, p, silent, nothing)
-    if np.isinf(train[column].cast(pl.Float64).to_numpy()).any():  # which ranks as missing does
-        return up, rank(y, _signed(train, column, -1), silent, nothing)[0]
-    # Turned round, with what is missing still behind: to sort once more would take as long again.
-    known = np.count_nonzero(up.p > -np.inf)
-    p = np.append(-up.p[:known][::-1], up.p[known:])
-    return up, Scored(np.append(up.y[:known][::-1], up.y[known:]), p, silent, nothing)
+    no_alert, no_label = np.zeros(len(p), np.bool_), np.full(len(p), np.nan)
+    up, _ = rank(y, p, no_alert, no_label)
+    if np.isinf(train[column].cast(pl.Float64).to_numpy()).any():  # ranks as missing
+        return up, rank(y, _signed(train, column, -1), no_alert, no_label)[0]
+    # Reverse the ranking and keep missing values last: a second sort would double the time.
+    labels = np.count_nonzero(up.p > -np.inf)
+    p = np.append(-up.p[:labels][::-1], up.p[labels:])
+    return up, Scored(np.append(up.y[:labels][::-1], up.y[labels:]), p, no_alert, no_label)
 
 
 def _signed(rows: pl.DataFrame, column: str, sign: int) -> Floats:

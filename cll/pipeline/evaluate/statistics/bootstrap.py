@@ -1,7 +1,7 @@
-"""How sure a figure is: redraw whole blocks of rows and look how far the figure moves.
+"""Block bootstrap: confidence intervals of metrics from blocks of rows drawn with replacement.
 
-Blocks, not rows: neighbouring rows of an entity tell the same story, and drawn one by one they
-would make an interval far too narrow.
+Neighbouring rows of an entity are nearly copies. Drawing single rows would give intervals that are
+far too narrow, so whole blocks are drawn.
 """
 
 import functools
@@ -18,20 +18,20 @@ from cll.pipeline.evaluate.statistics.curves import DIGITS
 from cll.types.arrays import Floats, Scored
 from cll.types.components import Metric
 
-LEVEL = 95  # per cent of intervals that hold the truth
-TAIL = (100 - LEVEL) / 200  # of them that lie above it, or below
+LEVEL = 95  # confidence level, in per cent
+TAIL = (100 - LEVEL) / 200  # share of intervals that lie above the true value, and below it
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One model's rows, and of each row its block, from 0."""
+class BlockedRows:
+    """One model's scored rows, and the block of each row, from 0."""
 
     rows: Scored
     block: NDArray[np.int64]
 
 
 def draws(blocks: int, replicates: int, seed: int) -> Iterator[Floats]:
-    """Yield how often each block is drawn, with replacement: the same for the same seed.
+    """Yield for each replicate how often each block is drawn; equal seeds give equal draws.
 
     >>> [draw.tolist() for draw in draws(blocks=4, replicates=2, seed=0)]
     [[0.0, 1.0, 2.0, 1.0], [3.0, 1.0, 0.0, 0.0]]
@@ -44,14 +44,14 @@ def draws(blocks: int, replicates: int, seed: int) -> Iterator[Floats]:
 
 @dataclass(frozen=True)
 class Figures:
-    """Metrics by name: on the rows as they are, and in each replicate."""
+    """Metrics by name: their values on all rows, and in each replicate."""
 
     values: dict[str, float]
     replicates: dict[str, Floats]
-    evidence: int  # blocks with a positive row, or all where none has one
+    evidence: int  # number of blocks with a positive row; of all blocks where none has one
 
     def __sub__(self, other: "Figures") -> "Figures":
-        """Subtract draw by draw, over the metrics that both have."""
+        """Subtract values and replicates of the metrics that both have."""
         names = [name for name in self.values if name in other.values]
         return Figures(
             {name: self.values[name] - other.values[name] for name in names},
@@ -60,7 +60,7 @@ class Figures:
         )
 
     def __neg__(self) -> "Figures":
-        """Turn a difference round."""
+        """Return the figures with all signs changed."""
         return Figures(
             {name: -value for name, value in self.values.items()},
             {name: -drawn for name, drawn in self.replicates.items()},
@@ -68,78 +68,83 @@ class Figures:
         )
 
 
-def figures(judged: Judged, metrics: Mapping[str, Metric], replicates: int, seed: int) -> Figures:
-    """Compute each metric, and again in each replicate; NaN where a draw leaves it undefined.
+def figures(
+    rows: BlockedRows, metrics: Mapping[str, Metric], replicates: int, seed: int
+) -> Figures:
+    """Compute each metric on all rows and in each replicate; NaN where it is not defined.
 
-    Models judged on the same rows, with as many replicates and the same seed, see the same draws,
-    so the difference of their figures is a paired one.
+    Models evaluated on the same rows, with the same replicates and seed, are evaluated on the same
+    draws. So the difference of their figures is paired.
     """
-    even = np.ones(len(judged.block))
-    values = {name: float(metric(judged.rows, even)) for name, metric in metrics.items()}
+    even = np.ones(len(rows.block))
+    values = {name: float(metric(rows.rows, even)) for name, metric in metrics.items()}
     drawn = {name: np.empty(replicates) for name in metrics}
-    blocks = int(judged.block.max()) + 1
+    blocks = int(rows.block.max()) + 1
     for index, draw in enumerate(draws(blocks, replicates, seed)):
-        weight = draw[judged.block]
+        weight = draw[rows.block]
         for name, metric in metrics.items():
-            drawn[name][index] = metric(judged.rows, weight)
-    positive = len(np.unique(judged.block[judged.rows.y > 0]))
+            drawn[name][index] = metric(rows.rows, weight)
+    positive = len(np.unique(rows.block[rows.rows.y > 0]))
     return Figures(values, drawn, positive or blocks)
 
 
-def with_intervals(found: Figures) -> dict[str, dict[str, float]]:
+def with_intervals(figures: Figures) -> dict[str, dict[str, float]]:
     """Return value, low and high of each metric that is defined."""
     tree: dict[str, dict[str, float]] = {}
-    for name, value in found.values.items():
+    for name, value in figures.values.items():
         if math.isfinite(value):
             tree[name] = {"value": value}
-            ends = interval(found.replicates[name], found.evidence)
+            ends = interval(figures.replicates[name], figures.evidence)
             tree[name] |= {} if ends is None else {"low": ends[0], "high": ends[1]}
     return tree
 
 
-def as_frame(found: Figures) -> pl.DataFrame:
-    """Return a row a replicate and a column a metric, of six decimals; null is not defined."""
-    columns = {name: np.round(values, DIGITS) + 0.0 for name, values in found.replicates.items()}
+def as_frame(figures: Figures) -> pl.DataFrame:
+    """Return replicates as rows and metrics as columns, to six decimals; null is not defined."""
+    columns = {name: np.round(values, DIGITS) + 0.0 for name, values in figures.replicates.items()}
     return pl.DataFrame(columns).fill_nan(None)
 
 
-def interval(figures: Floats, evidence: int) -> tuple[float, float] | None:
-    """Return the percentile interval at `LEVEL`; replicates without a figure are left out.
+def interval(replicates: Floats, evidence: int) -> tuple[float, float] | None:
+    """Return the percentile interval at `LEVEL`; undefined replicates are left out.
 
-    `evidence` is the number of blocks that the figure rests on: the fewer, the farther out the
-    ends lie. A percentile is that of replicates and one more, the figure itself.
+    `evidence` is the number of blocks that the metric rests on; with fewer blocks the interval is
+    wider. Quantiles are Weibull's, at k / (n + 1).
 
     >>> [round(end, 1) for end in interval(np.arange(1.0, 400.0), evidence=100_000)]
     [10.0, 390.0]
     >>> [round(end, 1) for end in interval(np.arange(1.0, 400.0), evidence=10)]
     [3.4, 396.6]
     """
-    known = figures[np.isfinite(figures)]
-    if not len(known):
+    defined = replicates[np.isfinite(replicates)]
+    if not len(defined):
         return None
     share = tail(evidence)
-    low, high = np.quantile(known, [share, 1 - share], method="weibull")
+    low, high = np.quantile(defined, [share, 1 - share], method="weibull")
     return float(low), float(high)
 
 
 @functools.lru_cache(maxsize=64)
 def tail(blocks: int) -> float:
-    """Return the share of replicates beyond either end, smaller than stated where blocks are few.
+    """Return the share of replicates beyond each end of the interval; less than TAIL for few blocks.
 
-    Blocks drawn again scatter less than new ones would, by the root of (n - 1) / n, and n blocks
-    tell their own scatter no better than Student's t says (expanded percentile: Hesterberg 2015).
+    This is the expanded percentile interval (Hesterberg 2015). The bootstrap underestimates the
+    standard deviation by the factor sqrt((n - 1) / n), and n blocks estimate it only as well as
+    Student's t accounts for. Both make the interval wider.
     """
-    if blocks < 2:  # noqa: PLR2004  one block tells nothing of a scatter
+    if blocks < 2:  # noqa: PLR2004  the spread of one block is unknown
         return 0.0
-    t = _student(NormalDist().inv_cdf(1 - TAIL), blocks - 1)
+    t = _student_quantile(NormalDist().inv_cdf(1 - TAIL), blocks - 1)
     return NormalDist().cdf(-math.sqrt(blocks / (blocks - 1)) * t)
 
 
-def _student(z: float, freedom: int) -> float:
+def _student_quantile(z: float, freedom: int) -> float:
     """Return the quantile of Student's t where the normal one is `z` (Abramowitz, Stegun 26.7.5).
 
-    >>> round(_student(1.959964, 9), 3), round(_student(1.959964, 49), 3)  # of a table
-    (2.262, 2.01)
+    Published tables give the same values:
+
+    >>> [round(_student_quantile(1.959964, freedom), 3) for freedom in (9, 49)]
+    [2.262, 2.01]
     """
     terms = (
         (z**3 + z) / 4,

@@ -1,4 +1,4 @@
-"""What the report plots: curves of few points, thinned the same way every time."""
+"""Curves for the report's plots, thinned to a fixed number of points without randomness."""
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ DIGITS = 6
 
 
 def roc(rows: Scored, points: int) -> pl.DataFrame:
-    """Trace fpr and tpr, with both corners; empty where only one class is there."""
+    """Return fpr and tpr at each threshold, with both corners; empty where all rows have one class."""
     positives, everything = sweep(rows, np.ones(len(rows.p)))
     negatives = everything - positives
     if not len(positives) or positives[-1] <= 0 or negatives[-1] <= 0:
@@ -23,11 +23,11 @@ def roc(rows: Scored, points: int) -> pl.DataFrame:
 
 
 def precision_recall(rows: Scored, points: int) -> pl.DataFrame:
-    """Trace recall and precision at each step of the score; empty without a positive row."""
+    """Return recall and precision at each threshold; empty without a positive row."""
     positives, everything = sweep(rows, np.ones(len(rows.p)))
     if not len(positives) or positives[-1] <= 0:
         return pl.DataFrame(schema={"recall": pl.Float64, "precision": pl.Float64})
-    # Where the recall stands still, the precision only falls: its first row says it all.
+    # While the recall is constant the precision only falls, so the first row of each step is enough.
     steps = np.flatnonzero(np.diff(positives, prepend=0.0) > 0)
     kept = steps[spread(len(steps), points)]
     return _frame(
@@ -36,7 +36,7 @@ def precision_recall(rows: Scored, points: int) -> pl.DataFrame:
 
 
 def calibration(rows: Scored) -> pl.DataFrame:
-    """Compare mean probability and observed frequency over bins of equally many rows."""
+    """Return mean probability and observed frequency in bins of equally many rows."""
     starts = equal_bins(rows.p, CALIBRATION_BINS)
     if not len(starts):
         schema = {"mean_probability": pl.Float64, "observed": pl.Float64, "rows": pl.Int64}
@@ -50,10 +50,10 @@ def calibration(rows: Scored) -> pl.DataFrame:
 
 
 def scores(held: pl.DataFrame, points: int) -> pl.DataFrame:
-    """Keep all rows of the entities that failed most, as many entities as fit into `points`.
+    """Return all rows of the entities that failed most, as many entities as fit into `points`.
 
-    Whole entities, since a line through every tenth row would miss the alarms between them. One
-    entity alone is thinned evenly if it has more rows than that.
+    Entities are kept whole, since a line through every tenth row would miss alarms in between. Only
+    where the first entity alone has more rows is it thinned evenly.
     """
     ranked = (
         held.group_by("entity", maintain_order=True)
@@ -71,7 +71,7 @@ def scores(held: pl.DataFrame, points: int) -> pl.DataFrame:
 
 
 def spread(count: int, points: int) -> NDArray[np.int64]:
-    """Choose at most `points` of `count` places evenly, first and last among them.
+    """Return at most `points` of `count` positions, evenly spaced, with the first and the last.
 
     >>> spread(10, 4).tolist()
     [0, 3, 6, 9]

@@ -1,4 +1,4 @@
-"""What the figures rest on: how many rows of which time, and signs that an answer leaked in."""
+"""Facts on the evaluated data: numbers of rows and blocks, time spans, and signs of label leakage."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,49 +13,49 @@ from cll.pipeline.evaluate.statistics import baselines
 from cll.types.arrays import Floats
 from cll.types.times import format_instant
 
-# Rows of either class: among fewer, some column tells the classes apart by mere chance.
+# Rows needed of each class: with fewer, some column separates the classes by chance.
 ENOUGH = 10
 
 
 def counts(rows: pl.DataFrame) -> dict[str, Any]:
-    """Count entities, rows and positives, and tell each part's span.
+    """Return the numbers of entities, rows and positives, and the time span of each part.
 
-    Each row is trained on, held out, or embargoed: on neither side of the split.
+    Each row is trained on, held out, or embargoed (on neither side of the split).
     """
-    told: dict[str, Any] = {"entities": rows["entity"].n_unique()}
+    facts: dict[str, Any] = {"entities": rows["entity"].n_unique()}
     train, held = (rows.filter(pl.col("part") == part) for part in ("train", "holdout"))
     for prefix, part in (("", rows), ("train_", train), ("holdout_", held)):
-        told[f"{prefix}rows"] = part.height
-        told[f"{prefix}positives"] = int((part["label"] == 1).sum())
+        facts[f"{prefix}rows"] = part.height
+        facts[f"{prefix}positives"] = int((part["label"] == 1).sum())
         if part.height and prefix:
             span = part.select(first=pl.col("time").min(), last=pl.col("time").max()).row(0)
-            told[f"{prefix}from"] = format_instant(span[0])
-            told[f"{prefix}until"] = format_instant(span[1])
-    return told | {"embargoed": rows.height - train.height - held.height}
+            facts[f"{prefix}from"] = format_instant(span[0])
+            facts[f"{prefix}until"] = format_instant(span[1])
+    return facts | {"embargoed": rows.height - train.height - held.height}
 
 
-def evidence(y: Floats, block: NDArray[np.int64]) -> dict[str, int]:
-    """Count the blocks of the holdout, and those with a positive row."""
+def count_blocks(y: Floats, block: NDArray[np.int64]) -> dict[str, int]:
+    """Return the number of blocks of the holdout, and of those with a positive row."""
     return {"blocks": int(block.max()) + 1, "positive_blocks": len(np.unique(block[y > 0]))}
 
 
 def holdout_id(held: pl.DataFrame, block: NDArray[np.int64], replicates: int, seed: int) -> str:
-    """Name the rows that judge and how they are redrawn.
+    """Return an id of the held-out rows and of the bootstrap's draws.
 
-    Figures with the same id rest on the same rows in the same draws, so their difference is paired.
+    Metrics with the same id rest on the same rows and draws, so their difference is paired.
     """
     entities = held["entity"].unique(maintain_order=True)
-    found = hashlib.sha256("\n".join([f"{replicates},{seed}", *entities]).encode())
+    digest = hashlib.sha256("\n".join([f"{replicates},{seed}", *entities]).encode())
     columns = held.select(pl.col("entity").rle_id(), pl.col("time").dt.epoch("us"), "label")
     for values in (*(column.to_numpy() for column in columns), block):
-        found.update(values.astype("<i8").tobytes())
-    return found.hexdigest()[:16]
+        digest.update(values.astype("<i8").tobytes())
+    return digest.hexdigest()[:16]
 
 
 def leakage(train: pl.DataFrame, held: pl.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
-    """Gather what the gate takes for signs that an answer leaked into the training.
+    """Return the facts that the gate checks for label leakage into the training rows.
 
-    No column is named where a class has fewer than `ENOUGH` training rows.
+    The best single column is left out where a class has fewer than `ENOUGH` training rows.
     """
     keys = ["entity", "time"]
     facts: dict[str, Any] = {
@@ -72,10 +72,10 @@ def leakage(train: pl.DataFrame, held: pl.DataFrame, columns: Sequence[str]) -> 
     return facts
 
 
-def seen(held: pl.DataFrame, until: datetime | None) -> dict[str, Any]:
-    """Count the held-out rows of a time that the champion's training knew of.
+def champion_overlap(held: pl.DataFrame, until: datetime | None) -> dict[str, Any]:
+    """Return the number of held-out rows from the time that the champion's training knew of.
 
-    Such rows favour it: they are not new to it as they are to the candidate.
+    Such rows favour the champion, since they are not new to it as they are to the candidate.
     """
     if until is None:
         return {}

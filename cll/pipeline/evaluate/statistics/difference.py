@@ -1,4 +1,4 @@
-"""Whether one model's figure differs from another's by more than noise."""
+"""Difference between two models' metrics, with an interval that shows whether it is noise."""
 
 import math
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ from cll.types.directions import Better
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a figure moved, with the ends of its 95 % interval."""
+    """The difference of a metric, with the ends of its 95 % interval."""
 
     value: float
     low: float
     high: float
-    paired: bool  # both on the same rows in the same draws
+    paired: bool  # both were evaluated on the same rows in the same draws
 
     @property
     def is_noise(self) -> bool:
-        """Say whether no difference at all would look like this, too."""
+        """Return whether the interval contains 0."""
         return self.low <= 0 <= self.high
 
     def is_worse(self, better: Better) -> bool:
@@ -32,11 +32,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What metrics.json says of one model, and its draws."""
+    """One model's metrics as in metrics.json, and their bootstrap draws."""
 
     figures: Mapping[str, Mapping[str, float]]  # metric: value, low, high
-    data: Mapping[str, Any]  # the rows they rest on: holdout_id, positive_blocks, blocks
-    draws: pl.DataFrame | None  # a column a metric
+    data: Mapping[str, Any]  # facts on the rows: holdout_id, positive_blocks, blocks
+    draws: pl.DataFrame | None  # replicates as rows, metrics as columns
 
     @property
     def holdout_id(self) -> str:
@@ -49,22 +49,26 @@ class Judgement:
 
 
 def difference(metric: str, new: Judgement, old: Judgement) -> Difference | None:
-    """Return new minus old; None where it can't be told.
+    """Return new minus old with an interval; None where a value or an interval is missing.
 
-    Where both were judged on the same rows in the same draws, the interval is that of the
-    difference draw by draw. Else the two count as independent, and their half widths add up as
-    squares: too wide where they share rows, and never too narrow for those that share none.
+    Where both were evaluated on the same rows in the same draws, the interval is that of the paired
+    differences. Otherwise the two are taken as independent, and the squares of their half widths
+    add up. That interval is too wide where the two share rows.
     """
-    ours, theirs = new.figures.get(metric, {}), old.figures.get(metric, {})
-    if "value" not in ours or "value" not in theirs:
+    new_metric, old_metric = new.figures.get(metric, {}), old.figures.get(metric, {})
+    if "value" not in new_metric or "value" not in old_metric:
         return None
-    moved = ours["value"] - theirs["value"]
+    moved = new_metric["value"] - old_metric["value"]
     if (ends := _paired(metric, new, old)) is not None:
         return Difference(moved, *ends, paired=True)
-    if "low" not in ours or "low" not in theirs:
+    if "low" not in new_metric or "low" not in old_metric:
         return None
-    down = math.hypot(ours["value"] - ours["low"], theirs["high"] - theirs["value"])
-    up = math.hypot(ours["high"] - ours["value"], theirs["value"] - theirs["low"])
+    down = math.hypot(
+        new_metric["value"] - new_metric["low"], old_metric["high"] - old_metric["value"]
+    )
+    up = math.hypot(
+        new_metric["high"] - new_metric["value"], old_metric["value"] - old_metric["low"]
+    )
     return Difference(moved, moved - down, moved + up, paired=False)
 
 
@@ -75,5 +79,5 @@ def _paired(metric: str, new: Judgement, old: Judgement) -> tuple[float, float] 
         return None
     if metric not in new.draws.columns or metric not in old.draws.columns:
         return None
-    apart = new.draws[metric].cast(pl.Float64) - old.draws[metric].cast(pl.Float64)
-    return interval(apart.fill_null(math.nan).to_numpy(), new.evidence)
+    moved_by_draw = new.draws[metric].cast(pl.Float64) - old.draws[metric].cast(pl.Float64)
+    return interval(moved_by_draw.fill_null(math.nan).to_numpy(), new.evidence)

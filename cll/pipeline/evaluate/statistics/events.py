@@ -1,4 +1,4 @@
-"""What a person on call sees of a model: incidents caught, how early, and alarms for nothing."""
+"""Event metrics: incidents caught, lead time, and false alarms, as a person on call sees them."""
 
 from datetime import timedelta
 
@@ -11,13 +11,13 @@ DAY = timedelta(days=1)
 def figures(
     rows: pl.DataFrame, incidents: pl.DataFrame, horizon: timedelta, gap: timedelta
 ) -> dict[str, float]:
-    """Count over the holdout; empty where no row of it belongs to an incident.
+    """Return the event metrics of the holdout; empty where no row of it belongs to an incident.
 
     `rows`: entity, time, label, incident (a row of `incidents`, from 0), held, alert. An incident
-    is caught when a positive row of it has an alert: inside it for `horizon` 0, else within
-    `horizon` before it. Times in minutes: how long before the start the first alert came (lead),
-    or how long after (detection). False alarms are alert episodes that touch no positive row, per
-    day of the whole fleet.
+    is caught when one of its positive rows has an alert. With `horizon` 0 these rows lie inside the
+    incident, else within `horizon` before it. Times are in minutes from the first alert to the
+    start (lead), or from the start to the first alert (detection). False alarms are alert episodes
+    without a positive row, counted per day over all entities.
     """
     held = rows.filter("held")
     positive = held.filter(pl.col("incident").is_not_null() & (pl.col("label") == 1))
@@ -34,7 +34,7 @@ def figures(
 
 
 def _cut(rows: pl.DataFrame) -> pl.DataFrame:
-    """Find incidents with positive rows outside the holdout: their first alert may lie there."""
+    """Return the incidents with positive rows outside the holdout, where their first alert may be."""
     outside = ~pl.col("held") & (pl.col("label") == 1) & pl.col("incident").is_not_null()
     return rows.filter(outside).select("incident").unique(maintain_order=True)
 
@@ -59,7 +59,11 @@ def _summary(
 
 
 def _alarms(held: pl.DataFrame, gap: timedelta) -> dict[str, float]:
-    """Count alert episodes: an entity's alerts no further apart than `gap`, or than its rows are."""
+    """Return alert episodes per day, and those that are false.
+
+    An episode is a run of alerts of one entity that are at most `gap` apart, or the median distance
+    between rows where that is longer.
+    """
     times = held.sort("entity", "time")
     apart = pl.col("time").diff().over("entity")
     step = times.select(apart.median()).item() or gap

@@ -1,4 +1,4 @@
-"""Rank rows by score and sweep a threshold down them: the sums that ranking figures are made of."""
+"""Ranking of rows by score, and the weighted sums that ranking metrics are computed from."""
 
 import functools
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ Rows = NDArray[np.intp]
 
 
 def rank(y: Floats, p: Floats, alert: Flags, unchanged: Floats) -> tuple[Scored, Rows]:
-    """Sort rows by `p` from high to low, ties by row; also return where each came from."""
+    """Return rows sorted by `p` from high to low, ties by row, and the original row of each."""
     order = np.argsort(-p, kind="stable")
     return Scored(y[order], p[order], alert[order], unchanged[order]), order
 
 
 def tie_ends(p: Floats) -> Rows:
-    """Find the last row of each run of equal scores.
+    """Return the last row of each run of equal scores.
 
     >>> tie_ends(np.array([0.9, 0.5, 0.5, 0.1])).tolist()
     [0, 2, 3]
@@ -30,28 +30,29 @@ def tie_ends(p: Floats) -> Rows:
 
 
 def sweep(rows: Scored, weight: Floats) -> tuple[Floats, Floats]:
-    """Sum the weight of positives, and of all rows, at or above each distinct score."""
+    """Return the weight of positive rows, and of all rows, at or above each distinct score."""
     positives, everything = np.cumsum(rows.y * weight), np.cumsum(weight)
     ends = tie_ends(rows.p)
-    if len(ends) == len(rows.p):  # the usual case, and twice as fast
+    if len(ends) == len(rows.p):  # without ties, which is usual, this is twice as fast
         return positives, everything
     return positives[ends], everything[ends]
 
 
 @dataclass(frozen=True)
 class _Steps:
-    """Where the recall rises, and the stretches between: all that a ranking's area follows from.
+    """Ranked rows cut into steps, where the recall rises, and the stretches between them.
 
-    Failures are rare, so these are far fewer than the rows, and they serve every replicate.
+    The areas under both curves follow from the sums over these pieces. Failures are rare, so there
+    are far fewer pieces than rows, and all bootstrap replicates share them.
     """
 
-    starts: Rows  # the first row of each step or stretch
-    rising: Flags  # whether it is a step: one score, which a positive row has
-    positive: Rows  # the rows that are positive
-    first: Rows  # of each step, its first one among them
+    starts: Rows  # first row of each step or stretch
+    rising: Flags  # whether it is a step: the rows of one score, with a positive row among them
+    positive: Rows  # the positive rows
+    first: Rows  # index in `positive` of each step's first positive row
 
     def sums(self, weight: Floats) -> tuple[Floats, Floats]:
-        """Sum the weight of positives, and of all rows, up to the end of each."""
+        """Return the weight of positive rows, and of all rows, up to the end of each piece."""
         gained = np.zeros(len(self.starts))
         if len(self.first):
             gained[self.rising] = np.add.reduceat(weight[self.positive], self.first)
@@ -63,10 +64,10 @@ def _steps(rows: Scored) -> _Steps:
     ends = tie_ends(rows.p)
     ties = np.append(0, ends[:-1] + 1)  # the first row of each run of equal scores
     positive = np.flatnonzero(rows.y > 0)
-    holds = np.zeros(len(ties), np.bool_)
-    holds[np.searchsorted(ends, positive)] = True
-    kept = holds | np.append(True, holds[:-1])
-    starts, rising = ties[kept], holds[kept]
+    has_positive = np.zeros(len(ties), np.bool_)
+    has_positive[np.searchsorted(ends, positive)] = True
+    used = has_positive | np.append(True, has_positive[:-1])
+    starts, rising = ties[used], has_positive[used]
     return _Steps(starts, rising, positive, np.searchsorted(positive, starts[rising]))
 
 
@@ -91,13 +92,13 @@ def precision_area(rows: Scored, weight: Floats) -> float:
     if positives[-1] <= 0:
         return float("nan")
     gained = np.diff(positives, prepend=0.0)
-    # Rows of weight 0 at the top gain nothing, and have no precision.
+    # Rows of weight 0 at the top add nothing, and their precision is not defined.
     precision = positives / np.where(everything > 0, everything, 1.0)
     return float(np.sum(gained * precision) / positives[-1])
 
 
 def equal_bins(p: Floats, count: int) -> Rows:
-    """Find the first rows of `count` bins of equally many rows; rows that tie stay together.
+    """Return the first rows of `count` bins with equally many rows; tied rows stay together.
 
     >>> equal_bins(np.array([0.9, 0.5, 0.5, 0.1]), 2).tolist()
     [0, 3]

@@ -1,4 +1,4 @@
-"""Parts of the rows that hide in a total: a group of entities, a kind of incident."""
+"""Slices of the holdout, by group of entities and by kind of incident."""
 
 import re
 from collections.abc import Iterator
@@ -9,28 +9,28 @@ from cll.types.arrays import Flags
 from cll.types.tables import GROUP
 
 
-def parts(rows: pl.DataFrame, most: int, positives: int) -> Iterator[tuple[str, Flags]]:
-    """Yield names and masks: by group (else entity), then by kind of incident.
+def parts(rows: pl.DataFrame, limit: int, positives: int) -> Iterator[tuple[str, Flags]]:
+    """Yield name and mask of each slice: by group (or entity), then by kind of incident.
 
-    `rows`: entity, label, kind, group if there is one. A slice has both classes and at least
-    `positives` positive rows; of each sort the `most` with the most positives are kept. A kind's
-    slice is its positive rows against all negative ones.
+    `rows`: entity, label, kind, and group if there is one. A slice has both classes and at least
+    `positives` positive rows. At most `limit` slices by group, and as many by kind, are kept: those
+    with the most positive rows. The slice of a kind has its positive rows and all negative rows.
     """
     column = GROUP if GROUP in rows.columns else "entity"
     positive = rows["label"].to_numpy() == 1
-    seen: set[str] = set()
-    for name in _most(rows, column, most, positives):
+    taken: set[str] = set()
+    for name in _most(rows, column, limit, positives):
         mask = _equals(rows, column, name)
         if (mask & ~positive).any():
-            yield _unique(f"{column}={_safe(name)}", seen), mask
-    for name in _most(rows, "kind", most, positives):
+            yield _unique(f"{column}={_safe(name)}", taken), mask
+    for name in _most(rows, "kind", limit, positives):
         mask = ~positive | _equals(rows, "kind", name)
         if not positive.all():
-            yield _unique(f"kind={_safe(name)}", seen), mask
+            yield _unique(f"kind={_safe(name)}", taken), mask
 
 
-def _most(rows: pl.DataFrame, column: str, most: int, positives: int) -> list[str]:
-    """List the values with enough positive rows: the richest are chosen, and put in order."""
+def _most(rows: pl.DataFrame, column: str, limit: int, positives: int) -> list[str]:
+    """Return the values with the most positive rows, at least `positives` each, in sorted order."""
     counts = (
         rows.filter((pl.col("label") == 1) & pl.col(column).is_not_null())
         .group_by(column, maintain_order=True)
@@ -38,7 +38,7 @@ def _most(rows: pl.DataFrame, column: str, most: int, positives: int) -> list[st
         .filter(pl.col("count") >= positives)
         .sort(["count", column], descending=[True, False])
     )
-    return sorted(counts[column].head(most).to_list())
+    return sorted(counts[column].head(limit).to_list())
 
 
 def _equals(rows: pl.DataFrame, column: str, name: str) -> Flags:
@@ -46,7 +46,7 @@ def _equals(rows: pl.DataFrame, column: str, name: str) -> Flags:
 
 
 def _safe(name: str) -> str:
-    """Keep what a dotted key can hold.
+    """Return the name with characters replaced that a dotted key can't hold.
 
     >>> _safe("web.eu/1")
     'web_eu_1'
@@ -54,10 +54,10 @@ def _safe(name: str) -> str:
     return re.sub(r"[^\w-]", "_", name)
 
 
-def _unique(key: str, seen: set[str]) -> str:
-    """Append a number to a name that became another's when it was made safe."""
-    count = next(n for n in range(1, len(seen) + 2) if _numbered(key, n) not in seen)
-    seen.add(_numbered(key, count))
+def _unique(key: str, taken: set[str]) -> str:
+    """Return the key, with a number appended where another slice already has it."""
+    count = next(n for n in range(1, len(taken) + 2) if _numbered(key, n) not in taken)
+    taken.add(_numbered(key, count))
     return _numbered(key, count)
 
 

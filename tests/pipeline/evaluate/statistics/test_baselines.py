@@ -84,12 +84,12 @@ def train(**columns):
 
 def test_without_training_rows_there_is_no_baseline():
     rows = train(cpu=[0.0] * 6)
-    assert baselines.answers(rows.clear(), rows, np.full(6, np.nan), ["cpu"]) == {}
+    assert baselines.predict(rows.clear(), rows, np.full(6, np.nan), ["cpu"]) == {}
 
 
 def test_without_a_positive_row_no_column_is_chosen():
     rows = train(cpu=[1.0, 2, 3, 4, 5, 6]).with_columns(label=pl.lit(0))
-    found = baselines.answers(rows, rows, np.full(6, np.nan), ["cpu"])
+    found = baselines.predict(rows, rows, np.full(6, np.nan), ["cpu"])
     assert list(found) == ["prior", "no_change"]
     assert baselines.one_column(rows, []) is None
     assert baselines.column_areas(rows, ["cpu"]) == {}
@@ -97,16 +97,16 @@ def test_without_a_positive_row_no_column_is_chosen():
 
 def test_the_prior_is_the_share_of_training_rows_and_alerts_from_one_half():
     rows = train(cpu=[0.0] * 6)
-    answer = baselines.answers(rows, rows.head(2), np.zeros(2), [])["prior"]
+    answer = baselines.predict(rows, rows.head(2), np.zeros(2), [])["prior"]
     assert answer.p.tolist() == [pytest.approx(1 / 3)] * 2
     assert not answer.alert.any()
     many = rows.filter(pl.col("label") == 1)
-    assert baselines.answers(many, rows, np.zeros(6), [])["prior"].alert.all()
+    assert baselines.predict(many, rows, np.zeros(6), [])["prior"].alert.all()
 
 
 def test_no_change_falls_back_on_the_prior():
     rows = train(cpu=[0.0] * 6)
-    answer = baselines.answers(rows, rows.head(3), np.array([1.0, 0.0, np.nan]), [])["no_change"]
+    answer = baselines.predict(rows, rows.head(3), np.array([1.0, 0.0, np.nan]), [])["no_change"]
     assert answer.p.tolist() == [1, 0, pytest.approx(1 / 3)]
     assert answer.alert.tolist() == [True, False, False]
 

@@ -4,7 +4,7 @@ import pytest
 from cll.components.metric.standard import accuracy, roc_auc
 from cll.pipeline.evaluate.statistics.bootstrap import (
     TAIL,
-    Judged,
+    BlockedRows,
     draws,
     figures,
     interval,
@@ -17,7 +17,7 @@ from cll.pipeline.evaluate.statistics.ranking import rank
 def judged(p, y, block, threshold=0.5):
     p, y, block = np.array(p, float), np.array(y, float), np.array(block)
     rows, order = rank(y, p, p >= threshold, np.full(len(p), np.nan))
-    return Judged(rows, block[order])
+    return BlockedRows(rows, block[order])
 
 
 def test_an_interval_of_nothing_is_none():

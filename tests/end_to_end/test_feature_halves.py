@@ -9,7 +9,7 @@ from cll.components.features.windows import Windows
 from cll.pipeline.featurize.windows.peers import Peers
 from cll.pipeline.featurize.windows.surprise import Summary, Surprise
 from cll.types.errors import ConfigError
-from tests.components.features.test_late import COLUMNS, NO_INCIDENTS, SETS, bytes_of, history
+from tests.end_to_end.test_late_features import COLUMNS, NO_INCIDENTS, SETS, bytes_of, history
 
 
 @pytest.mark.parametrize("feature_set", SETS.values(), ids=SETS)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cll.config import components
 from cll.pipeline.compose import compose
-from cll.pipeline.evaluate.statistics.scored_holdout import Court
+from cll.pipeline.evaluate.statistics.scored_holdout import Holdout
 from cll.pipeline.gate import gate
 from cll.types.directions import direction_of, directions_in, directions_of, higher_is_better
 from cll.types.errors import ConfigError
@@ -41,7 +41,7 @@ def two_models(name, rows):
 
 def promotes(name, y, candidate, champion):
     """Return whether the gate sees a gain of one model's scores over another's."""
-    court = Court(
+    court = Holdout(
         held=pl.DataFrame({"y": y}),
         y=y,
         unchanged=np.roll(y, 1),
@@ -53,7 +53,7 @@ def promotes(name, y, candidate, champion):
     difference = court.figures(candidate, candidate >= 0.5) - court.figures(
         champion, champion >= 0.5
     )
-    return gate_trial.promoted(difference, gate.Settings(metric=name), directions_of(court.metrics))
+    return gate_trial.is_gain(difference, gate.Settings(metric=name), directions_of(court.metrics))
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cll.pipeline.ingest import admit as ingest_admit
 from cll.serving import collect
-from cll.types.records import Chunk
+from cll.types.records import Chunk, Counts
 from cll.types.tables import INCIDENTS, INSTANT, OUTCOME, OUTCOME_KNOWN_AT, REJECTS, Columns
 
 AS_OF = datetime(2026, 1, 31, tzinfo=UTC)
@@ -111,7 +111,7 @@ def test_a_record_that_is_still_being_written_is_pending():
     intake = collect.Intake(COLUMNS, AS_OF)
     nothing = chunk([])
     intake.take(Chunk("signals", nothing.rows, nothing.rejects, 1, pending=1))
-    assert intake.counts() == ingest_admit.Counts(records_in=1, pending=1)
+    assert intake.counts() == Counts(records_in=1, pending=1)
 
 
 @pytest.mark.parametrize("outcome", [None, -0.0])
@@ -141,7 +141,7 @@ def test_an_intake_of_nothing_counts_nothing():
     intake = collect.Intake(COLUMNS, AS_OF)
     assert list(intake.days()) == []
     assert intake.incidents().equals(pl.DataFrame(schema=INCIDENTS))
-    assert intake.counts() == ingest_admit.Counts()
+    assert intake.counts() == Counts()
 
 
 def test_days_are_utc_and_in_order():

@@ -1,6 +1,6 @@
 """Records as sources hand them over, and the count of what became of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -37,6 +37,7 @@ class Chunk:
     records: int
     pending: int = 0  # records that are still being written
     header: Header | None = None  # the last one in it, where its file has more than one
+    replaces: bool = False  # all of its piece was refused: the piece's chunks before it don't count
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,15 @@ class Piece:
     name: str  # where a person finds it
     key: Mapping[str, Any]  # JSON-able
     read: Callable[[], Chunk]
+    # The same records in several chunks, always cut alike, where one might not fit into memory.
+    stream: Callable[[], Iterator[Chunk]] | None = None
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the records, bounded in memory where the source can."""
+        if self.stream is None:
+            yield self.read()
+        else:
+            yield from self.stream()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Telemetry from files as they were published: JSONL, JSON, CSV and Parquet, mixed in one folder."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -10,12 +10,12 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from cll.pipeline.ingest.readers import casting, extents, folders, formats
+from cll.pipeline.ingest.readers import casting, chunks, extents, folders
 from cll.pipeline.ingest.readers.extents import Extent
 from cll.pipeline.ingest.readers.fields import Field
-from cll.pipeline.ingest.readers.limits import Limits
+from cll.pipeline.ingest.readers.limits import Limits, refuse_over
 from cll.pipeline.ingest.readers.mapping import Clock, Incidents, Mapped, Signals
-from cll.pipeline.ingest.readers.records import Records, Wanted, faults_frame
+from cll.pipeline.ingest.readers.records import Records, Wanted
 from cll.types.errors import DataRefused, Unavailable, config_error
 from cll.types.records import Arrived, Chunk, Piece, Table
 from cll.types.tables import (
@@ -127,11 +127,11 @@ class Files:
                 key["as_of"] = format_instant(extent.as_of)
             if table == "signals" and self.signals.clock is not None:
                 key["before"] = before
-            read = partial(self._chunk, table, extent, before)
-            yield Piece(table, file.file, key, read)
+            stream = partial(self._chunks, table, extent, before)
+            yield Piece(table, file.file, key, partial(chunks.joined, stream), stream)
             if "before" in key and len(file.parts) > 1:
-                before += read().records
-        if file.torn and not _waits_for_header(file):
+                before += chunks.count(stream())
+        if file.torn and not extents.waits_for_header(file):
             waiting = Chunk(table, *self._empty(table), 1, 1)
             yield Piece(table, file.file, {"file": file.file, "torn": True}, lambda: waiting)
 
@@ -170,26 +170,38 @@ class Files:
     def _empty(self, table: Table) -> tuple[pl.DataFrame, pl.DataFrame]:
         return pl.DataFrame(schema=self._schemas[table]), pl.DataFrame(schema=REJECTS)
 
-    def _chunk(self, table: Table, extent: Extent, before: int) -> Chunk:
-        rows, rejects = self._empty(table)
-        fields = self.incidents.fields if table == "incidents" and self.incidents else None
-        fields = fields or self.signals.fields
+    def _chunks(self, table: Table, extent: Extent, before: int) -> Iterator[Chunk]:
+        incidents = self.incidents.fields if table == "incidents" and self.incidents else None
+        longest = self.limits.text_length
+        fields = [replace(one, longest=longest) for one in incidents or self.signals.fields]
+        bad, header = 0, None
         try:
-            wanted = _wanted(fields, self.limits)
-            records = _cast(extents.read(extent, wanted), fields)
+            for records in extents.read(extent, _wanted(fields, self.limits)):
+                header = records.header or header
+                chunk = self._chunk(table, extent, casting.checked(records, fields), before)
+                del records
+                before += chunk.records
+                bad += chunk.rejects.height
+                refuse_over("bad_records", bad, self.limits.bad_records)
+                yield chunk
+                del chunk  # the next is read while nothing else is held
         except (DataRefused, OSError) as why:
-            faults, header = faults_frame([(None, None, None, _reason(why))]), None
-        else:
-            told = self._dated(table, records, extent.as_of, before)
-            # The file's name comes last, since selecting it would write it out row by row.
-            rows = told[[name for name in rows.columns if name not in _PLACE]].with_columns(
-                pl.lit(extent.file).alias("file"), pl.Series("row", records.at, pl.Int64)
-            )
-            faults, header = records.faults, records.header
-        if faults.height:
-            placed = [pl.lit(table).alias("table"), pl.lit(extent.file).alias("file")]
-            rejects = faults.with_columns(placed).select(rejects.columns)
-        return Chunk(table, rows, rejects, rows.height + rejects.height, header=header)
+            rows, _ = self._empty(table)
+            rejects = chunks.refusal(why, table, extent.file)
+            # What stands behind it is still below the last header in it.
+            yield Chunk(table, rows, rejects, 1, header=header, replaces=True)
+
+    def _chunk(self, table: Table, extent: Extent, records: Records, before: int) -> Chunk:
+        rows, rejects = self._empty(table)
+        told = self._dated(table, records, extent.as_of, before)
+        # The file's name comes last, since selecting it would write it out row by row.
+        rows = told[[name for name in rows.columns if name not in _PLACE]].with_columns(
+            pl.lit(extent.file).alias("file"), pl.Series("row", records.at, pl.Int64)
+        )
+        if records.faults.height:
+            rejects = chunks.placed(records.faults, table, extent.file)
+        total = rows.height + rejects.height
+        return Chunk(table, rows, rejects, total, header=records.header)
 
     def _dated(
         self, table: Table, records: Records, arrived: datetime | None, before: int
@@ -214,11 +226,6 @@ class Files:
         return rows
 
 
-def _waits_for_header(file: Arrived) -> bool:
-    """Tell whether the line that is still being written is a header, and so no record."""
-    return not file.parts and formats.format_of(file.file) == ".csv"
-
-
 def _wanted(fields: Sequence[Field], limits: Limits) -> Wanted:
     columns = dict.fromkeys(one.column for one in fields)
     others = {one.column for one in fields if one.kind != "number"}
@@ -228,23 +235,8 @@ def _wanted(fields: Sequence[Field], limits: Limits) -> Wanted:
     return Wanted(tuple(columns), tuple(needed), numbers, values, limits)
 
 
-def _cast(records: Records, fields: Sequence[Field]) -> Records:
-    """Cast the records; refuse their file where that is more than Polars can do."""
-    try:
-        return casting.cast(records, fields)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as why:
-        types = ", ".join(f"{name}: {kind}" for name, kind in records.rows.schema.items())
-        reason = str(why).partition("\n")[0].rstrip(".")
-        raise DataRefused(f"can't be converted: {reason} (columns: {types[:200]}).") from None
-
-
 def _ticks(records: Records, clock: Clock, before: int) -> pl.Expr:
     everything = np.sort(np.concatenate([records.at, records.faults["row"].to_numpy()]))
     number = pl.Series(before + np.searchsorted(everything, records.at), dtype=pl.Int64)
     step = pl.lit(clock.step, dtype=pl.Duration("us"))
     return pl.lit(clock.start, dtype=INSTANT) + pl.lit(number) * step
-
-
-def _reason(why: Exception) -> str:
-    text = why.strerror or str(why) if isinstance(why, OSError) else str(why)
-    return text.rstrip(".")

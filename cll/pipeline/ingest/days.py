@@ -19,9 +19,11 @@ from cll.pipeline.ingest.segments import Facts, Segments
 from cll.system import frames as system_frames
 from cll.system import manifest
 from cll.system.partitions import Renewal
+from cll.types.errors import DataRefused
 from cll.types.tables import Columns
 from cll.types.times import format_instant, parse_instant
 
+_MOST = 4_000_000  # rows that are settled at once in any case
 _NONE = {"duplicate": 0, "pending": 0, "quarantined": 0}
 Bounds = tuple[str, str]  # the first and the last entity of a part
 Pieces = Mapping[str, Facts]  # what the pieces with rows of a day say of it, by name
@@ -43,7 +45,7 @@ class _Task:
     """A day that has to be settled."""
 
     date: str
-    pieces: Sequence[str]
+    pieces: Mapping[str, bool]  # by name: whether a key stands twice in it
     made_of: object
     rows: int
 
@@ -78,7 +80,8 @@ def _task(making: Making, date: str, pieces: Pieces) -> _Task | None:
     made_of = {"rows": rows, "as_of": format_instant(making.as_of) if waits else None}
     if making.renewal.keep(date, made_of):
         return None
-    return _Task(date, list(pieces), made_of, sum(one["rows"] for one in pieces.values()))
+    repeats = {name: one["repeats"] for name, one in pieces.items()}
+    return _Task(date, repeats, made_of, sum(one["rows"] for one in pieces.values()))
 
 
 def _settled(making: Making, pool: Executor, tasks: Sequence[_Task]) -> Iterator[str]:
@@ -105,8 +108,10 @@ def _settle(making: Making, task: _Task) -> tuple[dict[str, Any], dict[str, str]
     files: dict[str, str] = {}
     profiles, rejects, staging = [], [], making.renewal.staging
     for number, bounds in enumerate(_buckets(making, task)):
-        frames = (making.segments.rows(name, task.date, bounds) for name in task.pieces)
+        frames, read = _distinct(making, task, bounds)
+        told["duplicate"] += read - sum(frame.height for frame in frames)
         found = deduplicate.settle(pl.concat(frames), making.columns, making.as_of)
+        del frames
         told["duplicate"] += found.duplicate
         told["pending"] += found.pending
         told["rows"] += found.kept.height
@@ -122,6 +127,25 @@ def _settle(making: Making, task: _Task) -> tuple[dict[str, Any], dict[str, str]
         name = manifest.rejected(task.date)
         files[name] = system_frames.write_scratch(staging / name, pl.concat(rejects))
     return told, files
+
+
+def _distinct(making: Making, task: _Task, bounds: Bounds | None) -> tuple[list[pl.DataFrame], int]:
+    """Return the rows of a part, without those that are repeated as they are, and all their number."""
+    frames: list[pl.DataFrame] = []
+    read = kept = 0
+    for name, repeats in task.pieces.items():
+        rows = making.segments.rows(name, task.date, bounds)
+        read += rows.height
+        frames.append(deduplicate.distinct(rows, making.as_of) if repeats else rows)
+        kept += frames[-1].height
+        if kept > max(_MOST, 2 * making.bucket_rows):
+            whose = pl.concat(frame.select("file", "entity") for frame in frames)
+            file, entity, _ = whose.group_by("file", "entity").len().sort("len", "file").row(-1)
+            raise DataRefused(
+                f"{file}: {entity[:80]!r} has so many records on {task.date} that memory can't hold "
+                f"them; leave some out, or raise ingest.bucket_rows={making.bucket_rows}."
+            )
+    return frames, read
 
 
 def _buckets(making: Making, task: _Task) -> Iterator[Bounds | None]:

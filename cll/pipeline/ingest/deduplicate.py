@@ -74,10 +74,26 @@ def _numbered(entity: pl.Series) -> pl.Series:
     return entity.cast(pl.Enum(entity.unique().sort()))
 
 
+def _names(numbered: pl.Series) -> pl.Series:
+    """Return an Enum as text; a cast would write out each name as often as it stands there."""
+    names = pl.Series(numbered.name, numbered.dtype.categories)  # type: ignore[attr-defined]
+    return names.gather(numbered.to_physical())
+
+
 def repeats(rows: pl.DataFrame) -> bool:
     """Tell whether an entity and time stand twice in signals that `sort` has put in order."""
     number, instant = (rows[name].to_physical().to_numpy() for name in _SIGNAL)
     return bool(((number[1:] == number[:-1]) & (instant[1:] == instant[:-1])).any())
+
+
+def distinct(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """Drop what says again, in all of its columns, what a row of the same file before it says.
+
+    `settle` does so, too, but for all files together. What is not known yet stays, since it waits.
+    """
+    first = rows.select(pl.struct(pl.exclude("row")).is_first_distinct()).to_series()
+    kept = first | (rows["known_at"] > as_of)
+    return rows[kept.arg_true()]  # a filter would hold on to memory for all of them
 
 
 def settle(rows: pl.DataFrame, columns: Columns, as_of: datetime) -> Settled:
@@ -121,7 +137,8 @@ class _Rule:
 
 
 def _settle(table: str, rows: pl.DataFrame, rule: _Rule) -> Settled:
-    rows = _sort(rows, rule.key).with_columns(pl.col("entity").cast(pl.String).set_sorted())
+    rows = _sort(rows, rule.key)
+    rows = rows.with_columns(_names(rows["entity"]).set_sorted())
     again = _again(rule.key)
     repeated = rows.select(again | again.shift(-1, fill_value=False)).to_series()
     if not repeated.any():

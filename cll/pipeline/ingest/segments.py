@@ -7,10 +7,8 @@ A piece that was read before is known by what the signals' manifest says of it. 
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,11 @@ import polars as pl
 from cll.pipeline.ingest import admit as step
 from cll.pipeline.ingest import deduplicate, parquet
 from cll.pipeline.ingest.profile import profile
-from cll.pipeline.ingest.readers import csv_headers
-from cll.system import disk, frames, links, manifest, progress
+from cll.system import disk, frames, links, manifest
 from cll.system.partitions import sweep
 from cll.system.stat_cache import stamp
-from cll.types.errors import CllError
-from cll.types.records import Arrived, Header, Piece
+from cll.types.errors import Busy, CllError
+from cll.types.records import Chunk, Piece
 from cll.types.tables import Columns, span
 from cll.types.times import format_instant
 
@@ -57,11 +54,21 @@ class Segments:
         self._locks: dict[str, threading.RLock] = {}
         sweep(folder, _MAKING)
 
-    def of(self, piece: Piece, known: Mapping[str, Facts]) -> tuple[str, Facts]:
-        """Return a piece's name by content, and what is said of it; read it if nothing is known."""
-        name = disk.digest([self._common, piece.table, piece.key])[:24]
+    def of(self, piece: Piece, known: Mapping[str, Facts]) -> list[tuple[str, Facts]]:
+        """Return the segments of a piece by content: name and facts; read it if nothing is known.
+
+        There are several where a piece comes in several chunks.
+        """
+        first = self._name(piece, 0)
+        count = (known.get(first) or self._of(first)["facts"]).get("chunks", 1)
+        names = [first, *(self._name(piece, number) for number in range(1, count))]
+        return [(name, known.get(name) or self._of(name)["facts"]) for name in names]
+
+    def _name(self, piece: Piece, number: int) -> str:
+        key = {**piece.key, "chunk": number} if number else piece.key
+        name = disk.digest([self._common, piece.table, key])[:24]
         self._pieces[name] = piece
-        return name, known.get(name) or self._of(name)["facts"]
+        return name
 
     def take(self, name: str, date: str, target: Path) -> str:
         """Move the file of a day's rows as they are kept; return its digest."""
@@ -124,7 +131,8 @@ class Segments:
 
     def _lock(self, name: str) -> threading.RLock:
         """Return what is held while a segment is made or read: days of it are read at once."""
-        return self._locks.setdefault(name, threading.RLock())
+        first = self._name(self._pieces[name], 0)
+        return self._locks.setdefault(first, threading.RLock())
 
     def _path(self, name: str, file: str, date: str | None = None) -> Path:
         """Return a file of a segment, or the partition that holds it; make what is neither."""
@@ -146,8 +154,34 @@ class Segments:
         return True
 
     def _make(self, name: str) -> dict[str, Any]:
-        piece = self._pieces[name]
-        chunk = piece.read()
+        """Read a piece and make all of its segments; return what is said of this one.
+
+        The first is believed last: it says how many there are.
+        """
+        piece, names = self._pieces[name], list[str]()
+        for chunk in piece.chunks():
+            if chunk.replaces:
+                for old in names:
+                    links.remove(self._folder / old, ignore_errors=True)
+                names.clear()
+            names.append(self._name(piece, len(names)))
+            self._told[names[-1]] = self._write(names[-1], piece, chunk)
+            if len(names) > 1:
+                self._believe(names[-1])
+            del chunk  # the next is read while nothing else is held
+        if len(names) > 1:
+            self._told[names[0]]["facts"]["chunks"] = len(names)
+        self._believe(names[0])
+        if name not in names:
+            raise Busy(f"{piece.name}: changed while it was read; run again.")
+        return self._told[name]
+
+    def _believe(self, name: str) -> None:
+        told = disk.checked_bytes(self._told[name])
+        (self._folder / name).mkdir(exist_ok=True)
+        disk.write_scratch_bytes(self._folder / name / _FACTS, told)
+
+    def _write(self, name: str, piece: Piece, chunk: Chunk) -> dict[str, Any]:
         admitted = step.admit(chunk, self._columns)
         scratch = self._folder / f"{_MAKING}{os.getpid()}-{name}"
         links.remove(scratch, ignore_errors=True)
@@ -171,7 +205,6 @@ class Segments:
         }
         if chunk.header is not None:
             told["facts"]["header"] = asdict(chunk.header)
-        disk.write_scratch_bytes(scratch / _FACTS, disk.checked_bytes(told))
         folder = self._folder / name
         links.remove(folder, ignore_errors=True)
         try:
@@ -180,38 +213,6 @@ class Segments:
         except OSError:  # another process was faster: its bytes are the same
             links.remove(scratch, ignore_errors=True)
         return told
-
-
-def read_all(
-    source: Callable[[Sequence[Arrived]], Iterable[Piece]],
-    files: Sequence[Arrived],
-    segments: Segments,
-    known: Mapping[str, Facts],
-) -> dict[str, Facts]:
-    """Return the facts of all pieces by name; read those that are not known.
-
-    Each part of a file is read below the header that is in force there.
-    """
-    before: dict[str, list[Header]] = {}
-    for facts in known.values():
-        if header := _header(facts):
-            before.setdefault(facts["file"], []).append(header)
-
-    def read(files: Sequence[Arrived]) -> csv_headers.Reading[dict[str, Facts]]:
-        pieces = list(source(files))
-        # One more than there are processors, for what waits for the disk, or for another thread.
-        with ThreadPoolExecutor(pl.thread_pool_size() + 1) as pool:
-            found = pool.map(partial(segments.of, known=known), pieces)
-            named = list(progress.track(found, "ingest", total=len(pieces)))
-        return pieces, [_header(facts) for _, facts in named], dict(named)
-
-    guessed = [csv_headers.headed(file, before.get(file.file, ())) for file in files]
-    return csv_headers.read_in_force(guessed, read)
-
-
-def _header(facts: Facts) -> Header | None:
-    header = facts.get("header")
-    return header and Header(header["row"], header["text"], tuple(header["names"]))
 
 
 def _write_days(

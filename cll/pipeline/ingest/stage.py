@@ -14,18 +14,21 @@ from cll.config.project import Tree
 from cll.pipeline.ingest import admit as step
 from cll.pipeline.ingest import arrival_log, checks, deduplicate
 from cll.pipeline.ingest import days as ingest_days
+from cll.pipeline.ingest.pieces import read_all
 from cll.pipeline.ingest.schema import enforce
 from cll.pipeline.ingest.schema.file import source_name as schema_name
 from cll.pipeline.ingest.schema.rules import Enforcement
-from cll.pipeline.ingest.segments import Facts, Segments, read_all
+from cll.pipeline.ingest.segments import Facts, Segments
 from cll.system import disk, manifest, progress
 from cll.system.partitions import SHARED, Renewal
 from cll.system.stat_cache import memo
 from cll.system.workspace import Workspace
 from cll.types.components import Source
+from cll.types.errors import DataRefused
 from cll.types.records import RECORDS, Arrived, Counts
 from cll.types.times import format_instant
 
+_LISTED = 3_000_000  # records in quarantine
 _RECENT = 31  # days with signals that incidents are compared with
 
 
@@ -66,6 +69,7 @@ def ingest(ws: Workspace, tree: Tree, world: project.World) -> None:
             ingest_days.renew(making, days_read), "ingest: days", len(days_read)
         ):
             pass
+        _refuse_too_many(read)
         settled = _settle(renewal, segments, read, world.as_of)
         fell_back = source != components.build("source", tree["source"])
         days = {date: one["profile"] for date, one in renewal.partitions.items() if one["rows"]}
@@ -143,6 +147,20 @@ def _days(read: Mapping[str, Facts]) -> dict[str, dict[str, Facts]]:
         for date, of_day in facts["days"].items():
             days.setdefault(date, {})[name] = of_day
     return dict(sorted(days.items()))
+
+
+def _refuse_too_many(read: Mapping[str, Facts]) -> None:
+    """Raise DataRefused where what is quarantined can't be held at once."""
+    total = sum(facts["quarantined"] for facts in read.values())
+    if total > _LISTED:
+        files: dict[str, int] = {}
+        for facts in read.values():
+            files[facts["file"]] = files.get(facts["file"], 0) + facts["quarantined"]
+        worst = max(files, key=lambda file: files[file])
+        raise DataRefused(
+            f"{total:,} records can't be read, more than the {_LISTED:,} that are listed; most are in "
+            f"{worst}: mend it, or lower source.limits.bad_records, so that it is refused as a whole."
+        )
 
 
 def _settle(

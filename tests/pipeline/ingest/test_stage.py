@@ -1,11 +1,15 @@
 """What a tick costs: days are made again where something of them is another, and nowhere else."""
 
+import gzip
 import json
 
 import polars as pl
 import pytest
 
 from cll.pipeline.dataset import tables
+from cll.pipeline.ingest import days
+from cll.pipeline.ingest.readers import splitter, streams
+from cll.pipeline.ingest.segments import Segments
 from cll.system import disk, frames, manifest
 from cll.system.partitions import Standing
 from cll.types.errors import DataRefused
@@ -286,6 +290,124 @@ def test_a_damaged_segment_is_read_again(run):
     write(run.ws, "late.jsonl", rows(1, hours=[3], entities="c"))
     run.tick()
     assert tables.read(run.ws.signals).filter(pl.col("time").dt.day() == 1).height == 49
+
+
+def packed(ws, name, records):
+    path = ws.root / "data" / "raw" / name
+    path.write_bytes(gzip.compress("".join(json.dumps(r) + "\n" for r in records).encode()))
+    return path
+
+
+def partitions(ws):
+    return {path.name: path.read_bytes() for path in ws.signals.rglob("date=*/*.parquet")}
+
+
+def chunks(ws):
+    pieces = disk.read_json(ws.signals / manifest.MANIFEST)["facts"]["pieces"].values()
+    return sorted(facts["chunks"] for facts in pieces if "chunks" in facts)
+
+
+def test_a_file_in_many_chunks_gives_the_same_days_and_is_read_once(run, monkeypatch):
+    more = [*rows(1, entities="cd"), *rows(2, entities="cd"), {"e": "bad"}, *rows(2, entities="c")]
+    packed(run.ws, "more.jsonl.gz", more)
+    run.tick()
+    at_once, counts = partitions(run.ws), disk.read_json(run.ws.reports / "ingest.json")
+    assert (counts["quarantined"], counts["duplicate"], chunks(run.ws)) == (1, 24, [])
+    small.shutil.rmtree(run.ws.signals)
+    small.shutil.rmtree(run.ws.root / ".cll")
+    monkeypatch.setattr(streams, "BLOCK", 1000)
+    monkeypatch.setattr(streams, "STEP", 100)
+    run.tick()
+    assert partitions(run.ws) == at_once
+    assert disk.read_json(run.ws.reports / "ingest.json") == counts
+    assert chunks(run.ws) > [3]
+    # Of what is known by the manifest alone, only what has bad records is read again.
+    small.shutil.rmtree(run.ws.root / ".cll")
+    run.tick()
+    assert len(list((run.ws.root / ".cll" / "segments").iterdir())) == chunks(run.ws)[-1]
+    write(run.ws, "late.jsonl", rows(2, hours=[3], entities="x"))
+    run.tick()
+    assert len(partitions(run.ws)) == len(at_once)
+    assert disk.read_json(run.ws.reports / "ingest.json")["kept"] == counts["kept"] + 1
+
+
+def test_a_header_in_one_chunk_is_in_force_in_those_behind_it(run, tmp_path, monkeypatch):
+    words = ["source.signals.columns.memory_usage=y", "ingest.max_quarantined=1.0"]
+    folder = run.ws.root / "data" / "raw"
+    for old in folder.glob("*.jsonl"):
+        old.rename(old.with_suffix(".txt"))
+    (run.ws.root / "registry" / "arrivals.jsonl").unlink()
+    times = [f"2026-01-04T{hour:02}:00:00Z" for hour in range(24)]
+    swapped = "y,x,e,t,k\n" + "".join(f"100,1,b,{time},{time}\n" for time in times)
+    text = "e,t,k,x,y\n" + "".join(f"a,{time},{time},1,100\n" for time in times) + swapped
+    (folder / "4.csv.gz").write_bytes(gzip.compress(text.encode()))
+    (folder / "5.csv").write_text(text.replace("\na", "\nc").replace(",b,", ",d,"))
+    monkeypatch.setattr(streams, "BLOCK", 400)
+    monkeypatch.setattr(streams, "STEP", 100)
+    monkeypatch.setattr(splitter, "BLOCK", 900)
+    world(run.ws, 5)
+    for day in (5, 6):
+        run.tick(*words)
+        with (folder / "5.csv").open("a") as file:
+            file.write(f"100,1,e,2026-01-04T0{day}:00:00Z,2026-01-04T0{day}:00:00Z\n")
+        world(run.ws, day + 1)
+    run.tick(*words)
+    assert min(chunks(run.ws)) > 2
+    frame = tables.read(run.ws.signals)
+    assert frame.select("cpu_usage", "memory_usage").unique().rows() == [(1, 100)]
+    assert (counted(run)["in"], counted(run)["quarantined"], counted(run)["kept"]) == (100, 2, 98)
+    assert run.rebuilt(tmp_path / "again")
+
+
+def test_a_chunked_file_that_turns_out_damaged_leaves_nothing_behind(run, monkeypatch):
+    monkeypatch.setattr(streams, "BLOCK", 1000)
+    monkeypatch.setattr(streams, "STEP", 100)
+    file = packed(run.ws, "more.jsonl.gz", rows(1, entities="cdefg"))
+    file.write_bytes(file.read_bytes()[:-8])
+    before = partitions(run.ws)
+    run.tick("ingest.max_quarantined=1")
+    counts = disk.read_json(run.ws.reports / "ingest.json")
+    assert (counts["in"], counts["quarantined"]) == (145, 1)
+    assert partitions(run.ws) == before
+    assert chunks(run.ws) == []
+    made = [
+        path
+        for path in (run.ws.root / ".cll" / "segments").iterdir()
+        if "rejects" in str(list(path.iterdir()))
+    ]
+    assert len(made) == 1
+
+
+def test_a_kill_between_chunks_is_no_loss(run, monkeypatch):
+    monkeypatch.setattr(streams, "BLOCK", 1000)
+    monkeypatch.setattr(streams, "STEP", 100)
+    packed(run.ws, "more.jsonl.gz", rows(1, entities="cdefg"))
+    whole, left = Segments._write, [3]
+
+    def write_some(self, name, piece, chunk):
+        if piece.name.endswith(".gz"):
+            left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return whole(self, name, piece, chunk)
+
+    monkeypatch.setattr(Segments, "_write", write_some)
+    with pytest.raises(KeyboardInterrupt):
+        run.tick()
+    monkeypatch.setattr(Segments, "_write", whole)
+    run.tick()
+    assert disk.read_json(run.ws.reports / "ingest.json")["kept"] == 144 + 120
+
+
+def test_what_one_entity_tells_too_often_is_refused_by_name(run, monkeypatch):
+    monkeypatch.setattr(days, "_MOST", 60)
+    times = [f"2026-01-01T{hour:02}:{minute:02}:00Z" for hour in range(9) for minute in range(5)]
+    more = [{"e": "a", "t": time, "k": time, "x": 1} for time in times]
+    write(run.ws, "more.jsonl", more)
+    with pytest.raises(
+        DataRefused, match=r"more.jsonl: 'a' has so many records on 2026-01-01 that"
+    ):
+        run.tick("ingest.bucket_rows=10")
 
 
 def test_the_same_record_in_two_files_and_two_formats_is_kept_once(run):

@@ -1,14 +1,24 @@
 """Arrow columns as Polars series, in types that the casts know."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
-from pyarrow import types
+from pyarrow import compute, types
 
 from cll.pipeline.ingest.readers.fields import with_unit
 from cll.types.errors import DataRefused
 
+_LONGEST = 2**14  # bytes of a text, or letters of what is left of it: no name or number has more
+_TEXTS = (
+    types.is_string,
+    types.is_large_string,
+    types.is_string_view,
+    types.is_binary,
+    types.is_large_binary,
+    types.is_binary_view,
+)
 _DAY = {"s": 86_400, "ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
 
 
@@ -26,7 +36,7 @@ def series(name: str, column: Any) -> pl.Series:
         # The instants are in UTC, whatever the zone in which they are to be shown.
         column = column.cast(pa.timestamp(kind.unit, "UTC"))
     try:
-        return pl.Series(name, column)
+        return pl.Series(name, _texts(column))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError):
         raise DataRefused(f"{name!r} is of a type that can't be read: {kind}.") from None
 
@@ -34,7 +44,9 @@ def series(name: str, column: Any) -> pl.Series:
 def _numbered(name: str, column: Any) -> pl.Series:
     """Put the values of a dictionary in the place of their numbers."""
     parts = [
-        pl.Series(name, part.dictionary).gather(pl.Series(part.indices)) for part in column.chunks
+        # Shortened before they stand in a million rows.
+        pl.Series(name, _texts(part.dictionary)).gather(pl.Series(part.indices))
+        for part in column.chunks
     ]
     return pl.concat(parts) if parts else pl.Series(name, [], pl.String)
 
@@ -59,3 +71,36 @@ def _is_zone(name: str) -> bool:
     except pl.exceptions.PolarsError:
         return False
     return True
+
+
+def _texts(values: Any) -> Any:
+    return _shortened(values) if any(is_text(values.type) for is_text in _TEXTS) else values
+
+
+def _shortened(texts: Any) -> Any:
+    """Cut texts that are too long for anything, and mark them, so that none becomes a number."""
+    kind = texts.type
+    if types.is_string_view(kind) or types.is_binary_view(kind):
+        texts = texts.cast(pa.large_string() if types.is_string_view(kind) else pa.large_binary())
+        kind = texts.type
+    if texts.nbytes <= _LONGEST:
+        return texts
+    long = compute.greater(compute.binary_length(texts), _LONGEST)
+    if not compute.any(long).as_py():
+        return texts
+    mark: str | bytes = "\u2026"
+    if types.is_string(kind) or types.is_large_string(kind):
+        short = compute.utf8_slice_codeunits(texts, 0, _LONGEST)
+    else:
+        short, mark = compute.binary_slice(texts, 0, _LONGEST), b"\xff"  # which is not UTF-8
+    cut = compute.binary_join_element_wise(short, pa.scalar(mark, kind), pa.scalar(mark[:0], kind))
+    return compute.if_else(long, cut, texts)
+
+
+def lengths(columns: Iterable[pl.Series]) -> list[pl.Series]:
+    """Return the bytes of each text, by column."""
+    return [
+        column.str.len_bytes() if column.dtype == pl.String else column.bin.size()
+        for column in columns
+        if column.dtype in (pl.String, pl.Binary)
+    ]

@@ -8,9 +8,10 @@ import polars as pl
 
 from cll.pipeline.ingest.readers import times
 from cll.pipeline.ingest.readers.fields import Field, Kind, Wrong, as_text, is_blank, text_of
+from cll.pipeline.ingest.readers.limits import over
 from cll.pipeline.ingest.readers.records import FAULTS, NESTED, NOT_UTF8, Records
 from cll.types.arrays import Flags
-from cll.types.errors import config_error
+from cll.types.errors import DataRefused, config_error
 from cll.types.tables import VALUE_WIDTH, is_finite
 
 # Factor, divisor and what is kept: shares as ratios, spans in seconds, sizes in bytes.
@@ -104,6 +105,16 @@ def cast(records: Records, fields: Sequence[Field]) -> Records:
     return replace(records, rows=rows.filter(~bad), at=records.at[~bad], faults=merged)
 
 
+def checked(records: Records, fields: Sequence[Field]) -> Records:
+    """Cast the records, or refuse them where that is more than Polars can do."""
+    try:
+        return cast(records, fields)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as why:
+        types = ", ".join(f"{name}: {kind}" for name, kind in records.rows.schema.items())
+        reason = str(why).partition("\n")[0].rstrip(".")
+        raise DataRefused(f"can't be converted: {reason} (columns: {types[:200]}).") from None
+
+
 def _faults(records: Records, published: pl.Series, mask: Flags, reason: str) -> pl.DataFrame:
     if published.dtype == pl.Binary:
         shown = [
@@ -136,14 +147,14 @@ def _cast(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
 
 
 def _name(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
-    del field
     if published.dtype != pl.String:
         return as_text(published), []
     blank = is_blank(published)
-    if blank.null_count() == 0 and blank.sum() == published.null_count():
-        return published, []
-    told = pl.when(~pl.lit(blank)).then(pl.col(published.name))
-    return published.to_frame().select(told).to_series(), []
+    if blank.null_count() or blank.sum() != published.null_count():
+        told = pl.when(~pl.lit(blank)).then(pl.col(published.name))
+        published = published.to_frame().select(told).to_series()
+    long = published.str.len_bytes() > field.longest
+    return published, [(long, over("text_length", field.longest))] if long.any() else []
 
 
 def _number(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:

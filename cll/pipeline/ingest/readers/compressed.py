@@ -3,47 +3,63 @@
 import gzip
 import io
 import zlib
-from typing import Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import Any
 
 import pyarrow as pa
 
 from cll.pipeline.ingest.readers.limits import Limits, refuse_over
 from cll.pipeline.ingest.readers.records import TRUNCATED
+from cll.pipeline.ingest.readers.streams import STEP, Pull
 from cll.types.errors import DataRefused
 
-_STEP = 2**20
-
-
-class _Stream(Protocol):
-    def read(self, size: int, /) -> bytes: ...
+SUFFIXES = frozenset({".gz", ".zst"})
 
 
 def unpack(name: str, data: bytes, limits: Limits) -> bytes:
     """Return what a .gz or .zst holds; other bytes are returned as they are."""
-    opener = {"gz": _gzip, "zst": _zstd}.get(name.lower().rpartition(".")[2])
-    if opener is None:
+    if not is_packed(name):
         return data
-    try:
-        return _drain(opener(data), limits.decompressed_size)
-    except EOFError:
-        raise DataRefused(f"{TRUNCATED}.") from None
-    except (OSError, zlib.error) as why:
-        # What Arrow says of a stream that ends too early.
-        said = TRUNCATED if "runcated" in str(why) else f"can't be unpacked: {why}"
-        raise DataRefused(f"{said}.") from None
-
-
-def _gzip(data: bytes) -> _Stream:
-    return gzip.GzipFile(fileobj=io.BytesIO(data))
-
-
-def _zstd(data: bytes) -> _Stream:
-    return pa.CompressedInputStream(pa.BufferReader(data), "zstd")  # type: ignore[no-any-return]
-
-
-def _drain(stream: _Stream, most: int) -> bytes:
     text = io.BytesIO()
-    while piece := stream.read(_STEP):
-        refuse_over("decompressed_size", text.tell() + len(piece), most)
-        text.write(piece)
+    with _pulled(name, io.BytesIO(data), limits) as pull:
+        while piece := pull(STEP):
+            text.write(piece)
     return text.getvalue()
+
+
+def is_packed(name: str) -> bool:
+    """Return whether a name ends like that of a packed file."""
+    return PurePath(name.lower()).suffix in SUFFIXES
+
+
+@contextmanager
+def opened(path: Path, limits: Limits) -> Iterator[Pull]:
+    """Open a packed file; the function returns the next bytes of what is in it."""
+    with path.open("rb") as file, _pulled(path.name, file, limits) as pull:
+        yield pull
+
+
+@contextmanager
+def _pulled(name: str, file: Any, limits: Limits) -> Iterator[Pull]:
+    taken = 0
+
+    def pull(size: int) -> bytes:
+        nonlocal taken
+        try:
+            piece: bytes = stream.read(size)
+        except EOFError:
+            raise DataRefused(f"{TRUNCATED}.") from None
+        except (OSError, zlib.error) as why:
+            # What Arrow says of a stream that ends too early.
+            reason = TRUNCATED if "runcated" in str(why) else f"can't be unpacked: {why}"
+            raise DataRefused(f"{reason}.") from None
+        taken += len(piece)
+        refuse_over("decompressed_size", taken, limits.decompressed_size)
+        return piece
+
+    gz = name.lower().endswith(".gz")
+    stream = gzip.GzipFile(fileobj=file) if gz else pa.CompressedInputStream(file, "zstd")
+    with stream:
+        yield pull

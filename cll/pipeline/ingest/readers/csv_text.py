@@ -4,18 +4,23 @@ Where there is no quote and each line has as many fields as the header, Polars r
 once. Else, and where a header may stand in the middle, it is read record by record.
 """
 
+import codecs
+import io
+from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import polars as pl
 
-from cll.pipeline.ingest.readers import csv_headers
-from cll.pipeline.ingest.readers.csv_quoting import COMMA, NEWLINE, cut, decodes
+from cll.pipeline.ingest.readers import csv_headers, streams
+from cll.pipeline.ingest.readers.csv_quoting import COMMA, NEWLINE, QUOTE, cut, decodes
 from cll.pipeline.ingest.readers.csv_records import TOP, Above, by_record, header_of, parsed
 from cll.pipeline.ingest.readers.limits import count, has_longer
-from cll.pipeline.ingest.readers.records import Records, Wanted, faults_frame
+from cll.pipeline.ingest.readers.records import Records, Wanted, faults_frame, moved
 from cll.types.tables import is_finite
 
+_MARKS = 2**19  # newlines, commas and quotes that are looked at at once
 _LAST = "\n"  # names the last column where nobody wants it; no header has this
 
 
@@ -24,7 +29,39 @@ def parse(text: bytes, wanted: Wanted, above: Above = TOP) -> Records:
 
     The header is the first line, or stands `above` the text.
     """
-    return _regular(text, wanted, above) or by_record(text, wanted, above)
+    return _regular(text, wanted, above) or _by_parts(text, wanted, above)
+
+
+def _by_parts(text: bytes, wanted: Wanted, above: Above) -> Records:
+    """Read any text, where it is dense a part at a time, since each mark takes many bytes."""
+    marks = sum(count(text, mark) for mark in (NEWLINE, COMMA, QUOTE))
+    if marks <= _MARKS:
+        return by_record(text, wanted, above)
+    longest, size = wanted.limits.line_length, len(text) * _MARKS // marks
+    before = count(above.text, NEWLINE)
+    parts, to_file = [], above.shift
+    for block in streams.blocks(io.BytesIO(text).read, ".csv", longest, block=size):
+        # Rows are numbered from the header above this part, and are to be from that above the text.
+        shift = before + block.before - count(above.text, NEWLINE)
+        part = by_record(block.text, wanted, replace(above, shift=to_file + shift))
+        parts.append(moved(part, shift))
+        above = below(above, block.text, part, longest)
+    return Records(
+        pl.concat(part.rows for part in parts),
+        np.concatenate([part.at for part in parts]),
+        pl.concat(part.faults for part in parts),
+        next((part.header for part in reversed(parts) if part.header), None),
+    )
+
+
+def below(above: Above, text: bytes, records: Records, most: int) -> Above:
+    """Return the header that is in force behind a text, which was read below the one `above`."""
+    if records.header is not None:
+        last = records.header
+        return Above(f"{last.text}\n".encode(), last.row, names=last.names)
+    if above.text:
+        return above
+    return Above(top_of(io.BytesIO(text), most).removeprefix(codecs.BOM_UTF8))
 
 
 def _regular(text: bytes, wanted: Wanted, above: Above = TOP) -> Records | None:
@@ -71,10 +108,15 @@ def _has_infinity(values: pl.Series) -> bool:
 
 def top(path: Path, most: int) -> bytes:
     """Return the header's bytes, with its newline: the first record that is not blank."""
-    text = b""
     with path.open("rb") as file:
-        while len(text) <= most and (line := file.readline(most + 1)):
-            text += line
-            if text.strip() and text.count(b'"') % 2 == 0:
-                break
+        return top_of(file, most)
+
+
+def top_of(file: BinaryIO, most: int) -> bytes:
+    """Return the header's bytes, as `top` does, of a file that is open."""
+    text = b""
+    while len(text) <= most and (line := file.readline(most + 1)):
+        text += line
+        if text.strip() and text.count(b'"') % 2 == 0:
+            break
     return text

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from cll.pipeline.ingest.readers import csv_text, formats, parquet
+from cll.pipeline.ingest.readers import compressed, csv_text, documents, formats, parquet, streams
 from cll.pipeline.ingest.readers.csv_records import Above
 from cll.pipeline.ingest.readers.limits import Limits, refuse_over
-from cll.pipeline.ingest.readers.records import Records, Wanted
+from cll.pipeline.ingest.readers.records import Records, Wanted, moved
+from cll.pipeline.ingest.readers.streams import Pull
 from cll.types.errors import DataRefused
 from cll.types.records import Arrived
 
@@ -70,6 +71,11 @@ def extents(found: Arrived, limits: Limits) -> Iterator[Extent]:
             yield _headed(extent, header)
 
 
+def waits_for_header(file: Arrived) -> bool:
+    """Return whether the line that is still being written is a header, and so no record."""
+    return not file.parts and formats.format_of(file.file) == ".csv"
+
+
 def _headed(extent: Extent, header: bytes) -> Extent:
     """Give a part the header that stands before it, or of which it holds the end only."""
     if extent.start < len(header):
@@ -77,28 +83,89 @@ def _headed(extent: Extent, header: bytes) -> Extent:
     return replace(extent, header=header.removeprefix(codecs.BOM_UTF8))
 
 
-def read(extent: Extent, wanted: Wanted) -> Records:
-    """Read an extent's records, numbered as in the whole file."""
+def read(extent: Extent, wanted: Wanted) -> Iterator[Records]:
+    """Yield an extent's records, numbered as in the whole file, as many at once as memory can hold.
+
+    What raises DataRefused is refused as a whole, whatever came before.
+    """
     path, limits = Path(extent.file), wanted.limits
     size = path.stat().st_size if extent.stop is None else extent.stop
     refuse_over("file_size", size, limits.file_size)
-    if extent.rows is not None:
-        return parquet.parse(path, wanted, extent.rows)
-    with path.open("rb") as file:
-        file.seek(extent.start)
-        data = file.read(size - extent.start)
-    if len(data) < size - extent.start:
-        raise DataRefused("the file shrank while it was read.")
-    if extent.start == 0:
-        return formats.read(extent.file, data, wanted)
-    # What ended without a newline when it was first seen leaves it to the next part.
-    body = data.lstrip(b"\r\n")
-    before = extent.row - 1 + data.count(b"\n", 0, len(data) - len(body))
-    shift = before - extent.header.count(b"\n")
-    above = Above(extent.header, extent.header_row, shift, extent.names)
-    records = formats.read(extent.file, body, wanted, before, above)
-    faults = records.faults.with_columns(records.faults["row"] + shift)
-    return replace(records, at=records.at + shift, faults=faults)
+    kind = formats.format_of(extent.file) or ""
+    if kind == ".parquet":
+        yield from parquet.read(path, wanted, extent.rows)
+    elif compressed.is_packed(extent.file):
+        with compressed.opened(path, limits) as pull:
+            yield from _read(extent, kind, pull, wanted)
+    else:
+        with path.open("rb") as file:
+            file.seek(extent.start)
+            size -= extent.start
+            yield from _read(extent, kind, _within(file, size), wanted, size)
+
+
+def _within(file: BinaryIO, left: int) -> Pull:
+    """Return what reads the next `left` bytes, and no more."""
+
+    def pull(most: int) -> bytes:
+        nonlocal left
+        piece = file.read(min(most, left))
+        if left and not piece:
+            raise DataRefused("the file shrank while it was read.")
+        left -= len(piece)
+        return piece
+
+    return pull
+
+
+def _read(
+    extent: Extent, kind: str, pull: Pull, wanted: Wanted, size: int | None = None
+) -> Iterator[Records]:
+    if kind == ".json":
+        yield from _document(pull, wanted)
+        return
+    blocks = _Blocks(extent, kind, wanted)
+    for block in streams.blocks(pull, kind, wanted.limits.line_length, size):
+        yield blocks.read(block)
+        del block  # the next is read while nothing else is held
+
+
+class _Blocks:
+    """Reads the blocks of an extent, each below the header that is in force there."""
+
+    def __init__(self, extent: Extent, kind: str, wanted: Wanted) -> None:
+        self._extent, self._kind, self._wanted = extent, kind, wanted
+        self._above = Above(extent.header, extent.header_row, 0, extent.names)
+
+    def read(self, block: streams.Block) -> Records:
+        """Read the next block; its records are numbered as in the whole file."""
+        if self._extent.start == 0 and block.before == 0:
+            records = formats.parse(self._kind, block.text, self._wanted)
+        else:
+            records = self._numbered(block.text, self._extent.row - 1 + block.before)
+        if self._kind == ".csv":
+            most = self._wanted.limits.line_length
+            self._above = csv_text.below(self._above, block.text, records, most)
+        # Only the first is asked whether it has all that is needed.
+        self._wanted = replace(self._wanted, needed=())
+        return records
+
+    def _numbered(self, text: bytes, before: int) -> Records:
+        """Read text before which so many lines stand in its file."""
+        # What ended without a newline when it was first seen leaves it to the next part.
+        body = text.lstrip(b"\r\n") if text[:1] in {b"\r", b"\n"} else text
+        before += text.count(b"\n", 0, len(text) - len(body))
+        shift = before - self._above.text.count(b"\n")
+        above = replace(self._above, shift=shift)
+        return moved(formats.parse(self._kind, body, self._wanted, before, above), shift)
+
+
+def _document(pull: Pull, wanted: Wanted) -> Iterator[Records]:
+    head = streams.filled(pull, documents.WHOLE + 1)
+    if len(head) <= documents.WHOLE:
+        yield formats.parse(".json", head, wanted)
+    else:
+        yield from documents.stream(formats.plain(head, begins=True), pull, wanted)
 
 
 def _readable_top(path: Path, limits: Limits) -> bytes:

@@ -5,6 +5,8 @@ from typing import Literal
 
 import polars as pl
 
+from cll.pipeline.ingest.readers.limits import Limits
+
 Kind = Literal["name", "instant", "number", "outcome"]
 
 
@@ -20,6 +22,7 @@ class Field:
     required: bool = False
     time_format: str = "iso"  # of an instant: iso, an epoch of EPOCHS, or strptime's
     zone: str | None = None  # of instants that name none; null refuses them
+    longest: int = Limits.text_length  # bytes of a name
 
     @property
     def needed(self) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePath
 
-from cll.pipeline.ingest.readers import compressed, csv_text, json_lines, parquet
+from cll.pipeline.ingest.readers import compressed, csv_text, documents, json_lines, parquet
 from cll.pipeline.ingest.readers.csv_records import TOP, Above
 from cll.pipeline.ingest.readers.limits import refuse_over
 from cll.pipeline.ingest.readers.records import EMPTY, Records, Wanted
@@ -46,7 +46,14 @@ def read(
     kind = format_of(name) or ""
     if kind == ".parquet":
         return parquet.parse(data, wanted)
-    text = _plain(compressed.unpack(name, data, wanted.limits), begins=before is None)
+    return parse(kind, compressed.unpack(name, data, wanted.limits), wanted, before, header)
+
+
+def parse(
+    kind: str, data: bytes, wanted: Wanted, before: int | None = None, header: Above = TOP
+) -> Records:
+    """Read text that is not packed, as `read` does."""
+    text = plain(data, begins=before is None)
     if kind == ".json":
         refuse_over("decompressed_size", len(text), wanted.limits.decompressed_size)
     elif (before or 0) + len(text) > wanted.limits.rows:  # else there can't be so many
@@ -54,12 +61,12 @@ def read(
         lines += header.text.count(b"\n") - (kind == ".csv")
         refuse_over("rows", lines, wanted.limits.rows)
     if header.text:
-        above = replace(header, text=_plain(header.text, begins=False))
+        above = replace(header, text=plain(header.text, begins=False))
         return csv_text.parse(text, wanted, above)
     return _READERS[kind](text, wanted)
 
 
-def _plain(data: bytes, *, begins: bool) -> bytes:
+def plain(data: bytes, *, begins: bool) -> bytes:
     """Return text without byte-order mark and carriage returns at line ends."""
     if begins and is_utf16(data[:4]):
         raise DataRefused("is UTF-16; write it as UTF-8.")
@@ -73,7 +80,7 @@ def _plain(data: bytes, *, begins: bool) -> bytes:
 _READERS: dict[str, Callable[[bytes, Wanted], Records]] = {
     ".jsonl": json_lines.parse_lines,
     ".ndjson": json_lines.parse_lines,
-    ".json": json_lines.parse,
+    ".json": documents.parse,
     ".csv": csv_text.parse,
     ".parquet": parquet.parse,
 }

@@ -6,8 +6,9 @@ of a footer can do the same, so cll.pipeline.ingest.readers.parquet_footers read
 
 import io
 import os
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,12 @@ from cll.pipeline.ingest.readers.arrow import series
 from cll.pipeline.ingest.readers.limits import refuse_over
 from cll.pipeline.ingest.readers.parquet_footers import Group
 from cll.pipeline.ingest.readers.records import Records, Wanted, faults_frame, refuse_lacking
+from cll.pipeline.ingest.readers.weights import Gathering, Load, parted, weigh
 from cll.types.errors import DataRefused
 
 ROWS = 1_000_000  # of a stretch, about
+_ALONE = threading.Lock()
+_BUFFER = 2**20  # bytes of a column that are read at once, where a row group is heavy
 # What damage can make the libraries raise; a panic of Polars is no Exception.
 _DAMAGE = (
     pl.exceptions.PolarsError,
@@ -50,57 +54,94 @@ def stretches(path: Path) -> list[Stretch]:
     return stretches
 
 
-def parse(source: Path | bytes, wanted: Wanted, stretch: Stretch | None = None) -> Records:
-    """Read the wanted columns in their own types, by row from 1; all of it without `stretch`."""
+def parse(source: Path | bytes, wanted: Wanted) -> Records:
+    """Read the wanted columns of a whole file in their own types, numbered by row from 1."""
+    parts = list(read(source, wanted))
+    return Records(
+        pl.concat(part.rows for part in parts),
+        np.concatenate([part.at for part in parts]),
+        faults_frame([]),
+    )
+
+
+def read(source: Path | bytes, wanted: Wanted, stretch: Stretch | None = None) -> Iterator[Records]:
+    """Yield the rows of a stretch, or of a file, as many at once as memory can hold."""
     groups = _groups(source, wanted.columns)
     sizes = _sizes(groups)
     first, count = stretch or (0, sum(sizes))
     refuse_over("rows", sum(sizes), wanted.limits.rows)
     starts = np.cumsum([0, *sizes])[:-1]
     chosen = np.flatnonzero((starts >= first) & (starts < first + count)).tolist()
-    with _damage(), _opened(source, _numbered([groups[i] for i in chosen])) as file:
-        refuse_lacking(file.schema_arrow.names, wanted.columns)
-        table = file.read_row_groups(chosen, columns=list(wanted.columns))
-        rows = pl.DataFrame([series(name, table[name]) for name in wanted.columns])
-    if rows.height != count:
+    with _bytes(source) as bytes_at:
+        load = weigh(bytes_at, [groups[i] for i in chosen], wanted.limits.page_size)
+    at = first
+    with _damage():
+        for rows in _frames(source, wanted, chosen, load):
+            yield Records(rows, np.arange(at + 1, at + rows.height + 1), faults_frame([]))
+            at += rows.height
+            del rows  # the next are read while nothing else is held
+    if at != first + count:
         raise DataRefused(f"can't be read as Parquet: not the {count} rows that its footer tells.")
-    return Records(rows, np.arange(first + 1, first + count + 1), faults_frame([]))
 
 
-def _opened(source: Path | bytes, numbered: list[str]) -> Any:
+def _frames(
+    source: Path | bytes, wanted: Wanted, chosen: Sequence[int], load: Load
+) -> Iterator[pl.DataFrame]:
+    columns = list(wanted.columns)
+    with _ALONE if load.is_heavy else nullcontext(), _opened(source, load) as file:
+        refuse_lacking(file.schema_arrow.names, wanted.columns)
+        if load.is_light:
+            yield from parted(_frame(file.read_row_groups(chosen, columns=columns), columns))
+            return
+        gathered = Gathering()
+        settings = {"batch_size": load.batch_rows, "row_groups": chosen, "columns": columns}
+        for batch in file.iter_batches(**settings):
+            yield from gathered.add(_frame(pa.Table.from_batches([batch]), columns), batch.nbytes)
+        yield from gathered.rest()
+
+
+def _frame(table: Any, columns: Sequence[str]) -> pl.DataFrame:
+    return pl.DataFrame([series(name, table[name]) for name in columns])
+
+
+def _opened(source: Path | bytes, load: Load) -> Any:
     from pyarrow import parquet  # noqa: PLC0415  30 ms that only Parquet needs
 
-    place = source if isinstance(source, Path) else io.BytesIO(source)
-    # INT96 would be read as nanoseconds, which wrap around outside of 1677 to 2262.
-    return parquet.ParquetFile(place, read_dictionary=numbered, coerce_int96_timestamp_unit="us")
+    return parquet.ParquetFile(
+        source if isinstance(source, Path) else io.BytesIO(source),
+        read_dictionary=list(load.numbered),
+        pre_buffer=load.is_light,  # else a row group would be in memory as a whole
+        buffer_size=0 if load.is_light else _BUFFER,
+        # INT96 would be read as nanoseconds, which wrap around outside of 1677 to 2262.
+        coerce_int96_timestamp_unit="us",
+    )
 
 
 def _groups(source: Path | bytes, wanted: Sequence[str]) -> Sequence[Group]:
     if isinstance(source, bytes):
-        return tuple(parquet_footers.read(lambda at, n: source[at : at + n], len(source), wanted))
+        return _read_groups(source, len(source), wanted)
     stat = source.stat()
     return _groups_of(source, (stat.st_size, stat.st_mtime_ns, stat.st_ino), tuple(wanted))
 
 
 @lru_cache(maxsize=4)  # the stretches of a file are read one after another
-def _groups_of(
-    path: Path, stamp: tuple[int, int, int], wanted: tuple[str, ...]
-) -> tuple[Group, ...]:
-    with path.open("rb", buffering=0) as file:
+def _groups_of(path: Path, stamp: tuple[int, int, int], wanted: tuple[str, ...]) -> Sequence[Group]:
+    return _read_groups(path, stamp[0], wanted)
+
+
+def _read_groups(source: Path | bytes, size: int, wanted: Sequence[str]) -> Sequence[Group]:
+    with _bytes(source) as bytes_at:
+        return tuple(parquet_footers.read(bytes_at, size, wanted))
+
+
+@contextmanager
+def _bytes(source: Path | bytes) -> Iterator[parquet_footers.Source]:
+    if isinstance(source, bytes):
+        yield lambda at, size: source[at : at + size]
+        return
+    with source.open("rb", buffering=0) as file:
         handle = file.fileno()
-        return tuple(parquet_footers.read(lambda at, n: os.pread(handle, n, at), stamp[0], wanted))
-
-
-def _numbered(groups: Sequence[Group]) -> list[str]:
-    """Return the columns of text that are stored as numbers of their values: kept so, for speed."""
-    return sorted(
-        {
-            name
-            for group in groups
-            for name, (column, *others) in group.columns.items()
-            if not others and column.is_numbered and column.kind == parquet_footers.BYTE_ARRAY
-        }
-    )
+        yield lambda at, size: os.pread(handle, size, at)
 
 
 def _sizes(groups: Sequence[Group]) -> list[int]:

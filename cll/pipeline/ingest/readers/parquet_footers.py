@@ -23,7 +23,9 @@ _DEEPEST = 32  # structs within structs
 _DAMAGED = "can't be read as Parquet: its footer is damaged."
 _DAMAGED_PAGE = "can't be read as Parquet: a page is damaged."
 _DAMAGE = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
-_ROW_GROUPS, _COLUMNS, _SIZES, _CRYPTO = 4, 1, 3, 8  # fields
+# Fields.
+_SCHEMA, _ROW_GROUPS, _COLUMNS, _SIZES, _CRYPTO, _CHILDREN = 2, 4, 1, 3, 8, 5
+_POINTER = 16  # bytes
 _DATA_PAGES = (5, 8)  # fields of a page's header: of a data page, and of one of version 2
 
 
@@ -41,6 +43,8 @@ class Column:
     unpacked: int  # bytes of its pages, unpacked
     start: int
     is_numbered: bool  # its values are numbers of a dictionary's
+    is_nested: bool  # in a list or a struct
+    width: int  # bytes of each value, once read; of a text, of what points to it
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,16 @@ def read(source: Source, size: int, wanted: Collection[str]) -> Iterator[Group]:
     """Yield the row groups of a file of `size` bytes."""
     footer = _footer(source, size)
     number = at = 0
+    widths: list[int] = []
     try:
         while footer[at]:
             number, kind, at = _field(footer, at, number)
             if number == _ROW_GROUPS and kind == _LIST:
-                yield from _groups(footer, at, frozenset(wanted))
+                yield from _groups(footer, at, frozenset(wanted), widths)
                 return
-            _, at = _value(footer, at, kind, 0)
+            value, at = _value(footer, at, kind, 0)
+            if number == _SCHEMA:
+                widths = [_width(element) for element in value if not element.get(_CHILDREN)]
     except _DAMAGE:
         raise DataRefused(_DAMAGED) from None
     raise DataRefused(_DAMAGED)
@@ -114,28 +121,44 @@ def _footer(source: Source, size: int) -> bytes:
     return source(size - _TAIL - length, length)
 
 
-def _groups(footer: bytes, at: int, wanted: frozenset[str]) -> Iterator[Group]:
+def _width(element: dict[int, Any]) -> int:
+    (length,) = _counts(element.get(2, 0))
+    return max(_POINTER, length)
+
+
+def _groups(footer: bytes, at: int, wanted: frozenset[str], widths: list[int]) -> Iterator[Group]:
     count, kind, at = _list(footer, at)
     for _ in range(count):
         if kind != _STRUCT:
             raise ValueError(kind)
         group, at = _struct(footer, at, 0)
         columns: dict[str, list[Column]] = {}
-        for chunk in group[_COLUMNS]:
+        for chunk, width in zip(group[_COLUMNS], widths, strict=True):
             sizes = chunk.get(_SIZES, {})
             name = sizes[3][0].decode(errors="replace") if sizes else ""
             if name in wanted:
                 if _CRYPTO in chunk:
                     raise DataRefused(f"can't be read as Parquet: {name!r} is encrypted.")
-                columns.setdefault(name, []).append(_column(sizes))
-        yield Group(int(group[3]), columns)
+                columns.setdefault(name, []).append(_column(sizes, width))
+        (rows,) = _counts(group[3])
+        yield Group(rows, columns)
 
 
-def _column(sizes: dict[int, Any]) -> Column:
+def _column(sizes: dict[int, Any], width: int) -> Column:
     dictionary = sizes.get(11)
     start = min(dictionary, sizes[9]) if dictionary else sizes[9]
     kind, values, packed, unpacked, start = _counts(sizes[1], sizes[5], sizes[7], sizes[6], start)
-    return Column(kind, tuple(sizes[2]), values, packed, unpacked, start, dictionary is not None)
+    return Column(
+        kind,
+        tuple(sizes[2]),
+        values,
+        packed,
+        unpacked,
+        start,
+        is_numbered=dictionary is not None,
+        is_nested=len(sizes[3]) > 1,
+        width=width,
+    )
 
 
 def _counts(*numbers: Any) -> tuple[int, ...]:

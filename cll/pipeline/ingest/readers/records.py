@@ -1,7 +1,7 @@
 """What a reader is asked for, and what it makes of it: records as published, and their faults."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 import numpy as np
@@ -46,6 +46,12 @@ class Records:
     at: Numbers  # where each row stands, from 1: its line in CSV and JSONL, else its number
     faults: pl.DataFrame  # FAULTS
     header: Header | None = None  # the last one in it, but for that at the file's top
+
+
+def moved(records: Records, lines: int) -> Records:
+    """Return records that stand so many lines further on."""
+    faults = records.faults.with_columns(records.faults["row"] + lines)
+    return replace(records, at=records.at + lines, faults=faults)
 
 
 def faults_frame(faults: Sequence[Fault]) -> pl.DataFrame:

@@ -25,7 +25,7 @@ from cll.pipeline.ingest.readers import (
 from cll.pipeline.ingest.readers.csv_records import TOP, Above
 from cll.pipeline.ingest.readers.limits import Limits
 from cll.pipeline.ingest.readers.records import Wanted
-from cll.types.tables import Duration
+from cll.types.times import Duration
 from tests.pipeline.ingest.readers.test_csv_headers import tables
 from tests.run.draining import arrived, pieces
 

@@ -20,7 +20,7 @@ from cll.types.errors import CllError, ConfigError
 from cll.types.times import format_instant, parse_instant
 
 _FIGURES = ("metrics.json", "replay.json")  # what an experiment, or a replay, leaves at its end
-_DERIVED = {"choices", "directions", "fallback", "schema"}  # what compose adds to a tree
+_DERIVED = {"choices", "code", "directions", "fallback", "schema"}  # what compose adds to a tree
 _NAMED = 2  # jobs of a sweep, in an error
 _NONE = "no such key"
 _SHOWN = 60  # characters of a value in an error
@@ -188,7 +188,9 @@ def _refuse_misread(path: Path, text: str, wanted: Mapping[str, Any]) -> None:
 def _prove(conf: Path, params: Mapping[str, Any], ran: Tree) -> None:
     """Refuse params that do not give the job's tree, value for value; the order of keys says nothing."""
     found = compose.resolve(conf, params)
-    ours, theirs = trees.of(found), trees.of(ran)
+    if found["code"] != ran["code"]:
+        progress.note("adopt: the code of cll changed since the job ran, so figures may differ.")
+    ours, theirs = (trees.of({**tree, "code": {}}) for tree in (found, ran))
     _refuse_lost(ours, theirs)
     for keys, value in theirs.items():
         if not trees.has(ours, keys, value):

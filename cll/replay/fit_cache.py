@@ -23,7 +23,7 @@ from cll.types.arrays import Keep
 from cll.types.times import format_instant
 
 # Config groups that decide when to train and what to do with the candidate, not how to train it.
-_NOT_OF_TRAINING = frozenset({"trigger", "replay", "release", "mirror", "evaluate", "gate"})
+_NOT_OF_TRAINING = frozenset({"code", "trigger", "replay", "release", "mirror", "evaluate", "gate"})
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,10 @@ _LOOK = 2**12  # bytes; no turn is looked for where lines are longer
 _LOOKS = 16  # that have to be in order
 
 
-def turn(handle: int, start: int, stop: int) -> int | None:
+def turn(handle: int | bytes, start: int, stop: int) -> int | None:
     """Return where the last day that lines within [start, stop) tell of begins, of several.
+
+    The lines are those of an open file, or of a text.
 
     It follows from these bytes alone: whatever is appended, the answer stays.
     """
@@ -41,9 +43,10 @@ def is_whole(handle: int, stop: int, size: int) -> bool:
     return stop <= size and b"\n" in os.pread(handle, min(_LOOK, size - stop + 1), stop - 1)
 
 
-def _line(handle: int, at: int, stop: int) -> tuple[int, bytes] | None:
+def _line(handle: int | bytes, at: int, stop: int) -> tuple[int, bytes] | None:
     """Return where the first line behind `at` starts, and its date, where it ends before `stop`."""
-    text = os.pread(handle, min(_LOOK, stop - at), at)
+    size = min(_LOOK, stop - at)
+    text = os.pread(handle, size, at) if isinstance(handle, int) else handle[at : at + size]
     begin = text.find(b"\n") + 1
     date = _DATE.search(text, begin, text.find(b"\n", begin) if begin else 0)
     return (at + begin, date[0]) if date else None

@@ -1,7 +1,8 @@
 """Bytes of any number in blocks of whole records, so that a block is all that memory has to hold.
 
-Blocks end where the bytes alone say so: at about BLOCK bytes or ROWS lines. Of a line without end,
-a beginning is kept that is still too long, so that the line is refused and the others are read.
+Blocks end where the bytes alone say so: at about BLOCK bytes or ROWS lines, or, as the parts of a
+plain file, where a day begins, so that its rows are written once. Of a line without end, a
+beginning is kept that is still too long, so that the line is refused and the others are read.
 """
 
 import io
@@ -10,11 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cll.pipeline.ingest.readers import day_breaks
 from cll.pipeline.ingest.readers.limits import count
 
 BLOCK = 30 * 2**20  # bytes, as of a part of a plain file
 ROWS = 1_000_000  # lines of a block, about
 STEP = 2**20  # bytes that are read at once
+_LEAST = 8  # of a block, as a share, is one that ends where a day begins
 _SPARE = 8  # bytes of a line that is cut, beyond what is too long
 
 Pull = Callable[[int], bytes]  # the next bytes: so many at most, and none at the end
@@ -112,8 +115,14 @@ class _Cutter:
         return int(outer[-1]) + 1 if len(outer) else 0
 
     def _cut(self, i: int, end: int) -> Block:
-        block = Block(b"".join([*self._pieces[:i], self._pieces[i][:end]]), self.before)
+        text = b"".join([*self._pieces[:i], self._pieces[i][:end]])
         rest = [self._pieces[i][end:], *self._pieces[i + 1 :]]
+        if not self._quotes and (day := day_breaks.turn(text, 0, len(text)) or 0) * _LEAST > len(
+            text
+        ):
+            rest = [text[day:], *rest]
+            text = text[:day]
+        block = Block(text, self.before)
         self._pieces = [piece for piece in rest if piece]
         self.size = sum(map(len, rest))
         lines = sum(count(piece, ord("\n")) for piece in rest)

@@ -25,14 +25,14 @@ MIB = 2**20
 _INGEST = """
 import sys
 from pathlib import Path
-from cll.config import components as config
+from cll.config import project
 from cll.system import workspace
 from cll.types.errors import CllError
 from cll.pipeline.stages import STAGES
 
 ws = workspace.Workspace(Path())
 try:
-    STAGES["ingest"](ws, workspace.load_tree(ws), config.load_world(Path("world.yaml")))
+    STAGES["ingest"](ws, project.load_tree(ws), project.load_world(ws))
 except CllError as error:
     print(type(error).__name__, error)
 status = Path("/proc/self/status").read_text().split()

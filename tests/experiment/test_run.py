@@ -91,7 +91,6 @@ def test_a_command_that_is_wrong_is_one_line_and_a_code(made, words, code, says)
         ("params.yaml", "source_: files\n", 2, "params.yaml: source_: unknown key; did you mean"),
         ("params.yaml", "a: &a [*a]\n", 4, "params.yaml:1: YAML aliases are refused; "),
         ("params.yaml", "- a\n", 2, "params.yaml: found a list; write a mapping (key: value)."),
-        ("dvc.yaml", None, 2, "dvc.yaml: no such file; is this the project's folder?"),
         ("conf/hydra/default.yaml", "sweep: {x: !!python/name:os.system }\n", 4, "the tag "),
     ],
 )
@@ -215,14 +214,14 @@ def test_what_proves_the_bytes_takes_over_no_bins(made, tmp_path, capsys):
         signals_folder=ws.signals,
         features_folder=ws.features,
     )
-    tree, world = small.workspace.load_tree(ws), project.read_world(folder / "world.yaml")
+    tree, world = project.load_tree(ws), project.read_world(folder / "world.yaml")
     stages.train(apart, tree, world)
     assert binned(capsys.readouterr().err) == [(9, 0), (9, 0)]
     assert (apart.candidate / "model.txt").read_bytes() == (ws.candidate / "model.txt").read_bytes()
 
 
 def train_at_once(ws, seed, ready):
-    tree = {**small.workspace.load_tree(ws), "seed": seed}
+    tree = {**project.load_tree(ws), "seed": seed}
     ready.wait()
     own = replace(
         ws, out=ws.root / str(seed), signals_folder=ws.signals, features_folder=ws.features

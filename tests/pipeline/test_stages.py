@@ -225,7 +225,7 @@ def test_a_champion_is_judged_on_the_candidates_holdout(copy):
 def test_a_champion_under_another_name_is_refused(copy):
     now = crown(copy, model_id="0123456789abcdef")
     tree = yaml.safe_load(copy.resolved.read_text())
-    with pytest.raises(SecurityRefusal, match="where 0123456789abcdef is in force"):
+    with pytest.raises(SecurityRefusal, match="but 0123456789abcdef is wanted"):
         stages.evaluate(copy, tree, now)
 
 

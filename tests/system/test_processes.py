@@ -126,8 +126,9 @@ def test_a_lock_is_seen_to_be_held_and_to_be_free(tmp_path):
 def with_code(root):
     """Give a project a module of `cll`, as a clone of this repository has it."""
     (root / "dvc.yaml").write_text(PIPELINE.replace("[code]", "[cll/loop/backoff.py]"))
-    (root / "cll").mkdir()
-    return shutil.copy(Path(processes.__file__).with_name("pace.py"), root / "cll" / "pace.py")
+    copy = root / "cll" / "loop" / "backoff.py"
+    copy.parent.mkdir(parents=True)
+    return shutil.copy(Path(processes.__file__).parents[1] / "loop" / "backoff.py", copy)
 
 
 def test_code_of_the_project_that_is_not_what_runs_is_refused(tmp_path):

@@ -77,7 +77,7 @@ def test_a_metric_that_states_no_direction_is_refused_with_the_way_out():
 
     message = (
         r"metric\.mine: .*cost does not state which value is better; write @higher_is_better or"
-        r" @lower_is_better above it \(from cll\.direction\)\."
+        r" @lower_is_better above it \(from cll\.types\.directions\)\."
     )
     with pytest.raises(ConfigError, match=message):
         direction_of("mine", cost)

@@ -123,7 +123,7 @@ SETTINGS = [
     ("hydra.run.dir=.", "hydra.run.dir=.: lies outside of outputs/ and multirun/; name a folder"),
     ("hydra.run.dir=/etc/x", "hydra.run.dir=/etc/x: lies outside of outputs/"),
     ("hydra.run.dir=outputs/../conf", "hydra.run.dir=outputs/../conf: lies outside of"),
-    ("hydra.run.dir=outputs/away/x", "hydra.run.dir=outputs/away/x: lies outside of"),
+    ("hydra.run.dir=outputs/away/x", "outputs/away: is a link to"),
     ("hydra.sweep.dir=/tmp/x", "hydra.sweep.dir=/tmp/x: lies outside of"),
     ("hydra.sweep.dir=multirun/../..", "hydra.sweep.dir=multirun/../..: lies outside of"),
     ("hydra.sweep.subdir=../..", "hydra.sweep.subdir=../..: leaves the job's folder"),
@@ -156,13 +156,15 @@ SETTINGS = [
 @pytest.mark.parametrize(("word", "says"), SETTINGS)
 def test_a_setting_of_hydras_that_could_do_harm_is_refused(folder, word, says):
     (folder / "outputs").mkdir()
-    (folder / "outputs" / "away").symlink_to(folder.parent)
+    away = folder / "outputs" / "away"
+    if away.name in word:
+        away.symlink_to(folder.parent)
     said = small.cll(folder, "--quiet", "run", word, "source=files")
     assert said.code == 4, said.err
     assert says in said.err
     assert said.err.count("\n") == 1
     assert {path.name for path in folder.iterdir()} <= {*KEPT, "outputs"}
-    assert [path.name for path in (folder / "outputs").iterdir()] == ["away"]
+    assert [path for path in (folder / "outputs").iterdir() if path != away] == []
 
 
 @pytest.mark.parametrize("words", [["run", "-m", "seed=0,1"], ["replay"], ["run", "--cfg", "all"]])

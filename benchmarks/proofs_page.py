@@ -4,28 +4,33 @@ from collections.abc import Mapping
 from typing import Any
 
 _TEXT = """\
-# Proofs: how often triggers fire for nothing, and how soon for something
+# Proofs: how often triggers fire without a change, and how soon after one
 
 Written by `make proofs` (benchmarks/proofs.py); figures in benchmarks/results/proofs.json.
 
-{seeds} simulated fleets that stay as they are, and the same {seeds} with a drift (`source=synthetic`, `drift: 1.0`) from the
-end of day {drifts} on; seeds from {first_seed} on, on which nothing was chosen: {entities} entities, a row in {step_minutes} minutes, {rows:,}
-rows a day, {ends} days, `label=incident` half an hour ahead. A champion (logistic regression on the four columns, errors and
-latency as logarithms) learnt until day {learnt} and stays. From day {asked} on each rule is asked once a day, {ticks} times a
-fleet, as conf/trigger sets it up (`one window`: `at_least: 1, of_last: 1`). Drift watches three more columns with point masses,
-which follow from the four: at a ceiling in 99.9 % of rows, of two values, and 0 in 60 % of rows.
+The proofs use {seeds} simulated fleets that do not change, and the same {seeds} fleets with a drift
+(`source=synthetic`, `drift: 1.0`) from the end of day {drifts} on. Their seeds start at {first_seed}; no
+setting was chosen by looking at these seeds. A fleet has {entities} entities, a row every {step_minutes}
+minutes, {rows:,} rows a day, {ends} days, and `label=incident` half an hour ahead. The champion (logistic
+regression on the four columns, errors and latency as logarithms) is trained until day {learnt} and stays. From
+day {asked} on each rule is asked once a day, {ticks} times a fleet, with the settings of conf/trigger
+(`one window`: `at_least: 1, of_last: 1`). Drift watches three more columns with point masses, which follow from
+the four: at a ceiling in 99.9 % of rows, of two values, and 0 in 60 % of rows.
 
 {table}
 
-- stated, observed: ticks that fire where nothing changed. A rate holds if the one-sided 99 % lower bound of what was
-  observed is at most what is stated. Ticks of one fleet are alike, so fleets are counted: Student's t over their shares.
-- found: drifting fleets in which the rule fired within the days left. By chance: still fleets in which it fired in the
-  same days. A rule that fires in every fleet has found nothing.
-- `cost` is an estimate and states no rate. It weighs wrong answers, whatever they come from: at 500 a training it has
-  next to nothing to gain in a fleet of this size.
-- ADWIN, DDM and Page-Hinkley are river's, with its defaults (`mode="up"` for errors), told row by row since day
-  {learnt}: the score when the row is there, the error when its label is known. They count rows as independent, and rows
-  of one entity are not; ADWIN's delta bounds a check of independent rows, so it is no rate of ticks.
+- stated, observed: the share of ticks that fire although nothing changed. A stated rate holds if it is at least
+  the one-sided 99 % lower bound of the observed rate. Ticks of one fleet are not independent, so the bound is
+  computed from one share per fleet, with Student's t.
+- found: the share of drifting fleets in which the rule fired within the remaining days. By chance: the share of
+  unchanged fleets in which it fired in the same days. A rule that fires in every unchanged fleet has detected
+  nothing.
+- `cost` is an estimate and states no rate. It weighs wrong predictions, whatever their cause: if a training
+  costs as much as 500 of them, a training has next to nothing to gain in a fleet of this size.
+- ADWIN, DDM and Page-Hinkley are river's, with its defaults (`mode="up"` for errors). From day {learnt} on they
+  receive each row: the score when the row arrives, the error when its label is known. They treat rows as
+  independent, and rows of one entity are not. ADWIN's delta bounds a check of independent rows, so it is not a
+  false-alarm rate per tick.
 """
 _MINUTES = 24 * 60
 

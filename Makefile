@@ -1,4 +1,4 @@
-# Everything a machine with python3, pip, make and git needs: `make run`, then `make check`.
+# The project's commands. They need python3, pip, make and git. Start with `make run`, then `make check`.
 .DEFAULT_GOAL := help
 UV := $(shell command -v uv 2>/dev/null || echo .venv/bootstrap/bin/uv)
 BIN := .venv/bin
@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup run check format lint types layers test slow proofs clean review comment report pull propose
 
-help: ## Say what can be made
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: $(MADE) ## Install the locked dependencies into .venv, with byte code
@@ -19,13 +19,13 @@ $(MADE): uv.lock pyproject.toml
 	$(UV) sync -q --locked --compile-bytecode
 	@touch $@
 
-run: setup ## Run the main job: dvc repro, then the table, the verdict and where things lie
+run: setup ## Run the main job: dvc repro; then print the metrics, the verdict and the paths of the results
 	$(BIN)/dvc repro
 	$(BIN)/cll show
 
-check: setup lint types layers test ## All that must pass before a commit
+check: setup lint types layers test ## Run all checks that must pass before a commit
 
-format: setup ## Put the code in its form
+format: setup ## Format the code and apply ruff's automatic fixes
 	$(BIN)/ruff check -q --fix-only .
 	$(BIN)/ruff format -q .
 
@@ -45,29 +45,29 @@ types: setup
 layers: setup
 	$(BIN)/lint-imports --no-cache
 
-test: setup ## The fast tests
+test: setup ## Run the fast tests
 	$(BIN)/pytest -q -n 2
 
-slow: setup ## The tests that take minutes: real repositories, a clean clone, real data
+slow: setup ## Run the slow tests (minutes): real repositories, a clean clone, real data
 	$(BIN)/pytest -q -m slow -n 2 --dist loadfile
 
-proofs: setup ## Test the rates that triggers state on 400 simulated fleets, beside river; writes docs/proofs.md
+proofs: setup ## Test the false-alarm rates that triggers state on 400 simulated fleets, and river's detectors; writes docs/proofs.md
 	$(BIN)/python benchmarks/proofs.py
 
-clean: ## Remove what was computed; .venv and what git tracks stay
+clean: ## Delete computed files; .venv and files tracked by git stay
 	rm -rf .cll outputs multirun .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-# What the workflows do, for any service that runs make, git and gh. REVIEW is one pull request's text.
+# Steps of the workflows, for any CI service that has make, git and gh. REVIEW is the text about one pull request.
 REVIEW := .cll/review.md
 MARKER := <!-- cll diff -->
 TICK := tick
 
-review: setup ## Write what the working tree changes since BASE into .cll/review.md, and CI's summary
+review: setup ## Write the changes of the working tree since BASE to .cll/review.md and to CI's summary
 	@mkdir -p .cll
 	cll diff $${BASE:+"$$BASE"} --md > $(REVIEW)
 	@test -z "$$GITHUB_STEP_SUMMARY" || cat $(REVIEW) >> "$$GITHUB_STEP_SUMMARY"
 
-comment: ## Write .cll/review.md into the one comment of the pull request PULL that is its place
+comment: ## Post .cll/review.md as a comment on the pull request PULL, or update that comment
 	@comments="repos/$$GITHUB_REPOSITORY/issues/$$PULL/comments"; \
 	mine='.[] | select(.user.type == "Bot" and (.body | startswith("$(MARKER)"))) | .id'; \
 	id=$$(gh api --paginate "$$comments" --jq "$$mine" | head -n 1) && \
@@ -77,13 +77,13 @@ comment: ## Write .cll/review.md into the one comment of the pull request PULL t
 	  gh api --silent -X POST "$$comments" -F body=@$(REVIEW); \
 	fi
 
-report: setup ## Get reports/report.html: from DVC's remote where there is one, else made again
+report: setup ## Get reports/report.html: pull it from DVC's remote if there is one, else make it again
 	test -n "$$(dvc remote list)" && dvc pull -q reports/report.html || dvc repro
 
-pull: setup ## Get data and models from DVC's remote, where there is one
+pull: setup ## Pull data and models from DVC's remote, if there is one
 	test -z "$$(dvc remote list)" || dvc pull -q
 
-propose: setup ## Push the branch "tick", as `cll tick --mode branch` made it, and keep one pull request for it
+propose: setup ## Push the branch "tick" of `cll tick --mode branch`, and open or update its one pull request
 	@git show-ref -q --verify refs/heads/$(TICK) || \
 	  { echo "Nothing new was committed, so there is nothing to propose."; exit 0; }; \
 	set -e; \

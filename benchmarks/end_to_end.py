@@ -1,18 +1,18 @@
-"""Ingest to train against a plain script of the same steps in Polars and LightGBM.
+"""Comparison of ingest, featurize and train with a plain script of the same steps in Polars and LightGBM.
 
     python benchmarks/end_to_end.py                   1 million rows
     python benchmarks/end_to_end.py --rows 30000      some seconds
 
-A simulated fleet's month lies on disk as CSV, a file a day, with its incidents. cll runs its stages
+The input is one month of a simulated fleet: one CSV file per day, and its incidents. cll runs its stages
 ingest, featurize and train, with the defaults of features=windows, label=incident and
-estimator=lightgbm. The plain script reads the same files, makes the same columns with rolling
+estimator=lightgbm. The plain script reads the same files, computes the same columns with rolling
 expressions, joins the labels, holds out the newest quarter, and fits as cll does: four
 forward-chained folds with early stopping, one model on all rows with the folds' median of rounds,
 Platt's calibration, the threshold of the best F1, alerts on the holdout.
 
-The plain script checks no record, looks for no repetition, hashes and keeps nothing, and holds all
-rows in one frame. Its lags look back however far, and its peers' median counts the entity itself.
-Each runs in a process of its own, with OMP_WAIT_POLICY=PASSIVE, which cll sets: else the plain
+The plain script does less: it checks no record, looks for no duplicates, hashes and caches nothing, and
+holds all rows in one frame. Its lags have no limit in time, and its peers' median includes the entity itself.
+Each contender runs in its own process, with OMP_WAIT_POLICY=PASSIVE, which cll sets; without it the plain
 script would be charged for threads that spin. The figures go to benchmarks/results/end_to_end.json.
 """
 
@@ -30,12 +30,12 @@ import polars as pl
 from plain_loop import AS_OF, KPIS, START, plain
 from table import COST, alone, arguments, keep, project, show, stage
 
-A_DAY = 288  # rows of an entity
-GOAL = 1.2  # of the plain script's CPU seconds, at most
+A_DAY = 288  # rows per entity and day
+GOAL = 1.2  # upper limit, in CPU seconds of the plain script
 
 
 def write(folder: Path, rows: int) -> None:
-    """Write a simulated month as it would be exported."""
+    """Write a simulated month in the form of an export."""
     from cll.components.source.synthetic import Synthetic  # noqa: PLC0415  the plain script doesn't pay for it
 
     source = Synthetic(entities=max(round(rows / ((AS_OF - START).days * A_DAY)), 4))
@@ -63,7 +63,7 @@ def params(folder: Path) -> dict[str, Any]:
 
 
 def cll(_: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Run the stages in one process, as `cll run` does."""
+    """Run the stages in one process, like `cll run`."""
     from cll.config import project as config_project  # noqa: PLC0415  the plain script doesn't pay for it
     from cll.pipeline import stages  # noqa: PLC0415  the plain script doesn't pay for it
     from cll.system import workspace  # noqa: PLC0415  the plain script doesn't pay for it
@@ -88,7 +88,7 @@ def cll(_: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def contend(name: str, folder: Path) -> dict[str, Any]:
-    """Run one of both; return what each step took in CPU seconds, and what came of it."""
+    """Run cll or the plain script; return the CPU seconds of each step, and the results."""
     steps: dict[str, Any] = {}
     found: dict[str, Any] = {}
     spent = time.process_time()

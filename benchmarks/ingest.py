@@ -1,18 +1,22 @@
-"""Ingest with all of its checks against Polars' bare reader of the same files.
+"""Comparison of ingest with all of its checks with Polars' bare readers of the same files.
 
     python benchmarks/ingest.py                 10 million rows; needs about 6 GB of disk
     python benchmarks/ingest.py --rows 20000    some seconds
 
-A fleet that reports every 5 minutes lies on disk as JSONL, CSV and Parquet, a file a day and as one
-file, in order of time. cll runs its ingest stage on a fresh project (source=files, its default
-settings): files are hashed and cut, records read and checked one by one, sorted, cut into days,
-settled, described, held against a schema, and written, whole or not at all. Polars reads the same
-columns of each file with its reader's defaults, times left as text, and lets go of them. `kept` is
-Polars too, that also sorts each file by entity and time and writes it as Parquet (zstd 1). `floor` is
-what nobody who keeps rows and vouches for them can leave out: each file is hashed, read by Polars,
-sorted and written by cll's own means, and hashed again, on as many threads as cll's, with no check.
-Each runs three times (--times), by turns, and the median counts. Where cll's time goes is summed
-over its threads. The figures go to benchmarks/results/ingest.json.
+The input is a fleet that reports every 5 minutes, as JSONL, CSV and Parquet. Each format exists as one file
+per day and as one file for all, in order of time. The contenders are:
+
+- `cll` runs its ingest stage on a new project (source=files, default settings). It hashes and cuts files,
+  reads and checks each record, sorts, cuts into days, removes duplicates, computes profiles, compares
+  them with a schema, and writes complete partitions or none.
+- `polars` reads the same columns of each file with its reader's defaults, leaves times as text, and
+  discards the rows.
+- `kept` is Polars, too, but it sorts each file by entity and time and writes it as Parquet (zstd 1).
+- `floor` is the least work of a stage that stores rows with checksums. With the functions and the number of
+  threads of cll, each file is hashed, read by Polars, sorted, written, and hashed again, without any check.
+
+Each contender runs three times (--times), in turns, and the median counts. The seconds per step of cll are
+summed over its threads. The figures go to benchmarks/results/ingest.json.
 """
 
 import argparse
@@ -34,13 +38,17 @@ import polars as pl
 from table import alone, arguments, keep, project, show
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-A_DAY = 288  # rows of an entity
+A_DAY = 288  # rows per entity and day
 KPIS = {"cpu_usage": 40.0, "memory_usage": 60.0, "error_rate": 0.02, "response_time": 0.3}
 READ = {".jsonl": pl.read_ndjson, ".csv": pl.read_csv, ".parquet": pl.read_parquet}
-GOALS = {"jsonl": 0.2, "csv": 0.3, "parquet": 0.33}  # of Polars' rows per second
+GOALS = {
+    "jsonl": 0.2,
+    "csv": 0.3,
+    "parquet": 0.33,
+}  # lower limit, as a share of Polars' rows per second
 ROLES = ("polars", "kept", "floor", "cll", "watched")
 LAYOUTS = ("daily", "whole")
-WHERE = {  # what a person calls it: functions of the ingest stage
+WHERE = {  # name of the step: its functions in the ingest stage
     "hash and cut files": ("cll.pipeline.ingest.arrival_log:survey",),
     "read bytes": ("cll.pipeline.ingest.readers.extents:read",),
     "cast fields": ("cll.pipeline.ingest.readers.casting:cast",),
@@ -63,7 +71,7 @@ WHERE = {  # what a person calls it: functions of the ingest stage
 
 
 def write(folder: Path, rows: int) -> int:
-    """Write all files; return how many rows there are."""
+    """Write all files; return the number of rows."""
     rng = np.random.default_rng(5)
     entities = max(min(1000, rows // (3 * A_DAY)), 1)
     days = max(round(rows / (entities * A_DAY)), 1)
@@ -94,7 +102,7 @@ def _write(frame: pl.DataFrame, folder: Path, layout: str, name: str) -> None:
 
 
 def bare(folder: Path) -> dict[str, Any]:
-    """Read each file, and nothing else."""
+    """Read each file and discard the rows."""
     with _timed() as took:
         rows = sum(READ[path.suffix](path).height for path in sorted(folder.iterdir()))  # type: ignore[operator]
     return {"rows": rows, **took}
@@ -112,7 +120,7 @@ def kept(folder: Path) -> dict[str, Any]:
 
 
 def floor(folder: Path) -> dict[str, Any]:
-    """Hash each file, read it, sort it, and write it; on a file as a whole, one thread works."""
+    """Hash, read, sort, write and hash each file again; each file is processed by one thread."""
     from cll.pipeline.ingest import deduplicate, parquet  # noqa: PLC0415  Polars doesn't pay for it
     from cll.system import disk  # noqa: PLC0415  Polars doesn't pay for it
 
@@ -132,13 +140,13 @@ def floor(folder: Path) -> dict[str, Any]:
 
 
 def watched(folder: Path) -> dict[str, Any]:
-    """Run the stage with timers in it."""
+    """Run the stage with timers around its steps."""
     spent = Timers()
     return ingest(folder) | {"where": spent.seconds}
 
 
 def ingest(folder: Path) -> dict[str, Any]:
-    """Run the stage on a fresh project."""
+    """Run the stage on a new project."""
     from cll.config import project as config_project  # noqa: PLC0415  Polars doesn't pay for it
     from cll.pipeline import stages  # noqa: PLC0415  Polars doesn't pay for it
     from cll.system import workspace  # noqa: PLC0415  Polars doesn't pay for it
@@ -162,7 +170,7 @@ def ingest(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def _timed() -> Iterator[dict[str, float]]:
-    """Time what is done with all libraries loaded."""
+    """Measure the seconds of a block, after all libraries are loaded."""
     took: dict[str, float] = {}
     began, spent = time.perf_counter(), time.process_time()
     yield took
@@ -170,7 +178,7 @@ def _timed() -> Iterator[dict[str, float]]:
 
 
 class Timers:
-    """Seconds in each of WHERE, without what is counted elsewhere, over all threads."""
+    """Seconds in each step of WHERE, without those of nested steps, summed over all threads."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -225,7 +233,7 @@ def _pair(folder: Path, goal: float, times: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as own:
             command = (sys.executable, __file__, "--as", name, "--in", folder)
             runs.setdefault(name, []).append(alone(command, Path(own)))
-    runs["polars"].pop(0)  # after it all files are in the system's cache
+    runs["polars"].pop(0)  # from then on all files are in the system's cache
     figures = {
         name: sorted(of, key=itemgetter("took_s"))[len(of) // 2] for name, of in runs.items()
     }

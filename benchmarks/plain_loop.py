@@ -1,4 +1,4 @@
-"""The plain script that `end_to_end.py` measures: the steps of cll as one would write them once."""
+"""Plain script that `end_to_end.py` measures: the steps of cll, as in a notebook."""
 
 import math
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ NO_SETTING_OF_LIGHTGBM = {"_target_", "max_rounds", "members", "patience", "posi
 
 
 def plain(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Do the same steps as one would in a notebook."""
+    """Run the same steps as cll, as in a notebook."""
     rows, incidents = read(folder)
     yield "ingest", {}
     made = featurized(rows)
@@ -43,7 +43,7 @@ def read(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def parted(rows: pl.DataFrame, incidents: pl.DataFrame, made: pl.DataFrame) -> tuple[Any, ...]:
-    """Return X, y, times, and which rows teach and which are held out."""
+    """Return X, y, times, and masks of the training rows and the held-out rows."""
     rows = labelled(rows.select("entity", "time"), incidents)
     made = made.filter(rows["keep"])
     rows = rows.filter("keep")
@@ -70,7 +70,7 @@ def featurized(rows: pl.DataFrame) -> pl.DataFrame:
     own = [made for c in KPIS for made in _own(c)]
     windows = [made for end in WIDTHS for c in KPIS for made in _in_window(c, end)]
     peers = [made for c in KPIS for made in _among_peers(c)]
-    # In the order of cll's columns, since LightGBM draws them by their number.
+    # In the order of cll's columns, because LightGBM samples columns by number.
     return told.select(*KPIS, *own, *windows, *peers).cast(pl.Float32)
 
 
@@ -108,7 +108,7 @@ def _in_window(c: str, end: str) -> Iterator[pl.Expr]:
 
 
 def labelled(rows: pl.DataFrame, incidents: pl.DataFrame) -> pl.DataFrame:
-    """Add label, and which rows teach: those outside of incidents whose label is known."""
+    """Add the label, and a mask of the training rows: rows outside of incidents with a known label."""
     keys: Any = {"left_on": "time", "right_on": "start", "by": "entity", "check_sortedness": False}
     times = incidents.filter(pl.col("known_at") <= AS_OF).select("entity", "start", "end")
     ordered = rows.with_row_index("row").sort("time", "row")
@@ -164,7 +164,7 @@ def _fitted(X: Any, y: Any, times: Any, held: Any) -> dict[str, Any]:
 
 
 def folds(y: Any, times: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield (past, held out), with equal numbers of positives in each stretch held out."""
+    """Yield (earlier rows, held-out rows), with equal numbers of positives in each held-out part."""
     order = np.argsort(times, kind="stable")
     so_far = np.cumsum(y[order] == 1)
     wanted = so_far[-1] * np.arange(1, FOLDS + 1) / (FOLDS + 1)

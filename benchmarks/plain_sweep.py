@@ -1,4 +1,4 @@
-"""The plain script that `sweep.py` measures: a Hydra app that reads, featurizes and fits each time.
+"""Plain script that `sweep.py` measures: a Hydra app in which each job reads, featurizes and fits.
 
 python benchmarks/plain_sweep.py -m folder=DIR estimator=logistic,lightgbm features=kpi,windows
 """
@@ -31,8 +31,8 @@ ConfigStore.instance().store("plain", node=Config)
 
 @hydra.main(version_base=None, config_path=None, config_name="plain")
 def job(cfg: Config) -> None:
-    """Fit four forward-chained folds and one model on all rows, and score what is held out."""
-    from sklearn.metrics import average_precision_score  # noqa: PLC0415  as late as a script may
+    """Fit four forward-chained folds and one model on all training rows, and score the holdout."""
+    from sklearn.metrics import average_precision_score  # noqa: PLC0415  as late as possible
 
     rows, incidents = read(Path(cfg.folder))
     made = featurized(rows) if cfg.features == "windows" else rows.select(KPIS).cast(pl.Float32)

@@ -1,14 +1,14 @@
-"""Triggers on simulated fleets that stay as they are, and on others that drift.
+"""Tests of triggers on simulated fleets that do not change, and on others that drift.
 
     python benchmarks/proofs.py               200 seeds of each, some minutes on two cores
     python benchmarks/proofs.py --seeds 10    a quick look
 
-A champion (logistic regression on the columns) learns from the first days of each stream and
-stays. From then on each rule of conf/trigger is asked once a day; river's detectors are told the
-same rows one by one, in the order in which they, or their labels, become known. Where nothing
-drifts, the share of days that fire has to respect the rate that the rule states; where something
-does, the days until it fires count. The figures go to benchmarks/results/proofs.json, or to
-`--to`, and the table to docs/proofs.md, or to `--table`. river comes with the dev group.
+A champion (logistic regression on the columns) is trained on the first days of each stream and
+stays. From then on each rule of conf/trigger is asked once a day. river's detectors receive the same
+rows one by one, in the order in which the rows, or their labels, become known. Without drift, the
+share of days on which a rule fires must not exceed the rate that the rule states. With drift, the
+number of days until it fires is measured. The figures go to benchmarks/results/proofs.json, or to
+`--to`, and the table to docs/proofs.md, or to `--table`. river is in the dev group.
 """
 
 import multiprocessing
@@ -47,26 +47,26 @@ from cll.types.triggers import Situation
 
 START, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
 ENTITIES, STEP = 20, timedelta(minutes=15)
-LEARNT, ASKED, DRIFTS, DAYS = 20, 34, 45, 65  # days: learnt until, asked from, drifts at, ends
+LEARNT, ASKED, DRIFTS, DAYS = 20, 34, 45, 65  # end of training, first tick, drift, end; in days
 CONFIDENCE = 0.99
-POINT_MASSES = {  # column: what it follows from, and the share of rows at its point mass
+POINT_MASSES = {  # column: (column that it is computed from, share of rows at the point mass)
     "availability": ("error_rate", 0.999),
     "is_busy": ("cpu_usage", 0.9),
     "waiting": ("response_time", 0.6),
 }
-FIRST = 1000  # seed; statistics and scales were chosen while looking at lower ones
+FIRST = 1000  # seed; lower seeds were used to choose statistics and scales
 
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """Labelled rows in order of time with the champion's score, and what is known of the champion."""
+    """Labelled rows in order of time, with the champion's scores, columns and threshold."""
 
     rows: pl.DataFrame
     columns: tuple[str, ...]
     threshold: float
 
     def at(self, day: int) -> Situation:
-        """Say what is known at the end of a day."""
+        """Return the trigger input at the end of a day, with the labels that are known by then."""
         as_of = START + day * DAY
         known = pl.col("known_at") <= as_of
         rows = time_windows.cut(self.rows, [Stretch(START - DAY, as_of)])[0].with_columns(
@@ -80,7 +80,7 @@ class Stream:
 
 
 def simulate(seed: int, drift_at: datetime | None) -> Stream:
-    """Simulate a fleet, and let a champion learn from its first days."""
+    """Simulate a fleet, and train a champion on its first days."""
     until = START + DAYS * DAY
     source = Synthetic(seed, START, ENTITIES, STEP, drift_at=drift_at, truth_horizons=())
     pieces = [(piece.table, piece.read().rows) for piece in source(until, [])]
@@ -103,9 +103,9 @@ def simulate(seed: int, drift_at: datetime | None) -> Stream:
 
 
 def with_point_masses(rows: pl.DataFrame) -> dict[str, pl.Expr]:
-    """Return columns that drift looks at, too: at a ceiling in 99.9 % of rows, of two values, mostly 0.
+    """Return three more columns for drift: at a ceiling in 99.9 % of rows, of two values, mostly 0.
 
-    They follow from what the fleet does, so they come in bursts, as they would.
+    They are computed from the fleet's columns, so their rare values come in bursts, as in real data.
     """
     first = rows.filter(pl.col("time") <= START + LEARNT * DAY)
     often = {name: first[column].quantile(share) for name, (column, share) in POINT_MASSES.items()}
@@ -118,7 +118,7 @@ def with_point_masses(rows: pl.DataFrame) -> dict[str, pl.Expr]:
 
 
 def rules() -> dict[str, Trigger]:
-    """Return what conf/trigger sets up, and variants of it."""
+    """Return the triggers that conf/trigger configures, and variants of them."""
     folder = table.ROOT / "conf" / "trigger"
     drift, decay, cost = (
         components.build("trigger", components.load_yaml(folder / f"{name}.yaml"))[name]
@@ -144,7 +144,7 @@ PEERS: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 def ask(trigger: Trigger, situations: Iterable[Situation]) -> tuple[list[bool], float | None]:
-    """Return whether it fired at each tick, and the rate it states, on average where it does."""
+    """Return whether the trigger fired at each tick, and its mean stated rate, if it states any."""
     asked = [list(trigger(situation)) for situation in situations]
     stated = [r.false_alarms for reasons in asked for r in reasons if r.false_alarms is not None]
     rate = float(np.mean(stated)) if stated else None
@@ -152,7 +152,7 @@ def ask(trigger: Trigger, situations: Iterable[Situation]) -> tuple[list[bool], 
 
 
 def tell(detector: Any, values: Floats, known_at: Floats) -> list[bool]:
-    """Return at which ticks a detector has found something since the one before."""
+    """Return for each tick whether the detector has signalled a drift since the tick before."""
     found = []
     for at, value in zip(known_at.tolist(), values.tolist(), strict=True):
         detector.update(value)
@@ -163,7 +163,7 @@ def tell(detector: Any, values: Floats, known_at: Floats) -> list[bool]:
 
 
 def watch(seed: int, drift_at: datetime | None) -> dict[str, tuple[list[bool], float | None]]:
-    """Ask all rules and peers about one stream."""
+    """Run all rules and river's detectors on one stream."""
     stream = simulate(seed, drift_at)
     situations = [stream.at(day) for day in range(ASKED, DAYS + 1)]
     found = {name: ask(trigger, situations) for name, trigger in rules().items()}
@@ -185,23 +185,24 @@ def _seconds(instants: pl.Series) -> Floats:
 def lower_bound(shares: Sequence[float]) -> float:
     """Return the one-sided lower bound of a rate, from its share in each of several streams.
 
-    Ticks of one stream are alike, streams are not: so streams are counted (Student's t).
+    Ticks of one stream are not independent, but streams are, so the bound uses one share per stream
+    (Student's t).
     """
     spread = np.std(shares, ddof=1) / np.sqrt(len(shares))
     return max(0.0, float(np.mean(shares) - stats.t.ppf(CONFIDENCE, len(shares) - 1) * spread))
 
 
 def holds(shares: Sequence[float], stated: float) -> bool:
-    """Tell whether a stated rate is not refuted by what was seen where nothing changed."""
+    """Return whether the shares of the streams without drift are consistent with the stated rate."""
     return lower_bound(shares) <= stated
 
 
 def judge(still: Sequence[Any], drifting: Sequence[Any], name: str) -> dict[str, Any]:
-    """Sum up one rule over all streams."""
+    """Return the figures of one rule over all streams."""
     shares = [float(np.mean(one[name][0])) for one in still]
     rates = [one[name][1] for one in still if one[name][1] is not None]
     stated = float(np.mean(rates)) if rates else None
-    first = DRIFTS + 1 - ASKED  # the first tick that can know of the drift
+    first = DRIFTS + 1 - ASKED  # the first tick with data of the drift
     after = [one[name][0][first:] for one in drifting]
     delays = [1 + fired.index(True) for fired in after if any(fired)]
     return {
@@ -216,7 +217,7 @@ def judge(still: Sequence[Any], drifting: Sequence[Any], name: str) -> dict[str,
 
 
 def run(seeds: int, processes: int) -> dict[str, Any]:
-    """Watch all streams, beside each other."""
+    """Run all streams in parallel."""
     drift_at = START + DRIFTS * DAY
     jobs = [(seed, at) for at in (None, drift_at) for seed in range(FIRST, FIRST + seeds)]
     os.environ.setdefault("POLARS_MAX_THREADS", "1")

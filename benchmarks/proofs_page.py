@@ -1,4 +1,4 @@
-"""The page that `make proofs` writes, from its figures alone."""
+"""Page that `make proofs` writes, from the figures in proofs.json."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,7 +36,7 @@ _MINUTES = 24 * 60
 
 
 def written(found: Mapping[str, Any]) -> str:
-    """Write the page as Markdown."""
+    """Return the page as Markdown."""
     days = found["days"]
     ticks, after = days["ends"] + 1 - days["asked"], days["ends"] - days["drifts"]
     heads = f"| rule | stated | observed | lower bound | | found in {after} d | by chance | median delay |"

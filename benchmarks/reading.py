@@ -1,9 +1,9 @@
-"""Strict reading against Polars' bare readers of the same files: ratios of rows per second.
+"""Comparison of strict reading with Polars' bare readers of the same files, as ratios of rows per second.
 
     python benchmarks/reading.py --rows 10000000
 
-Each figure is the best of several rounds, and the readers take turns, since a busy machine is slow
-to both. What comes behind the pieces (settling, partitions) is not in here.
+Each figure is the best of several rounds, and the readers take turns, because a busy machine slows
+both. The steps after reading (removing duplicates, writing partitions) are not included.
 """
 
 import argparse
@@ -37,7 +37,7 @@ BARE: dict[str, Callable[[Path], pl.DataFrame]] = {
 
 
 def write(folder: Path, rows: int) -> None:
-    """Write the same rows in each format: a name, a time, four numbers and an outcome."""
+    """Write the same rows in each format: an entity, a time, four numbers and an outcome."""
     rng = np.random.default_rng(7)
     number = pl.int_range(rows, eager=True)
     start, step = datetime(2026, 1, 1, tzinfo=UTC), timedelta(minutes=5)
@@ -60,7 +60,7 @@ def _arrived(path: Path) -> Arrived:
 
 
 def best(reads: Sequence[Callable[[], object]], rounds: int) -> list[tuple[float, float]]:
-    """Return each one's least wall and CPU seconds."""
+    """Return the least wall and CPU seconds of each reader."""
     least = [(np.inf, np.inf)] * len(reads)
     for _ in range(rounds):
         for i, read in enumerate(reads):
@@ -101,7 +101,7 @@ def measure(path: Path, rows: int, rounds: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, show and keep."""
+    """Measure the readers, print the ratios and store them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)

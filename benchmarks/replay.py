@@ -1,13 +1,16 @@
-"""Replays against a forest that learns row by row, and against bare fits of what they train.
+"""Comparison of replays with a forest that is trained row by row, and with bare fits of the same trainings.
 
     python benchmarks/replay.py               some ten minutes
     python benchmarks/replay.py --days 20 --data none     a minute, without the published stream
 
-`forest` is river's adaptive random forest with ten trees on the published electricity stream: each row
-is predicted, then taught at once. `cll replay experiment=electricity` answers the same rows, in a
-project that has nothing yet and again in one that has signals and features, but no fits. `policies` is a
-sweep of replays over a simulated fleet that drifts; `bare` are the fits of its trainings, each policy's
-its own, and the scores of its rows on matrices that lie in memory, their seconds over the processors.
+- `forest` is river's adaptive random forest with ten trees on the published electricity stream: each
+  row is predicted, then trained on at once.
+- `cll replay experiment=electricity` predicts the same rows, once in an empty project and once in a
+  project that has signals and features, but no fits.
+- `policies` is a sweep of replays over a simulated fleet that drifts.
+- `bare` runs the fits of the sweep's trainings, separately for each policy, and scores the policy's
+  rows, on matrices in memory. Its seconds are divided by the number of processors.
+
 The figures go to benchmarks/results/replay.json.
 """
 
@@ -32,7 +35,7 @@ ACCURACY = {"now": 0.914, "late": 0.82}
 
 
 def forest(data: Path) -> dict[str, Any]:
-    """Predict and teach each row in its turn, raw columns as published."""
+    """Predict each row, then train on it, with the raw columns as published."""
     import polars as pl  # noqa: PLC0415  in a process of its own
     from river.forest import ARFClassifier  # noqa: PLC0415
 
@@ -48,13 +51,15 @@ def forest(data: Path) -> dict[str, Any]:
 
 
 def stream(home: Path, data: Path) -> dict[str, Any]:
-    """Replay the published stream by both protocols; the first also with its features at hand."""
+    """Replay the published stream by both protocols; the first one also with its features in place."""
     project(home, "2026-01-31T00:00:00Z", {"set": {}})
     found = {}
     for name, words in (("from_nothing", []), ("now", []), ("late", ["label.delay=48"])):
         command = [sys.executable, "-m", "cll", "replay", "experiment=electricity", *words]
         out = home / "outputs" / name
-        for fit in (home / ".cll" / "store").glob("train-*"):  # else the first one's would do
+        for fit in (home / ".cll" / "store").glob(
+            "train-*"
+        ):  # otherwise the fits of the run before would be reused
             shutil.rmtree(fit)
         cost = alone([*command, f"source.path={data}", f"hydra.run.dir={out}"], home)
         told = json.loads((out / "replay.json").read_text(encoding="utf-8"))
@@ -87,7 +92,7 @@ def policies(home: Path, days: int, entities: int) -> dict[str, Any]:
 
 
 def bare(home: Path) -> dict[str, Any]:
-    """Sum up what the fits and scores of all jobs take, each in a process with its share."""
+    """Return the summed cost of all jobs' fits and scores, each in a process with its share of threads."""
     from cll.experiment.workers import Workers  # noqa: PLC0415  imports nothing that computes
     from cll.system.cpu import cores  # noqa: PLC0415  imports nothing that computes
 
@@ -101,7 +106,7 @@ def bare(home: Path) -> dict[str, Any]:
 
 
 def _bare(folder: Path, _: Any) -> list[float]:
-    """Fit what a job trained, and score what it scored; matrices are made untimed."""
+    """Repeat the fits and scores of a job; the time to make the matrices is not counted."""
     from cll.config import components  # noqa: PLC0415
     from cll.config import project as config_project  # noqa: PLC0415
     from cll.pipeline import stage_cache  # noqa: PLC0415
@@ -131,7 +136,7 @@ def _bare(folder: Path, _: Any) -> list[float]:
 
 
 def _fit(rows: Any, tree: Any, base: Any) -> float:
-    """Fit as the job did: on from the model in force, where its update does."""
+    """Fit as the job did, from the champion if its update continues one."""
     from cll.config import components  # noqa: PLC0415
     from cll.pipeline.train import update as train_update  # noqa: PLC0415
 

@@ -1,15 +1,19 @@
-"""A sweep of 64 jobs against bare fits, `dvc queue` and Hydra's basic launcher with a plain script.
+"""Comparison of a sweep of 64 jobs with bare fits, `dvc queue`, and Hydra's basic launcher.
 
     python benchmarks/sweep.py                        64 jobs on 200,000 rows: half an hour
     python benchmarks/sweep.py --rows 20000 --seeds 1 --peers 4     a few minutes
 
-Jobs are both estimators, features=kpi and windows, and as many seeds. `cll run -m` makes data and
-features once, trains, judges with intervals, ranks. `bare` are the same fits (four folds and the
-final one) and the figures of the holdout without an interval, on matrices that lie in memory, in as
-many processes as there are processors: their seconds summed up, over the processors. `hydra` runs
-plain_sweep.py with Hydra's basic launcher, `queue` is `dvc exp run --queue` and `dvc queue start
--j 2` in a clone; of these two only `--peers` jobs are run, evenly of all kinds, and what one of
-them takes is multiplied. The figures go to benchmarks/results/sweep.json.
+The jobs are all combinations of both estimators, features=kpi and windows, and a number of seeds.
+
+- `cll run -m` makes data and features once, trains, evaluates with intervals, and ranks.
+- `bare` runs the same fits (four folds and the final one) and computes the figures of the holdout
+  without intervals, on matrices in memory, in one process per processor. Its summed seconds are
+  divided by the number of processors.
+- `hydra` runs plain_sweep.py with Hydra's basic launcher.
+- `queue` is `dvc exp run --queue` and `dvc queue start -j 2` in a clone.
+
+Of `hydra` and `queue` only `--peers` jobs are run, the same number of each kind, and the time of one is
+multiplied. The figures go to benchmarks/results/sweep.json.
 """
 
 import argparse
@@ -38,7 +42,7 @@ def cll(home: Path, seeds: int, entities: int) -> dict[str, Any]:
 
 
 def bare(seeds: int, entities: int) -> dict[str, Any]:
-    """Sum up what fits and figures take, each in a process with its share of the processors."""
+    """Return the summed cost of fits and figures, each in a process with its share of the processors."""
     from cll.experiment.workers import Workers  # noqa: PLC0415  imports nothing that computes
     from cll.system.cpu import cores  # noqa: PLC0415  imports nothing that computes
 
@@ -50,7 +54,7 @@ def bare(seeds: int, entities: int) -> dict[str, Any]:
 
 
 def _bare(job: tuple[str, str, int, int], _: Any) -> float:
-    """Fit and score one job; its matrices are made, or read, untimed."""
+    """Fit and score one job; the time to make or read its matrices is not counted."""
     from cll.config import components  # noqa: PLC0415
     from cll.config import project as config_project  # noqa: PLC0415
     from cll.model import artifact  # noqa: PLC0415
@@ -89,7 +93,7 @@ def plain(data: Path, home: Path, jobs: int) -> dict[str, Any]:
 
 
 def queue(home: Path, jobs: int, entities: int) -> dict[str, Any]:
-    """Run some experiments through DVC's queue, in a clone; its processes end by themselves."""
+    """Run some experiments through DVC's queue in a clone; the queue's processes end by themselves."""
     subprocess.run(["git", "clone", "-q", str(ROOT), str(home)], check=True)
     params = {"source": "synthetic", "set": {"source": {"synthetic": {"entities": entities}}}}
     (home / "params.yaml").write_text(json.dumps({**params, "estimator": None, "features": None}))
@@ -143,7 +147,7 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def told_so_far(found: dict[str, Any]) -> None:
-    """Say on stderr what is known, in case that the rest fails."""
+    """Print the figures so far to stderr, in case the rest fails."""
     sys.stderr.write(json.dumps(found) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a process of its own with what it cost, a project, a table, a file."""
+"""Functions that benchmarks share: measure a process, make a project, print a table, write the figures."""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ COST = ("wall_s", "cpu_s", "peak_mib")
 def alone(
     command: Sequence[str | Path], folder: Path | None = None, env: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Run a command to its end; return what it and its children cost, and the JSON it printed."""
+    """Run a command to its end; return the cost of it and its children, and the JSON that it printed."""
     began = time.perf_counter()
     own = {"PYTHONPATH": str(ROOT), "CLL_QUIET": "1", **os.environ, **(env or {})}
     with subprocess.Popen(command, cwd=folder, env=own, stdout=subprocess.PIPE) as process:
@@ -36,7 +36,7 @@ def alone(
 
 
 def project(folder: Path, as_of: str, params: Mapping[str, Any]) -> None:
-    """Make a project's folder, without code or data; YAML takes JSON."""
+    """Make a project's folder without code or data; its YAML files are written as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(ROOT / "conf", folder / "conf", dirs_exist_ok=True)
     for name in ("dvc.yaml", "uv.lock"):
@@ -46,18 +46,18 @@ def project(folder: Path, as_of: str, params: Mapping[str, Any]) -> None:
 
 
 def world(folder: Path, as_of: str) -> None:
-    """Say what is known."""
+    """Write world.yaml."""
     (folder / "world.yaml").write_text(f'as_of: "{as_of}"\nchampion: none\n', encoding="utf-8")
 
 
 def stage(folder: Path, *names: str) -> dict[str, float]:
-    """Run stages as DVC calls them, each in a process of its own; return what they cost."""
+    """Run stages as DVC does, each in its own process; return their cost."""
     costs = [alone([sys.executable, "-P", "-m", "cll", "stage", name], folder) for name in names]
     return {name: (max if name == "peak_mib" else sum)(c[name] for c in costs) for name in COST}
 
 
 def show(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table: text to the left, numbers to the right."""
+    """Print a table, with text left-aligned and numbers right-aligned."""
     table = Table(title=title, title_justify="left")
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="right" if number else "left")
@@ -67,7 +67,7 @@ def show(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) 
 
 
 def keep(found: Mapping[str, Any], to: Path) -> None:
-    """Write the figures down, six digits each."""
+    """Write the figures to a file, with six digits each."""
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_text(json.dumps(_rounded(found), indent=2) + "\n", encoding="utf-8")
 
@@ -79,7 +79,7 @@ def _rounded(value: Any) -> Any:
 
 
 def arguments(doc: str | None, name: str) -> argparse.ArgumentParser:
-    """Return a parser that knows where the figures go."""
+    """Return an argument parser with the option for the output file."""
     parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
     parser.add_argument("--to", type=Path, default=ROOT / "benchmarks" / "results" / f"{name}.json")
     return parser

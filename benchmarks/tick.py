@@ -1,16 +1,16 @@
-"""What a tick costs: a new day on a year of history, and DVC's share over many partitions.
+"""Cost of a tick: a new day on a year of history, and DVC's share of the time with many partitions.
 
     python benchmarks/tick.py                              100 million rows; needs about 40 GB
     python benchmarks/tick.py --rows-per-day 2000 --partitions 10     a minute
 
-First a year of telemetry, a CSV file a day of a fleet that reports every 5 minutes, goes through
-ingest and featurize, called as DVC calls them; then the file of day 366 arrives, `as_of` moves, and
+In the first part, a year of telemetry (one CSV file per day of a fleet that reports every 5 minutes) goes
+through ingest and featurize, called as DVC calls them. Then the file of day 366 arrives, `as_of` moves, and
 both run again. Features: 4 columns, their windows of 30 minutes and 3 hours by mean, std and slope.
 
-Then a clone of this repository, as it stands in the working folder, ticks with DVC: `dvc repro
-featurize` over so many partitions of small days, when nothing happened, when a new day came, and
-when one record came late for a day in the middle. `stages` is what our own processes took of it,
-their start included; the rest is DVC: it starts, hashes what changed, copies into its cache.
+In the second part, a clone of this repository, with the uncommitted changes of the working folder, ticks with
+DVC. `dvc repro featurize` runs over that many partitions of small days in three cases: nothing changed, a
+new day came, and one record came late for a day in the middle. `stages` is the time of our own processes,
+including their start. The rest is DVC's: it starts, hashes changed files and copies them into its cache.
 The figures go to benchmarks/results/tick.json.
 """
 
@@ -32,8 +32,8 @@ from table import COST, ROOT, alone, arguments, keep, project, show, stage, worl
 
 START, A_DAY, A_YEAR = datetime(2023, 1, 1, tzinfo=UTC), 288, 365
 KPIS = {"cpu_usage": 40.0, "memory_usage": 60.0, "error_rate": 0.02, "response_time": 0.3}
-GOAL = 1 / 50  # of the year's cost, at most
-SMALL = 2000  # rows of a day where DVC's share is asked for
+GOAL = 1 / 50  # upper limit, as a share of the year's cost
+SMALL = 2000  # rows per day in the part that measures DVC's share
 STAGES = ("ingest", "featurize")
 FEATURES = {
     "windows": ["30m", "3h"],
@@ -52,7 +52,7 @@ TIMEFORMAT="$2 %R %U %S"
 
 
 def write(folder: Path, first: int, last: int, rows: int) -> None:
-    """Write the files of these days, the last one excluded."""
+    """Write the files of these days, without the last one."""
     folder.mkdir(parents=True, exist_ok=True)
     entities = max(rows // A_DAY, 1)
     names = [f"agent-{i:04}" for i in range(entities)]
@@ -87,7 +87,7 @@ def instant(days: int) -> str:
 
 
 def year(rows: int, scratch: Path) -> dict[str, Any]:
-    """Let a year through ingest and featurize, and then one day more."""
+    """Run ingest and featurize on a year, and then on one more day."""
     home = scratch / "year"
     raw = home / "data" / "raw"
     written(raw, 0, A_YEAR, rows)
@@ -106,7 +106,7 @@ def year(rows: int, scratch: Path) -> dict[str, Any]:
 
 
 class Clone:
-    """A clone of this repository with what is not committed yet, in which DVC ticks."""
+    """A clone of this repository with the uncommitted changes, in which DVC ticks."""
 
     def __init__(self, folder: Path, partitions: int) -> None:
         self.folder, self.partitions = folder, partitions
@@ -143,7 +143,7 @@ class Clone:
         return done.stdout.decode()
 
     def repro(self) -> dict[str, Any]:
-        """Return what `dvc repro` cost, and what our stages took of it."""
+        """Return the cost of `dvc repro`, and the part of it that our stages took."""
         self.log.write_text("")
         found = alone(("dvc", "repro", "featurize"), self.folder, self.env)
         for line in self.log.read_text().splitlines():
@@ -152,7 +152,7 @@ class Clone:
         return found
 
     def ticks(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield what happens, and what it cost."""
+        """Yield the name of each case and its cost."""
         raw, days = self.folder / "data" / "raw", self.partitions
         written(raw, 0, days, SMALL)
         world(self.folder, instant(days))

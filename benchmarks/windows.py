@@ -1,13 +1,13 @@
-"""Windows of `cll.components.features.windows` against pandas and Polars, for the same columns.
+"""Comparison of `cll.components.features.windows` with pandas and Polars, for the same columns.
 
     python benchmarks/windows.py                  10 million rows; needs about 20 GB for the others
     python benchmarks/windows.py --rows 20000     a few seconds
 
-Day files of irregular telemetry (jitter, ties, gaps, nulls) lie on disk. Each contender reads them
-in a process of its own, makes all columns, and sums them up. cll works day by day, as the featurize
-stage does; the others hold one frame, as one would write it. Seconds and peak memory include
-reading. Of tied rows only the last is compared, since pandas' windows end at the row itself.
-The figures go to benchmarks/results/windows.json, or to `--to`. pandas comes with the dev group.
+The input is one file per day of irregular telemetry (jitter, ties, gaps, nulls). Each contender reads the
+files in its own process, computes all columns, and sums them up. cll works day by day, as the featurize
+stage does; the others hold one frame, as in a notebook. Seconds and peak memory include
+reading. Of rows with equal times only the last is compared, because pandas' windows end at the row itself.
+The figures go to benchmarks/results/windows.json, or to `--to`. pandas is in the dev group.
 """
 
 import itertools
@@ -31,15 +31,15 @@ DAYS = 7
 COLUMNS = ("cpu", "memory", "latency", "errors")
 WIDTHS = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1), "6h": timedelta(hours=6)}
 SETS = {"moments": ("mean", "std", "slope"), "extremes": ("min", "max")}
-BUCKETS = 4  # of entities
-TIES, GAPS, NULLS = 0.02, 0.002, 0.01  # shares; each column has that many nulls more
-SAMPLED = 50  # every so many entities, and the first, are compared
-TOLERANCE = 1e-6  # of a value plus its column's quadratic mean: features are float32
-LEAST_SPAN = 1e-9  # hours², below which times are one time to the others' formula
+BUCKETS = 4  # groups of entities
+TIES, GAPS, NULLS = 0.02, 0.002, 0.01  # shares of rows; the i-th column has i * NULLS
+SAMPLED = 50  # the first of every so many entities is compared
+TOLERANCE = 1e-6  # relative to a value plus its column's root mean square: features are float32
+LEAST_SPAN = 1e-9  # hours²; below it, the others' formula treats times as equal
 
 
 def write(folder: Path, rows: int) -> None:
-    """Write day files, about a row a minute and entity."""
+    """Write one file per day, with about one row per minute and entity."""
     rng = np.random.default_rng(7)
     entities = max(rows // 10_000, 2)
     each = rows // entities // DAYS
@@ -60,9 +60,9 @@ def write(folder: Path, rows: int) -> None:
 
 
 def cll(folder: Path, kind: str) -> Iterator[pl.DataFrame]:
-    """Read a day and what its windows reach back to, and make its features, some entities at a time.
+    """Read each day and the days that its windows reach back to; compute features by groups of entities.
 
-    So does the featurize stage where a day has more rows than `ingest.bucket_rows` allows.
+    The featurize stage does the same when a day has more rows than `ingest.bucket_rows`.
     """
     sys.path.insert(0, str(table.ROOT))
     from cll.components.features.windows import Windows  # noqa: PLC0415  the others don't pay for it
@@ -90,11 +90,11 @@ def cll(folder: Path, kind: str) -> Iterator[pl.DataFrame]:
         cuts = [entity.search_sorted(entity[rows * k // BUCKETS]) for k in range(BUCKETS)]
         for start, stop in itertools.pairwise([*cuts, rows]):
             yield featurize(signals[start:stop], features, *told, since)
-        del signals, entity  # a day is let go before the next is read
+        del signals, entity  # frees the memory of a day before the next one is read
 
 
 def polars(folder: Path, kind: str) -> Iterator[pl.DataFrame]:
-    """Write every window as a rolling expression over its entity, and slopes from rolling means."""
+    """Compute every window with a rolling expression per entity, and slopes from rolling means."""
     frame = pl.read_parquet(folder / "*.parquet").sort("entity", "time", maintain_order=True)
     hours = (pl.col("time") - START).dt.total_microseconds() / 3.6e9
     if kind == "moments":
@@ -126,7 +126,7 @@ def _in_polars(c: str, statistic: str, end: str) -> pl.Expr:
 
 
 def pandas(folder: Path, kind: str) -> Iterator[pl.DataFrame]:
-    """Roll over each entity's rows by time, and make slopes from rolling means."""
+    """Compute every window by rolling over each entity's rows by time, and slopes from rolling means."""
     import pandas as pd  # type: ignore[import-untyped]  # noqa: PLC0415  the others don't pay
 
     frame = pd.concat(pd.read_parquet(folder / f"{day}.parquet") for day in range(DAYS))
@@ -163,13 +163,13 @@ CONTENDERS: dict[str, Callable[[Path, str], Iterator[pl.DataFrame]]] = {
 
 
 def contend(name: str, kind: str, folder: Path) -> None:
-    """Run one contender, and leave its sample beside the data and its figures on stdout."""
+    """Run one contender; write its sample to the data folder and its figures to stdout."""
     wall, spent, total = time.perf_counter(), time.process_time(), 0.0
     sampled, kept = [f"e{i:05}" for i in range(0, 100_000, SAMPLED)], list[pl.DataFrame]()
     for made in CONTENDERS[name](folder, kind):
-        for column in made.columns[2:]:  # one by one: a whole copy would be the peak
+        for column in made.columns[2:]:  # one by one: a copy of all would raise the peak memory
             total += float(made[column].fill_nan(None).cast(pl.Float64).sum())
-        # By number: what is filtered may hold on to the frame that it is a part of.
+        # Select by row number: a filtered frame may keep the whole frame in memory.
         kept.append(made[made["entity"].is_in(sampled).arg_true()])
         del made
     figures = {
@@ -183,7 +183,7 @@ def contend(name: str, kind: str, folder: Path) -> None:
 
 
 def deviation(folder: Path, name: str) -> float:
-    """Return the largest difference to cll's sample, to a value plus its column's quadratic mean."""
+    """Return the largest difference to cll's sample, relative to a value plus its column's RMS."""
     ours, theirs = (
         pl.read_parquet(folder / f"{who}.sample").sort("entity", "time", maintain_order=True)
         for who in ("cll", name)
@@ -203,11 +203,11 @@ def deviation(folder: Path, name: str) -> float:
 
 
 def run(rows: int, names: list[str]) -> dict[str, Any]:
-    """Let all contend for both sets of statistics, one after another."""
+    """Run all contenders one after another, for both sets of statistics."""
     found: dict[str, Any] = {"rows": rows, "cores": len(os.sched_getaffinity(0)), "sets": {}}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        # By itself: what a process held before it starts another counts as the other's peak.
+        # In a new process: a child's peak includes the memory that its parent held at the start.
         table.alone([sys.executable, __file__, "--rows", str(rows), "--in", scratch])
         for kind in SETS:
             figures = found["sets"][kind] = {}

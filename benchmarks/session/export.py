@@ -1,7 +1,7 @@
-"""The night's export of a simulated fleet, as the session in README.md takes it in: a file a day of each kind.
+"""Export a simulated fleet for the session in README.md: one file of runs and one of incidents per day.
 
 `export.py FIRST LAST` writes telemetry/runs-DAY.csv and telemetry/incidents-DAY.csv. With `--broken`
-the incidents go to the wrong agents, as a join that lost its key would have it.
+the incidents are assigned to the wrong agents, as after a join on the wrong key.
 """
 
 import sys
@@ -20,7 +20,9 @@ COLUMNS = ("entity", "group", "time", "cpu_usage", "memory_usage", "error_rate",
 
 def main(first: str, last: str, *, broken: bool) -> None:
     day, end = (datetime.fromisoformat(f"{one}T00:00:00+00:00") for one in (first, last))
-    chunks = [piece.read() for piece in FLEET(end + 2 * DAY, ())]  # as long as the last may last
+    chunks = [
+        piece.read() for piece in FLEET(end + 2 * DAY, ())
+    ]  # incidents of the last day end before this
     runs, incidents = (
         pl.concat([one.rows for one in chunks if one.table == table])
         for table in ("signals", "incidents")

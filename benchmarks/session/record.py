@@ -1,7 +1,7 @@
-"""Live through the session that README.md shows, in a fresh clone, and print all that its commands say.
+"""Run the session that README.md shows in a fresh clone, and print the output of its commands.
 
-Each `$` line of README.md's console block is run by a shell, as a person would type it. FOLDER, where
-one is named, becomes the clone, to look around in afterwards. It takes one to two minutes.
+Each `$` line of README.md's console block is run by a shell, as if a person had typed it. If FOLDER is given,
+the clone is made there and can be inspected afterwards. It takes one to two minutes.
 """
 
 import os
@@ -36,7 +36,8 @@ def live(folder: Path) -> None:
         done = subprocess.run(
             ["sh", "-c", command],
             cwd=folder,
-            env=env | {"PATH": path, "PYTHONPATH": str(folder)},  # its own code runs
+            env=env
+            | {"PATH": path, "PYTHONPATH": str(folder)},  # so that the clone's own code runs
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

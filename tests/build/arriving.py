@@ -1,4 +1,4 @@
-"""Files that telemetry arrives in, and a plain account of what has to become of each record."""
+"""Files of arriving telemetry, and a simple model of how ingest has to count each record."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ TEXT = (".jsonl", ".csv")
 
 @dataclass(frozen=True)
 class Record:
-    """One published record; `bad` says how it is spoilt, and a blank line is none at all."""
+    """One published record. `bad` names its defect; with `bad="blank"` it is a blank line and no record."""
 
     entity: str
     time: datetime
@@ -39,7 +39,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Line:
-    """A record where it stands in a file, and the `as_of` at which it was first seen whole."""
+    """One line of a file: its record, and the `as_of` at which it was first seen complete."""
 
     record: Record
     arrived: datetime | None = None
@@ -47,16 +47,16 @@ class Line:
 
 @dataclass(repr=False)
 class File:
-    """A file of a source: its whole lines, and the last one while it is still being written."""
+    """A file of a source: its complete lines, and a last line that is still being written."""
 
-    path: Path  # on the disk
-    name: str  # as the source has it
-    first: datetime | None = None  # when any of it was first seen
+    path: Path  # path on the disk
+    name: str  # name in the source
+    first: datetime | None = None  # the as_of at which the file was first seen
     lines: list[Line] = field(default_factory=list)
     torn: Record | None = None
-    torn_text: str = ""  # what of the last line is written
-    tail: Line | None = None  # the record that this reads as; none where it reads as none
-    tail_seen: datetime | None = None  # the as_of at which it was first seen as it is
+    torn_text: str = ""  # the part of the last line that is written
+    tail: Line | None = None  # the record as which this part is read, if it can be read
+    tail_seen: datetime | None = None  # the as_of at which this part was first seen
 
     def __repr__(self):
         return self.name
@@ -66,7 +66,7 @@ class File:
         return self.path.suffix
 
     def append(self, records):
-        """Add whole lines, and complete the last one where it was torn."""
+        """Add complete lines; first complete the last one if it was torn."""
         text = ""
         if self.torn is not None:
             text = line(self.form, self.torn)[len(self.torn_text) :]
@@ -82,14 +82,14 @@ class File:
             self._write(text + "".join(line(self.form, one) for one in records))
 
     def tear(self, record, share):
-        """Begin a line and leave it: of CSV one that has all its fields reads as a record."""
+        """Write the beginning of a line. A CSV line that has all its fields is read as a record."""
         if self.torn is not None:
             self.append([])
         self.torn, self.torn_text = record, ""
         self.go_on(share)
 
     def go_on(self, share):
-        """Write more of the last line, and leave it again."""
+        """Write more of the last line without completing it."""
         text = line(self.form, self.torn).rstrip("\n")
         more = text[len(self.torn_text) : max(1, int(len(text) * share))]
         if not more:
@@ -109,7 +109,7 @@ class File:
         return Line(replace(self.torn, cpu=cpu, bad="odd" if value == "-" else ""))
 
     def is_whole(self, as_of):
-        """Whether the last line counts as a record, though it has no newline."""
+        """Return whether the last line counts as a record although it has no newline."""
         if self.tail is None:
             return False
         return self.form == ".jsonl" or (self.tail_seen is not None and self.tail_seen < as_of)
@@ -122,7 +122,7 @@ class File:
             self.tail = replace(self.tail, arrived=as_of)
 
     def places(self, as_of):
-        """Yield each record with its row, as the quarantine would name it."""
+        """Yield each record with its row number, as quarantine counts it."""
         first = 2 if self.form == ".csv" else 1
         lines = [*self.lines, self.tail] if self.is_whole(as_of) else self.lines
         for row, one in enumerate(lines, first):
@@ -144,17 +144,17 @@ class File:
 
 @dataclass(frozen=True)
 class Account:
-    """What has to become of the records."""
+    """Expected result of ingest."""
 
-    kept: dict  # (entity, time): what is kept of them
+    kept: dict  # (entity, time): the values that are kept
     quarantined: set  # (file, row)
     counts: dict
-    days: dict  # the sound records of each day, with their places
-    waiting: set  # days with records that aren't known yet
+    days: dict  # the valid records of each day, with their places
+    waiting: set  # days with pending records
 
     @property
     def refused(self):
-        """Nothing could be learnt from this."""
+        """Return whether the schema can't be learnt, because no record has a value."""
         return all(cpu is None for cpu, *_ in self.kept.values())
 
 
@@ -175,7 +175,7 @@ def line(form, record):
 
 
 def account(files, as_of, known):
-    """Settle all records one by one; `known` is on_time, arrival or told."""
+    """Return the expected result, record by record; `known` is on_time, arrival or told."""
     groups, days, waiting = defaultdict(list), defaultdict(set), set()
     quarantined, pending, records = set(), 0, 0
     for file in files:
@@ -208,7 +208,7 @@ def account(files, as_of, known):
 
 
 def _settle(rows):
-    """Return what is kept of one entity and time, and the places of what conflicts with it."""
+    """Return the values kept for one entity and time, and the places of conflicting records."""
     alike = defaultdict(list)
     for row in rows:
         alike[_number(row[0].cpu)].append(row)

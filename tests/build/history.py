@@ -1,4 +1,4 @@
-"""Small git repositories that hold what a project's runs say."""
+"""Small git repositories with the results of a project's runs."""
 
 import json
 import os
@@ -70,7 +70,7 @@ def figures(spread=0.02, holdout_id="same", **values):
 
 
 def write(folder, metrics, draws_seed=None, gate=None, answer="promote", **resolved):
-    """Write what a run leaves behind that lies in git."""
+    """Write the files of a run that are tracked by git."""
     (folder / "reports").mkdir(exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps(metrics))
     tree = {"gate": gate or GATE, "directions": DIRECTIONS, "estimator": {"C": 1.0}, **resolved}

@@ -1,4 +1,4 @@
-"""Profiles of days as a small fleet has them, to be bent in one thing."""
+"""Profiles of days of a small fleet; a test changes one thing in them."""
 
 from cll.pipeline.ingest.schema import rules
 from cll.types.tables import Columns
@@ -14,7 +14,7 @@ def column(median, nulls=0):
 
 
 def day(number=0, **changes):
-    """Return a full day of 20 entities; 1.5 % of its rows fail, more or less."""
+    """Return the profile of a full day of 20 entities; about 1.5 % of its rows fail."""
     wave = 1 + 0.1 * ((number * 7) % 5 - 2)
     return {
         "rows": 5760,
@@ -41,7 +41,7 @@ def learnt(columns=COLUMNS, units=None):
 
 
 def found(profile=None, count=22, known=None, columns=COLUMNS, limits=None):
-    """Check the next day."""
+    """Return the result of checking the next day against the schema."""
     profile = day() if profile is None else profile
     return rules.check(known or learnt(), {NEXT: profile}, columns, {NEXT: count}, limits)
 

@@ -1,4 +1,4 @@
-"""Projects with releases, small enough for a test's own process, in a git repository each."""
+"""Projects with releases, each in a git repository, small enough for a test's own process."""
 
 import os
 import shutil
@@ -44,7 +44,7 @@ def candidate(tmp_path_factory):
     if "candidate" not in _MADE:
         ws = small.project(tmp_path_factory.mktemp("candidate") / "project")
         small.reproduce(ws, FIRST)
-        (ws.root / "dvc.yaml").unlink()  # nothing that DVC could find changed
+        (ws.root / "dvc.yaml").unlink()  # so that DVC finds no changed stage
         for name in (".gitignore", ".gitattributes"):
             shutil.copy(small.ROOT / name, ws.root / name)
         git(ws.root, "init", "-q", "-b", "main")
@@ -56,7 +56,7 @@ def candidate(tmp_path_factory):
 
 
 def once(tmp_path_factory):
-    """Return that project after its first release; nothing may change it."""
+    """Return the same project after its first release; nothing may change it."""
     if "once" not in _MADE:
         made = candidate(tmp_path_factory)
         ws = small.copied(made, tmp_path_factory.mktemp("once") / "project")
@@ -67,7 +67,7 @@ def once(tmp_path_factory):
 
 
 def twice(tmp_path_factory):
-    """Return that project after another model was released; nothing may change it."""
+    """Return the same project after a second model was released; nothing may change it."""
     if "twice" not in _MADE:
         made = once(tmp_path_factory)
         ws = small.copied(made, tmp_path_factory.mktemp("twice") / "project")
@@ -79,7 +79,7 @@ def twice(tmp_path_factory):
 
 
 def another(ws, overrides=SECOND):
-    """Make another candidate, after the tick that puts the last release in force, and commit."""
+    """Run the tick after which the last release is the champion, train another candidate, and commit."""
     world.put(ws.root / "world.yaml", "champion", ledger.read(ws.root).champion)
     pipeline = ws.root / "dvc.yaml"
     shutil.copy(small.ROOT / "dvc.yaml", pipeline)

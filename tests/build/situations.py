@@ -1,4 +1,4 @@
-"""Situations of a small fleet: an hourly row an entity, noise in two columns, and a score."""
+"""Trigger inputs of a small fleet: one row per hour and entity, noise in two columns, and a score."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ _ENTITIES = 10
 
 
 def rows(days=40, seed=0, moved=None, misled=None, by=3.0):
-    """Columns and score move up by `by` at day `moved`; from day `misled` on the score is noise."""
+    """Return rows; columns and score rise by `by` at day `moved`, the score is noise from day `misled` on."""
     rng = np.random.default_rng(seed)
     count = days * 24 * _ENTITIES
     hour = np.repeat(np.arange(days * 24), _ENTITIES) + 1
@@ -50,7 +50,7 @@ def rows(days=40, seed=0, moved=None, misled=None, by=3.0):
 
 
 def at(frame, day, learnt=20, trained=25, **known):
-    """What is known at the end of a day, counted from 1, of a model that learnt until another one."""
+    """Return the trigger input at the end of `day` (from 1), for a model trained until day `learnt`."""
     as_of = START + day * DAY
     seen = frame.filter(pl.col("time") <= as_of).with_columns(
         status=pl.when(pl.col("known_at") <= as_of).then("status").otherwise(pl.lit("immature"))

@@ -1,4 +1,4 @@
-"""Projects small enough to run in a test's own process."""
+"""Projects that are small enough to run in a test's own process."""
 
 import io
 import os
@@ -22,7 +22,7 @@ FLEET = ["source.entities=4", "features.windows=[30m]", "features.lags=[1]", "es
 
 
 def project(folder, as_of="2026-01-05T00:00:00Z"):
-    """Make a project's folder, without code or data."""
+    """Make a project's folder without code or data."""
     folder.mkdir(exist_ok=True)
     shutil.copytree(ROOT / "conf", folder / "conf")
     for name in ("dvc.yaml", "uv.lock"):
@@ -33,14 +33,14 @@ def project(folder, as_of="2026-01-05T00:00:00Z"):
 
 
 def compose_into(ws, overrides):
-    """Compose as `dvc repro` does, but with overrides."""
+    """Compose the config as `dvc repro` does, with overrides."""
     tree = compose.resolve(ws.root / "conf", {}, overrides)
     ws.resolved.write_text(compose.render(tree))
     return tree
 
 
 def reproduce(ws, overrides, last="report"):
-    """Run the stages up to `last` in this process, as `dvc repro` would in processes of their own."""
+    """Run the stages up to `last` in this process; `dvc repro` runs each in its own process."""
     before = Path.cwd()
     os.chdir(ws.root)
     try:
@@ -55,7 +55,7 @@ def reproduce(ws, overrides, last="report"):
 
 @dataclass(frozen=True)
 class Said:
-    """What a command left behind."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -100,7 +100,7 @@ def copied(ws, folder):
 
 
 def runs_file(path, rows, bad=0):
-    """Write run history as it is published, the last `bad` lines of it not sound."""
+    """Write a file of run history; its last `bad` lines are invalid."""
     rng = np.random.default_rng(3)
     lines = ["entity,time,cpu_usage,memory_usage,error_rate,response_time,failed"]
     for number in range(rows):

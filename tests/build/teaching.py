@@ -1,4 +1,4 @@
-"""Labelled rows of some days, in memory, and candidates that are made of them."""
+"""Labelled rows of some days, in memory, and candidates that are trained on them."""
 
 import functools
 import json
@@ -24,9 +24,10 @@ LOGISTIC = ("estimator=logistic",)
 
 
 def rows(days, drift=0.0, seed=0, entities=12, quiet=()):
-    """Label half-hours of a small fleet; the first column decides, by and by the second does.
+    """Return labelled half-hours of a small fleet; with `drift`, the second column slowly replaces
+    the first as the cause of failures.
 
-    The newest quarter judges. On `quiet` days, from 0, nothing fails.
+    The newest quarter is the holdout. On `quiet` days, counted from 0, nothing fails.
     """
     chance = np.random.default_rng(seed)
     per_day, kinds = 48, entities
@@ -57,7 +58,7 @@ def tree(*overrides):
 
 
 def made(data, *overrides, champion=None):
-    """Make a candidate, and read it back as whoever loads it does."""
+    """Train a candidate, write it, and load it again."""
     as_of = data.rows["known_at"].max()
     files = candidate.fit(data, tree(*overrides), as_of, champion=champion)
     return files, artifact.unpack(files)

@@ -1,4 +1,4 @@
-"""Benchmarks as a person starts them, at a size at which their figures say nothing."""
+"""Run benchmarks from the command line, at a size at which their figures mean nothing."""
 
 import json
 import subprocess

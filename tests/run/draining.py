@@ -1,4 +1,4 @@
-"""What a source hands over, piece by piece, as the ingest stage would take it."""
+"""Read a source piece by piece, like the ingest stage."""
 
 import json
 from datetime import UTC, datetime
@@ -9,9 +9,9 @@ from cll.types.records import Arrived, Part
 
 
 def arrived(path, *seen, limits=None, settled=True):
-    """Survey a file; `seen` are (size, as_of) of its earlier arrivals, and (None, as_of) of now.
+    """Survey a file; `seen` are (size, as_of) of its earlier arrivals, then (None, as_of) of the present one.
 
-    It is `settled` that a last line without its newline is whole.
+    With `settled`, a last line without its newline counts as complete.
     """
     *earlier, (_, last) = seen or [(None, datetime(2026, 1, 31, tzinfo=UTC))]
     found = survey(path, [size for size, _ in earlier], limits or Limits(), settled=settled)
@@ -32,7 +32,7 @@ def arrived(path, *seen, limits=None, settled=True):
 
 
 def pieces(source, as_of, files=None):
-    """Return all pieces; their keys are JSON, and no two are alike."""
+    """Return all pieces, after checking that their keys are JSON and distinct."""
     if files is None:
         files = [arrived(path) for path in source.reads]
     found = list(source(as_of, files))

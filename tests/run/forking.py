@@ -1,6 +1,7 @@
-"""What tests/experiment/test_workers.py sees of forked workers, each in a process of its own.
+"""Cases of forked workers for tests/experiment/test_workers.py, each run in its own process.
 
-A fork needs a process in which Polars has not run, and other tests run it in theirs.
+Workers can only be forked in a process in which Polars has not run. Other tests run Polars in
+pytest's process.
 """
 
 import json
@@ -69,7 +70,7 @@ def last():
 
     def work(item, _):
         before = cpu.threads()
-        while item == cores - 1 and cpu.threads() < cores:  # until the others have ended
+        while item == cores - 1 and cpu.threads() < cores:  # until the other workers have ended
             time.sleep(0.01)
         return before, cpu.threads()
 
@@ -78,13 +79,15 @@ def last():
 
 
 def late():
-    import polars as pl  # noqa: PLC0415  here it runs too early
+    import polars as pl  # noqa: PLC0415  deliberately before the fork
 
     pl.DataFrame({"a": range(1000)}).sort("a", descending=True)
-    time.sleep(0.5)  # a thread names itself, once it runs: not at once where others are at work
+    time.sleep(
+        0.5
+    )  # a thread sets its name when it first runs, which takes a while on a busy machine
     try:
         list(Workers(lambda *_: None, 2).map([0]))
-    except Exception as error:  # noqa: BLE001  what it says is the test
+    except Exception as error:  # noqa: BLE001  the test checks the message
         return str(error)
     return "forked"
 

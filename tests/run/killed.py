@@ -1,7 +1,8 @@
-"""Kill a stage at the n-th change that it makes on the disk, and tell what comes of it.
+"""Kill a stage at its n-th change on the disk, and report the damage.
 
-python -m tests.run.killed PROJECT WHOLE SCRATCH STAGE N,N,... (or `count`). PROJECT lies as it was before
-the stage, WHOLE as it is after an undisturbed one. A line of JSON for each N: what is wrong.
+python -m tests.run.killed PROJECT WHOLE SCRATCH STAGE N,N,... (or `count`). PROJECT is the project before
+the stage, WHOLE is the project after an undisturbed run of it. Prints one line of JSON for each N,
+with the errors.
 """
 
 import json
@@ -25,12 +26,12 @@ DATA = ("data/signals", "data/features")
 RESULTS = (*DATA, "registry", "reports")
 _CHANGES = ("os.rename", "os.link", "os.remove", "os.rmdir", "os.mkdir", "os.chmod")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-# Imported before the first fork, since each takes a while; Numba most of all.
+# Imported before the first fork, because each import takes a while, Numba's most of all.
 _USED = (featurize_stage, ingest_stage, windows, running_median, search, block_sums)
 
 
 class Clock:
-    """Counts changes on the disk, before each of them; at the n-th this process is no more."""
+    """Counts changes on the disk, and kills the process before change number `end`."""
 
     def __init__(self, end):
         self.end, self.count = end, 0
@@ -61,7 +62,7 @@ class Clock:
 
 
 class Halting:
-    """A file that stands half-written for a moment."""
+    """A file that is written in two halves, so that a kill can fall between them."""
 
     def __init__(self, file, clock):
         self.file, self.clock = file, clock
@@ -84,7 +85,7 @@ class Halting:
 
 
 def forked(does):
-    """Run in a process of its own; return how it ended, and what it said."""
+    """Run a function in its own process; return the exit code and the returned value."""
     receives, sends = os.pipe()
     child = os.fork()
     if child == 0:
@@ -92,7 +93,7 @@ def forked(does):
             os.close(receives)
             said = does()
             os.write(sends, json.dumps(said).encode())
-        except BaseException:  # noqa: BLE001  told to the parent
+        except BaseException:  # noqa: BLE001  reported to the parent
             os.write(sends, json.dumps([traceback.format_exc()]).encode())
         os._exit(0)
     os.close(sends)
@@ -115,7 +116,7 @@ def run_until(folder, stage, end):
 
 
 def contents(root, names=RESULTS):
-    """Return all that a project holds, save what a killed write leaves beside: see `cll gc`."""
+    """Return the files of a project, without the temporary files of a killed write (see `cll gc`)."""
     found = {}
     for path in (path for name in names for path in (root / name).rglob("*")):
         name = path.relative_to(root).as_posix()
@@ -126,7 +127,7 @@ def contents(root, names=RESULTS):
 
 
 def wrong(root, before, whole):
-    """Say what of a project reads as data and is not, and what the next run makes otherwise."""
+    """Return errors: damaged data that can be read, and results of the next run that differ from WHOLE."""
     found = []
     old, new = contents(before), contents(whole)
     for name in DATA:
@@ -156,7 +157,7 @@ def main(project, whole, scratch, stage, points):
         ended, said = forked(lambda end=end: run_until(here[2], stage, end))
         if ended == -signal.SIGKILL:
             said = forked(lambda: wrong(here[2], here[0], here[1]))[1]
-        print(json.dumps([end, ended, said]), flush=True)  # noqa: T201  what was asked for
+        print(json.dumps([end, ended, said]), flush=True)  # noqa: T201  output of the script
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Kill `dvc repro` at the n-th change that it makes on the disk, in the midst of a write, too.
+"""Kill `dvc repro` at its n-th change on the disk, also in the middle of a write.
 
-python -m tests.run.killed_dvc PROJECT SCRATCH N,N,... (or `count`): a line of JSON for each N, with the
-names of DVC's files that are empty then. SCRATCH/N is what is left of PROJECT.
+python -m tests.run.killed_dvc PROJECT SCRATCH N,N,... (or `count`): prints one line of JSON for each N, with
+the names of DVC's files that are empty after the kill. SCRATCH/N is the copy of PROJECT that was killed.
 """
 
 import json
@@ -24,11 +24,11 @@ _CHANGES = (
     "shutil.copyfile",
 )
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-_IN_PLACE = (".dvc/tmp/rwlock", "dvc.lock")  # what DVC writes in place
+_IN_PLACE = (".dvc/tmp/rwlock", "dvc.lock")  # files that DVC writes in place
 
 
 class Clock:
-    """Counts changes, before each of them, and where a file was opened to be written in place."""
+    """Counts changes and writes in place, and kills the process before number `end`."""
 
     def __init__(self, end):
         self.end, self.count = end, 0
@@ -57,7 +57,7 @@ class Clock:
 
 
 def reproduced(folder, end):
-    """Run `dvc repro` in a process of its own; return the changes, or None where it was killed."""
+    """Run `dvc repro` in its own process; return the number of changes, or None if it was killed."""
     receives, sends = os.pipe()
     child = os.fork()
     if child == 0:
@@ -82,7 +82,7 @@ def main(project, scratch, points):
         shutil.copytree(project, folder)
         count = reproduced(folder, end)
         empty = [n for n in _IN_PLACE if (folder / n).is_file() and not (folder / n).read_bytes()]
-        print(json.dumps([end, count, empty]), flush=True)  # noqa: T201  what was asked for
+        print(json.dumps([end, count, empty]), flush=True)  # noqa: T201  output of the script
 
 
 if __name__ == "__main__":

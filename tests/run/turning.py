@@ -1,4 +1,4 @@
-"""Projects small enough to tick in a test: the real stages by the real `dvc repro`, each in git."""
+"""Projects in git that are small enough to tick in a test, with the real stages and the real `dvc repro`."""
 
 import contextlib
 import ctypes
@@ -38,7 +38,7 @@ def project(tmp_path_factory):
     if "project" not in _MADE:
         ws = small.project(tmp_path_factory.mktemp("turning") / "project", as_of=FIRST)
         pipeline = yaml.safe_load((small.ROOT / "dvc.yaml").read_text())
-        for stage in pipeline["stages"].values():  # the code is not the project's own here
+        for stage in pipeline["stages"].values():  # this project's folder does not contain the code
             stage["deps"] = [dep for dep in stage["deps"] if not dep.startswith("cll")]
         (ws.root / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
         (ws.root / "params.yaml").write_text(PARAMS.format(estimator="lightgbm"))
@@ -58,7 +58,7 @@ def project(tmp_path_factory):
 
 
 def ledgered(tmp_path_factory):
-    """Return that project after its first release; nothing may change it."""
+    """Return the same project after its first release; nothing may change it."""
     if "ledgered" not in _MADE:
         made = project(tmp_path_factory)
         ws = copied(made, tmp_path_factory.mktemp("ledgered") / "project")
@@ -69,18 +69,18 @@ def ledgered(tmp_path_factory):
 
 
 def better(ws):
-    """Choose, and commit, an estimator that surely does better than the model that is there."""
+    """Choose an estimator that surely beats the present model, and commit the choice."""
     (ws.root / "params.yaml").write_text(PARAMS.format(estimator="logistic"))
     released.git(ws.root, "commit", "-qam", "a better estimator")
 
 
 def forgotten(ws):
-    """Take the candidate away, so that it is time to train whatever the triggers say."""
+    """Delete the candidate, so that the next tick trains whether or not a trigger fires."""
     shutil.rmtree(ws.candidate)
 
 
 def arrive(ws, day, rows=20):
-    """Bring in another file of a day, as published."""
+    """Add the published file of one more day."""
     small.runs_file(ws.root / "telemetry" / f"{day}.csv", rows)
     path = ws.root / "telemetry" / f"{day}.csv"
     path.write_text(path.read_text().replace("2026-01-01", day).replace("2026-01-02", day))
@@ -105,9 +105,9 @@ def dvc(folder, *words):
 
 
 def start(folder, *words, **more):
-    """Start `cll` in a process of its own, with the shell that cron has."""
+    """Start `cll` in its own process, with the shell of a cron job."""
     env = {**os.environ, **released.WHO, "CLL_QUIET": "1", "SHELL": "/bin/sh", **more}
-    # Who started the tests may ignore it, as a shell's `&` does, and so would what they start.
+    # A parent of the tests may ignore SIGINT, as a shell's `&` does, and child processes inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [sys.executable, "-m", "cll", *words],
@@ -120,7 +120,7 @@ def start(folder, *words, **more):
 
 
 def until(holds, what, tries=1200):
-    """Wait until something holds; how long it takes is nobody's promise here."""
+    """Wait until a condition holds, by default for up to a minute."""
     for _ in range(tries):
         if found := holds():
             return found
@@ -129,9 +129,9 @@ def until(holds, what, tries=1200):
 
 
 def killed(process, folder):
-    """Kill a process, and wait until nothing that it had at work in a folder is left.
+    """Kill a process, and wait until no process that worked in the folder is left.
 
-    Not even as a zombie, which DVC takes for a process at work.
+    Zombies must be gone, too, because DVC takes them for running processes.
     """
     at_work = children(folder)
     with _adopting():
@@ -142,9 +142,9 @@ def killed(process, folder):
 
 @contextlib.contextmanager
 def _adopting():
-    """Become the parent of orphans for a while: who else would may reap them a minute later.
+    """Adopt orphaned processes for a while; the default parent might reap them a minute later.
 
-    Not for longer, since what DVC leaves behind would become a zombie here.
+    The time is limited, because processes that DVC leaves behind would become zombies of this one.
     """
     processes.adopt_orphans()
     try:
@@ -154,14 +154,14 @@ def _adopting():
 
 
 def _is_left(number):
-    """Reap a process if it ended and is ours by now; tell whether it is still there."""
+    """Reap a process if it has ended and is our child by now; return whether it still exists."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(number, os.WNOHANG)
     return Path(f"/proc/{number}").exists()
 
 
 def children(folder):
-    """List the processes that are at work in a folder, by number, with their command lines."""
+    """Return the command lines, by process id, of the processes whose working folder is `folder`."""
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:

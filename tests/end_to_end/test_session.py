@@ -13,7 +13,8 @@ from tests.conftest import ROOT, Project
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 BLOCK = re.search(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
-FIRST, SECOND, BAD = "6ef75a2186502e4c", "f52c3cf1e9cc4f55", "2dd92bd36842923a"
+# LightGBM's trees, and so the ids of models and commits, depend on the family of the processor.
+ID = re.compile(r"\b[0-9a-f]{16}\b|\b[0-9a-f]{12}\b")
 
 
 def told(transcript):
@@ -23,7 +24,7 @@ def told(transcript):
         if line.startswith("$ "):
             found.append((line[2:], []))
         elif line.strip():
-            found[-1][1].append(" ".join(line.split()))
+            found[-1][1].append(ID.sub("<id>", " ".join(line.split())))
     return found
 
 
@@ -85,39 +86,49 @@ def test_only_the_refusals_fail(session):
     assert failed == [("cll gate", "exit 10"), ("cll release", "exit 10")]
 
 
+def ids(ledger):
+    """Return the ids of both models that were released."""
+    return ledger[0]["model_id"], ledger[1]["model_id"]
+
+
 def test_the_ledger_holds_two_releases_and_a_rollback(ledger):
+    first, second = ids(ledger)
+    assert first != second
     assert [(one["kind"], one["version"], one["model_id"]) for one in ledger] == [
-        ("release", "v1.0.0", FIRST),
-        ("release", "v1.1.0", SECOND),
-        ("rollback", "v1.0.0", FIRST),
+        ("release", "v1.0.0", first),
+        ("release", "v1.1.0", second),
+        ("rollback", "v1.0.0", first),
     ]
-    assert ledger[1]["champion_before"] == FIRST
+    assert ledger[1]["champion_before"] == first
     assert ledger[1]["why"].startswith("roc_auc is 0.625 over the newest 1d")
     assert ledger[1]["verdict"]["answer"] == "promote"
 
 
-def test_git_tells_why_each_tick_trained_or_did_not(folder):
+def test_git_tells_why_each_tick_trained_or_did_not(folder, ledger):
+    first, second = ids(ledger)
     assert git(folder, "log", "--reverse", "--format=%s", "-11").splitlines() == [
         "Watch the fleet",
-        f"Release v1.0.0: model {FIRST}",
+        f"Release v1.0.0: model {first}",
         "Move as_of to 2026-01-29T01:00:00Z: not trained",
         "Move as_of to 2026-02-02T01:00:00Z: not trained",
         "Move as_of to 2026-02-04T01:00:00Z: undecided",
         "Move as_of to 2026-02-07T01:00:00Z: rejected",
-        f"Release v1.1.0: model {SECOND}",
+        f"Release v1.1.0: model {second}",
         "Move as_of to 2026-02-12T01:00:00Z: not trained",
         "Move as_of to 2026-02-26T01:00:00Z: not trained",
-        f"Roll back to v1.0.0: model {FIRST}",
+        f"Roll back to v1.0.0: model {first}",
         "Move as_of to 2026-02-27T01:00:00Z: not trained",
     ]
     assert git(folder, "status", "--porcelain") == ""
 
 
-def test_the_champion_met_the_candidates_on_rows_that_neither_had_learnt_from(folder):
+def test_the_champion_met_the_candidates_on_rows_that_neither_had_learnt_from(folder, ledger):
+    first, second = ids(ledger)
     release = git(folder, "log", "-1", "--format=%b", "--grep=Release v1.1.0")
     assert "No held-out row is as old as the champion's own." in release
     last = verdict(folder)
-    assert (last["model_id"], last["champion"]) == (BAD, SECOND)
+    assert last["champion"] == second
+    assert last["model_id"] not in {first, second}
     assert {one["name"]: one["outcome"] for one in last["rules"]}["leak.champion"] == "passed"
 
 
@@ -133,10 +144,12 @@ def test_the_shuffled_labels_taught_and_true_ones_judged(folder):
     assert outcomes["beats.champion"] == "failed"
 
 
-def test_the_first_model_serves_again(session, folder):
+def test_the_first_model_serves_again(session, folder, ledger):
+    first, _ = ids(ledger)
+    assert session
     project = Project(folder)
-    assert f"champion v1.0.0 ({FIRST})" in " ".join(project.run("cll", "status").split())
+    assert f"champion v1.0.0 ({first})" in " ".join(project.run("cll", "status").split())
     at = project.run("cll", "registry", "at", "2026-02-27T01:00:00Z")
-    assert at.strip() == f"v1.0.0 ({FIRST})"
+    assert at.strip() == f"v1.0.0 ({first})"
     said_by_verify = said(session, "cll registry verify")
     assert said_by_verify[-1] == f"in force: v1.0.0 ({FIRST})."

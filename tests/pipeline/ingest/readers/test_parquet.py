@@ -250,7 +250,8 @@ import io, random
 import polars as pl, pyarrow as pa
 from pyarrow import parquet
 from cll.types.errors import DataRefused
-from cll.pipeline.ingest.readers import casting, columnar
+from cll.pipeline.ingest.readers import casting
+from cll.pipeline.ingest.readers import parquet as columnar
 from cll.pipeline.ingest.readers.fields import Field
 from cll.pipeline.ingest.readers.records import Wanted
 

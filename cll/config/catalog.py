@@ -26,11 +26,11 @@ NAMED = {"metric", "trigger"}  # groups of several components, each under a name
 
 SETTINGS = {  # groups that set up a step; the other groups choose a component
     "ingest": "cll.pipeline.ingest.schema.rules.Enforcement",
-    "train": "cll.pipeline.train.fit.Settings",
-    "evaluate": "cll.pipeline.evaluate.evaluate.Settings",
-    "gate": "cll.pipeline.gate.gate.Settings",
-    "replay": "cll.replay.tick_grid.Settings",
-    "release": "cll.release.policy.Settings",
+    "train": "cll.pipeline.train.fit.TrainSettings",
+    "evaluate": "cll.pipeline.evaluate.evaluate.EvaluateSettings",
+    "gate": "cll.pipeline.gate.gate.GateSettings",
+    "replay": "cll.replay.tick_grid.ReplaySettings",
+    "release": "cll.release.policy.ReleaseSettings",
 }
 
 

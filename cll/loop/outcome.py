@@ -9,7 +9,7 @@ from cll.loop import changes
 from cll.loop.changes import Turned
 from cll.model import ledger_entries
 from cll.release import actions, ledger, publish
-from cll.release.policy import Settings
+from cll.release.policy import ReleaseSettings
 from cll.system import disk, processes, progress
 from cll.types.errors import CllError, ConfigError
 from cll.vcs import git, repair
@@ -19,7 +19,7 @@ BRANCH = "tick"
 
 
 @contextmanager
-def place(root: Path, settings: Settings) -> Iterator[None]:
+def place(root: Path, settings: ReleaseSettings) -> Iterator[None]:
     """Refuse where no commit could be made; with a branch of its own, leave the tree as it was.
 
     What an earlier tick was stopped at is finished, or put back, before.
@@ -70,7 +70,9 @@ def training(root: Path) -> Path:
     return root / ".cll" / "training"
 
 
-def conclude(root: Path, settings: Settings, turned: Turned, *, moved: bool) -> Iterator[str]:
+def conclude(
+    root: Path, settings: ReleaseSettings, turned: Turned, *, moved: bool
+) -> Iterator[str]:
     """Release what the gate promotes, or else commit what is new; yield a line on what was done.
 
     `moved`: days of data changed in this tick.
@@ -115,7 +117,7 @@ def _unreleased(root: Path, turned: Turned) -> str:
     return ""
 
 
-def share(root: Path, settings: Settings) -> Iterator[str]:
+def share(root: Path, settings: ReleaseSettings) -> Iterator[str]:
     """Push what was committed on this branch and is not elsewhere yet."""
     if settings.mode == "auto":
         yield from publish.latest(root, push=settings.push)

@@ -9,7 +9,7 @@ from cll.config.project import load_tree
 from cll.loop import changes, outcome, trigger_report, world
 from cll.loop.changes import Turned
 from cll.release import ledger
-from cll.release.policy import Mode, Settings
+from cll.release.policy import Mode, ReleaseSettings
 from cll.review import review, snapshots
 from cll.system import disk, processes, progress
 from cll.system.workspace import Workspace
@@ -93,10 +93,10 @@ def _refuse_instant(
     )
 
 
-def settings(ws: Workspace, mode: Mode | None = None) -> Settings:
+def settings(ws: Workspace, mode: Mode | None = None) -> ReleaseSettings:
     """Return what is to become of a tick; `mode` goes before the config's."""
     node = load_tree(ws).get("release") if ws.resolved.is_file() else None
-    found: Settings = components.build("release", node) if node else Settings()
+    found: ReleaseSettings = components.build("release", node) if node else ReleaseSettings()
     return replace(found, mode=mode) if mode else found
 
 
@@ -112,7 +112,7 @@ def _turn(ws: Workspace, now: str, then: str, mode: Mode | None) -> Told:
             answer, trained = _made(ws, now)
             if settings(ws, mode) != chosen:
                 progress.say("tick: release: changed, which counts from the next tick on.")
-                chosen = Settings()
+                chosen = ReleaseSettings()
             verdict = staleness.read_verdict(ws) if trained else None
             turned = Turned(now, then, answer, trained, verdict)
             lines = [

@@ -14,7 +14,7 @@ _FIGURES = ("floor", "ceiling", "beats", "slice", "leak.champion", "evidence")
 
 
 @dataclass(frozen=True)
-class Settings:
+class ReleaseSettings:
     """What becomes of a tick's result."""
 
     mode: Mode = "never"

@@ -11,8 +11,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Settings of a replay: ticks come `every` so often, the first one `first` after the first row.
+class ReplaySettings:
+    """ReplaySettings of a replay: ticks come `every` so often, the first one `first` after the first row.
 
     `window` is the length of time that one row of over_time.csv covers.
     """
@@ -27,14 +27,14 @@ class Settings:
                 raise config_error(f"replay.{name}", "0", "it must be longer than 0; write 1d.")
 
 
-def between(first_row: datetime, end: datetime, settings: Settings) -> list[datetime]:
+def between(first_row: datetime, end: datetime, settings: ReplaySettings) -> list[datetime]:
     """Return the instants of all ticks; `end` is always the last one.
 
     The others are whole multiples of `settings.every`, counted from 1970 in UTC.
 
     >>> day = timedelta(days=1)
     >>> ticks = between(datetime(2026, 1, 1, 5, tzinfo=UTC), datetime(2026, 1, 4, 6, tzinfo=UTC),
-    ...                 Settings(every=day, first=day))
+    ...                 ReplaySettings(every=day, first=day))
     >>> [format_instant(tick) for tick in ticks]
     ['2026-01-03T00:00:00Z', '2026-01-04T00:00:00Z', '2026-01-04T06:00:00Z']
     """

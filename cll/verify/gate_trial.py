@@ -35,7 +35,7 @@ class GateCase:
     holdout: Holdout
     scores: dict[str, Predictions]  # of candidate and champion
     ids: dict[str, str]
-    settings: gate.Settings
+    settings: gate.GateSettings
     directions: Directions
 
     @property
@@ -120,7 +120,7 @@ def _swaps(case: GateCase, rounds: int) -> Swaps:
     return permutation.count(tracked, promotes, TAIL)
 
 
-def is_gain(difference: Figures, settings: gate.Settings, directions: Directions) -> bool:
+def is_gain(difference: Figures, settings: gate.GateSettings, directions: Directions) -> bool:
     """Return whether the gate's own rule takes a difference for a gain over the champion."""
     metrics = evaluate.tidy({"difference": with_intervals(difference)})
     rules = champion_rules.rules(metrics, directions, settings.metric, settings.min_gain, None)

@@ -291,7 +291,7 @@ def test_a_first_tick_after_the_last_row_is_refused():
         DataRefused, match=r"replay.first=14d: the first tick would be at 2026-01-15"
     ):
         tick_grid.between(
-            parse_instant("2026-01-01T00:00:00Z"), parse_instant(END), tick_grid.Settings()
+            parse_instant("2026-01-01T00:00:00Z"), parse_instant(END), tick_grid.ReplaySettings()
         )
 
 

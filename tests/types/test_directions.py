@@ -53,7 +53,9 @@ def promotes(name, y, candidate, champion):
     difference = court.figures(candidate, candidate >= 0.5) - court.figures(
         champion, champion >= 0.5
     )
-    return gate_trial.is_gain(difference, gate.Settings(metric=name), directions_of(court.metrics))
+    return gate_trial.is_gain(
+        difference, gate.GateSettings(metric=name), directions_of(court.metrics)
+    )
 
 
 @pytest.mark.parametrize("name", METRICS)

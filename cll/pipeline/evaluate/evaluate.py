@@ -26,8 +26,8 @@ BAYES_METRICS = ("roc_auc", "accuracy")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Settings of the intervals, and the metrics for baselines and slices."""
+class EvaluateSettings:
+    """EvaluateSettings of the intervals, and the metrics for baselines and slices."""
 
     block: Duration = timedelta(hours=6)
     replicates: Annotated[int, Ge(20)] = 300
@@ -80,7 +80,7 @@ class Evaluation:
 class Context:
     """Everything that is the same for all models evaluated on one holdout."""
 
-    settings: Settings
+    settings: EvaluateSettings
     mask: Flags  # the held-out rows
     holdout: Holdout
     baselines: Mapping[str, Mapping[str, float]]
@@ -90,7 +90,7 @@ class Context:
     leakage: Mapping[str, Any]
 
 
-def prepare(inputs: Inputs, metrics: Mapping[str, Metric], settings: Settings) -> Context:
+def prepare(inputs: Inputs, metrics: Mapping[str, Metric], settings: EvaluateSettings) -> Context:
     """Compute everything that does not depend on a model's scores."""
     _refuse_unknown_metrics(metrics, settings)
     rows = inputs.rows
@@ -148,7 +148,7 @@ def evaluate(inputs: Inputs, thresholds: Mapping[str, float], context: Context) 
     )
 
 
-def _refuse_unknown_metrics(metrics: Mapping[str, Metric], settings: Settings) -> None:
+def _refuse_unknown_metrics(metrics: Mapping[str, Metric], settings: EvaluateSettings) -> None:
     for key in ("baseline_metrics", "slice_metrics", "slice_paired"):
         for name in getattr(settings, key):
             if name not in metrics:
@@ -156,7 +156,9 @@ def _refuse_unknown_metrics(metrics: Mapping[str, Metric], settings: Settings) -
                 raise config_error(f"evaluate.{key}", name, way_out)
 
 
-def hold_out(rows: pl.DataFrame, metrics: Mapping[str, Metric], settings: Settings) -> Holdout:
+def hold_out(
+    rows: pl.DataFrame, metrics: Mapping[str, Metric], settings: EvaluateSettings
+) -> Holdout:
     """Return the held-out rows, with or without scores; refuse an empty holdout."""
     mask = (rows["part"] == "holdout").to_numpy()
     if not mask.any():
@@ -190,7 +192,9 @@ def _bayes(holdout: Holdout) -> dict[str, float]:
     return holdout.values(chance, chance >= baselines.EVEN, names)
 
 
-def _events(inputs: Inputs, held: Flags, alert: Flags, settings: Settings) -> dict[str, float]:
+def _events(
+    inputs: Inputs, held: Flags, alert: Flags, settings: EvaluateSettings
+) -> dict[str, float]:
     alerts = np.zeros(len(held), np.bool_)
     alerts[held] = alert
     rows = inputs.rows.select(
@@ -200,7 +204,7 @@ def _events(inputs: Inputs, held: Flags, alert: Flags, settings: Settings) -> di
 
 
 def _slices(
-    holdout: Holdout, predictions: Mapping[str, Predictions], settings: Settings
+    holdout: Holdout, predictions: Mapping[str, Predictions], settings: EvaluateSettings
 ) -> dict[str, Any]:
     """Return the metrics of each model on each slice, and the paired differences to the champion."""
     tree: dict[str, Any] = {"slices": {}, "champion_slices": {}, "slice_difference": {}}
@@ -221,7 +225,7 @@ def _slices(
 
 
 def _curves(
-    holdout: Holdout, p: Floats, alert: Flags, settings: Settings
+    holdout: Holdout, p: Floats, alert: Flags, settings: EvaluateSettings
 ) -> dict[str, pl.DataFrame]:
     rows, _ = rank(holdout.y, p, alert, holdout.unchanged)
     probability = pl.Series("probability", p).round(curves.DIGITS)

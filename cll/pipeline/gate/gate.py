@@ -19,7 +19,7 @@ Baseline = Literal["prior", "no_change", "one_column"]
 
 
 @dataclass(frozen=True)
-class Settings:
+class GateSettings:
     """What is asked of a candidate; a floor or ceiling set to null is lifted."""
 
     metric: str = "average_precision"
@@ -47,7 +47,7 @@ class Candidate:
 def decide(
     metrics: Mapping[str, Any],
     directions: Directions,
-    settings: Settings,
+    settings: GateSettings,
     candidate: Candidate,
     champion: str = NONE,
 ) -> Verdict:
@@ -86,7 +86,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
     return tree | {"rules": list(tree["rules"])}
 
 
-def _evidence(metrics: Mapping[str, Any], settings: Settings) -> Rule:
+def _evidence(metrics: Mapping[str, Any], settings: GateSettings) -> Rule:
     blocks = number(metrics, "data", "positive_blocks") or 0.0
     bound = settings.min_positive_blocks
     answer: Outcome = "passed" if blocks >= bound else "not enough evidence"
@@ -94,7 +94,7 @@ def _evidence(metrics: Mapping[str, Any], settings: Settings) -> Rule:
     return Rule("evidence", blocks, bound, answer, says)
 
 
-def _limits(metrics: Mapping[str, Any], settings: Settings) -> Iterator[Rule]:
+def _limits(metrics: Mapping[str, Any], settings: GateSettings) -> Iterator[Rule]:
     """Hold floors against the interval's low end, ceilings against its high end."""
     floors = [("floor", name, bound) for name, bound in settings.floors.items()]
     ceilings = [("ceiling", name, bound) for name, bound in settings.ceilings.items()]
@@ -112,7 +112,9 @@ def _limits(metrics: Mapping[str, Any], settings: Settings) -> Iterator[Rule]:
         yield Rule(f"{kind}.{name}", end, bound, answer, says)
 
 
-def _baselines(metrics: Mapping[str, Any], settings: Settings, better: Better) -> Iterator[Rule]:
+def _baselines(
+    metrics: Mapping[str, Any], settings: GateSettings, better: Better
+) -> Iterator[Rule]:
     """Ask for a gain above 0; what can't be above 0 is rejected."""
     scored = metrics.get("baseline", {})
     for name in settings.baselines:
@@ -133,7 +135,7 @@ def _baselines(metrics: Mapping[str, Any], settings: Settings, better: Better) -
 def _champion(
     metrics: Mapping[str, Any],
     directions: Directions,
-    settings: Settings,
+    settings: GateSettings,
     candidate: Candidate,
     champion: str,
 ) -> Iterator[Rule]:
@@ -147,7 +149,7 @@ def _champion(
         )
 
 
-def _leakage(metrics: Mapping[str, Any], settings: Settings) -> Iterator[Rule]:
+def _leakage(metrics: Mapping[str, Any], settings: GateSettings) -> Iterator[Rule]:
     """Look for signs that the answer was in the question."""
     column, area = metrics.get("leakage", {}).get("best_column"), settings.max_column_auc
     alone = number(metrics, "leakage", "best_column_auc")
@@ -168,7 +170,7 @@ def _leakage(metrics: Mapping[str, Any], settings: Settings) -> Iterator[Rule]:
     yield Rule("leak.split", late, 0.0, "noted" if late else "passed", says)
 
 
-def _model(settings: Settings, candidate: Candidate) -> Iterator[Rule]:
+def _model(settings: GateSettings, candidate: Candidate) -> Iterator[Rule]:
     """Note what a reader should know of the model; none of it decides."""
     if len(candidate.importance) > 1:
         feature = max(candidate.importance, key=lambda name: candidate.importance[name])

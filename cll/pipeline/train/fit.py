@@ -26,7 +26,7 @@ UNGUIDED_ROUNDS, UNGUIDED_MORE = 100, 10
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainSettings:
     folds: Annotated[int, Interval(ge=1, le=50)] = 4
     calibration: Literal["platt", "none"] = "platt"
     min_positive_blocks: Annotated[int, Ge(1)] = 50
@@ -68,7 +68,7 @@ def train(
     rows: Matrix,
     keys: pl.DataFrame,
     estimator: Estimator,
-    settings: Settings,
+    settings: TrainSettings,
     embargo: timedelta,
     seed: int,
     *,
@@ -122,7 +122,9 @@ class _Decision:
     p: Floats
 
 
-def _decide(scored_rows: ScoredRows, settings: Settings, base: BaseCalibration | None) -> _Decision:
+def _decide(
+    scored_rows: ScoredRows, settings: TrainSettings, base: BaseCalibration | None
+) -> _Decision:
     """Calibrate and choose the threshold; with too few new failures, keep the base's threshold."""
     needed = settings.min_positive_blocks
     fitted = calibrate(scored_rows, settings.calibration, needed, settings.block, base)

@@ -30,7 +30,7 @@ class TrainingInputs:
     rows: Dataset
     config: Mapping[str, Any]  # of label and features
     estimator: Estimator
-    settings: step.Settings
+    settings: step.TrainSettings
     metrics: Mapping[str, Metric]
     seed: int
     keep: Keep | None = None

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from cll.components.metric import standard
 from cll.config.components import build, load_yaml
-from cll.pipeline.evaluate.evaluate import Inputs, Settings, evaluate, prepare
+from cll.pipeline.evaluate.evaluate import EvaluateSettings, Inputs, evaluate, prepare
 from cll.pipeline.evaluate.statistics.bootstrap import interval
 from cll.types.errors import ConfigError, DataRefused
 from cll.types.tables import INCIDENTS, INSTANT
@@ -34,7 +34,7 @@ METRICS = {
 }
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HALF_HOUR = timedelta(minutes=30)
-FEW = Settings(replicates=40)
+FEW = EvaluateSettings(replicates=40)
 THRESHOLDS = {"candidate": 0.5}
 BOTH = {"candidate": 0.5, "champion": 0.4}
 
@@ -110,14 +110,14 @@ def test_scores_that_are_no_probability_are_refused():
 
 def test_a_metric_that_is_not_chosen_is_refused_by_name():
     with pytest.raises(ConfigError, match=r"evaluate.slice_metrics=auc: not a metric .* accuracy"):
-        judge(fleet(), settings=Settings(slice_metrics=("auc",)))
+        judge(fleet(), settings=EvaluateSettings(slice_metrics=("auc",)))
 
 
 def test_settings_that_make_no_sense_are_refused():
     with pytest.raises(ConfigError, match=r"evaluate.block=0: a block spans some time"):
-        Settings(block=timedelta(0))
+        EvaluateSettings(block=timedelta(0))
     with pytest.raises(ConfigError, match=r"evaluate.paired=brier: name them in baseline_metrics"):
-        Settings(paired=("brier",))
+        EvaluateSettings(paired=("brier",))
 
 
 def test_a_holdout_of_one_class_has_the_figures_that_are_defined():
@@ -143,7 +143,7 @@ def test_every_figure_is_a_number_or_a_text_that_dvc_can_flatten():
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_other_intervals():
-    drawn = (Settings(replicates=40, draws_seed=seed) for seed in (1, 1, 2))
+    drawn = (EvaluateSettings(replicates=40, draws_seed=seed) for seed in (1, 1, 2))
     first, again, other = (judge(fleet(), settings=settings).metrics for settings in drawn)
     assert first == again
     assert first["candidate"]["roc_auc"]["value"] == other["candidate"]["roc_auc"]["value"]
@@ -273,16 +273,16 @@ def test_events_and_slices_are_those_of_the_candidate():
     found = judge(fleet()).metrics
     assert found["events"]["incidents"] == 18
     assert found["events"]["lead_minutes_median"] == 30
-    sure = Settings(replicates=20, min_slice_positives=5)
+    sure = EvaluateSettings(replicates=20, min_slice_positives=5)
     names = list(judge(fleet(), settings=sure).metrics["slices"])
     assert names == ["kind=leak", "kind=spike"]
-    few = Settings(replicates=20, min_slice_positives=1, max_slices=2)
+    few = EvaluateSettings(replicates=20, min_slice_positives=1, max_slices=2)
     assert len(judge(fleet(), settings=few).metrics["slices"]) == 4
 
 
 def test_a_slice_tells_how_many_positives_its_figures_rest_on():
     held = fleet().rows.filter((pl.col("part") == "holdout") & (pl.col("label") == 1))
-    sure = Settings(replicates=20, min_slice_positives=1)
+    sure = EvaluateSettings(replicates=20, min_slice_positives=1)
     found = judge(fleet(), settings=sure).metrics["slices"]
     for name in ("kind=leak", "entity=pod-1"):
         column, value = name.split("=")
@@ -346,7 +346,7 @@ def test_without_raw_columns_there_is_neither_one_column_nor_a_suspect():
 
 
 def test_the_curves_are_for_plots_and_thinned():
-    few = Settings(replicates=20, curve_points=10, score_points=150)
+    few = EvaluateSettings(replicates=20, curve_points=10, score_points=150)
     found = judge(fleet(), settings=few).curves
     assert list(found) == ["roc", "pr", "calibration", "scores"]
     assert found["roc"].columns == ["fpr", "tpr"]
@@ -358,4 +358,4 @@ def test_the_curves_are_for_plots_and_thinned():
 
 def test_the_yaml_says_what_runs_by_default():
     path = Path(__file__).parents[3] / "conf" / "evaluate" / "default.yaml"
-    assert build("evaluate", load_yaml(path)) == Settings()
+    assert build("evaluate", load_yaml(path)) == EvaluateSettings()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cll.components.metric import standard
 from cll.config.components import build, load_yaml
 from cll.pipeline.gate.champion_rules import Slices
-from cll.pipeline.gate.gate import Candidate, Settings, as_json, decide, exit_code
+from cll.pipeline.gate.gate import Candidate, GateSettings, as_json, decide, exit_code
 from cll.types.directions import directions_of
 from cll.types.errors import ConfigError
 
@@ -69,7 +69,7 @@ def having(value, *path):
 
 
 def verdict(metrics, candidate=CANDIDATE, champion="none", **settings):
-    return decide(metrics, DIRECTIONS, Settings(**settings), candidate, champion)
+    return decide(metrics, DIRECTIONS, GateSettings(**settings), candidate, champion)
 
 
 def rule(found, name):
@@ -276,7 +276,7 @@ def test_a_bound_below_what_any_metric_can_lose_is_refused():
     with pytest.raises(
         ConfigError, match=r"^gate\.min_gain=-1\.1: input should be greater than or"
     ):
-        build("gate", {"_target_": "cll.pipeline.gate.gate.Settings", "min_gain": -1.1})
+        build("gate", {"_target_": "cll.pipeline.gate.gate.GateSettings", "min_gain": -1.1})
 
 
 def test_a_champion_that_was_not_compared_leaves_it_open():
@@ -450,4 +450,4 @@ def test_a_larger_gain_never_has_a_worse_verdict(gain, more, half, min_gain):
 
 def test_the_yaml_says_what_runs_by_default():
     path = Path(__file__).parents[3] / "conf" / "gate" / "default.yaml"
-    assert build("gate", load_yaml(path)) == Settings()
+    assert build("gate", load_yaml(path)) == GateSettings()

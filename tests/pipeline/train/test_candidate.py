@@ -12,7 +12,7 @@ from cll.model import artifact
 from cll.pipeline.dataset import labelled
 from cll.pipeline.train import candidate
 from cll.pipeline.train import update as train_update
-from cll.pipeline.train.fit import Settings
+from cll.pipeline.train.fit import TrainSettings
 from cll.types.errors import ConfigError, DataRefused
 from tests.build import teaching
 from tests.build.teaching import LOGISTIC, QUICK, made, notes
@@ -221,7 +221,9 @@ class Plain:
 
 def test_an_estimator_that_can_not_go_on_says_so(data, champions):
     champion = champions["logistic"]
-    means = train_update.TrainingInputs(data, {}, Plain(), Settings(), {}, 0, champion=champion)
+    means = train_update.TrainingInputs(
+        data, {}, Plain(), TrainSettings(), {}, 0, champion=champion
+    )
     with pytest.raises(
         ConfigError, match=r"test_candidate: can't continue from a model; choose update"
     ):

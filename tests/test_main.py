@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from cll.system import disk, manifest
-from cll.types.errors import of_the_system
+from cll.types.errors import from_os_error
 from tests.build import small
 from tests.conftest import ROOT
 
@@ -182,7 +182,11 @@ def test_ingest_tells_the_failing_stages_code(folder):
     ("name", "words", "says"),
     [
         ("outputs", ["run", *small.CLASSIC], "outputs"),
-        ("metrics.json", ["show"], "metrics.json: Is a directory; see to it."),
+        (
+            "metrics.json",
+            ["show"],
+            "metrics.json: Is a directory; check the disk and the permissions.",
+        ),
         ("multirun", ["run", "-m", *small.CLASSIC], "multirun"),
     ],
 )
@@ -194,13 +198,15 @@ def test_what_the_disk_refuses_is_one_line(folder, name, words, says):
     said = small.cll(folder, "--quiet", *words)
     assert said.code == 6
     assert said.err.startswith(f"cll: {says}")
-    assert said.err.endswith("; see to it.\n")
+    assert said.err.endswith("; check the disk and the permissions.\n")
     assert said.err.count("\n") == 1
 
 
 def test_a_full_disk_names_no_file():
     error = OSError(28, "No space left on device")
-    assert str(of_the_system(error)) == "No space left on device; see to it."
+    assert (
+        str(from_os_error(error)) == "No space left on device; check the disk and the permissions."
+    )
 
 
 @pytest.mark.slow

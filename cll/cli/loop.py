@@ -117,7 +117,7 @@ def trigger(
     from cll.loop import trigger_report  # noqa: PLC0415  each command imports what it uses
     from cll.system import workspace  # noqa: PLC0415  each command imports what it uses
 
-    answer = trigger_report.of(workspace.Workspace(ROOT, looking=True))
+    answer = trigger_report.of(workspace.Workspace(ROOT, read_only=True))
     if as_json:
         typer.echo(json.dumps(trigger_report.as_json(answer), indent=2))
         return

@@ -12,7 +12,7 @@ from cll.cli import data as cli_data
 from cll.cli import loop, release, review
 from cll.system import links
 from cll.system.progress import QUIET_VARIABLE
-from cll.types.errors import CllError, of_the_system
+from cll.types.errors import CllError, from_os_error
 from cll.vcs import merge_conflict
 
 app = typer.Typer(
@@ -186,7 +186,7 @@ def main() -> NoReturn:
     except (CllError, OSError) as error:
         if os.environ.get("CLL_DEBUG"):
             traceback.print_exc()
-        refused = error if isinstance(error, CllError) else of_the_system(error)
+        refused = error if isinstance(error, CllError) else from_os_error(error)
         typer.echo(f"cll: {refused}", err=True)
         sys.exit(refused.exit_code)
     sys.exit(0)

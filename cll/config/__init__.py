@@ -1,1 +1,1 @@
-"""Config: what YAML may name and hold, checked before anything is built from it."""
+"""Config files: loading, safety checks, and construction of the components that they name."""

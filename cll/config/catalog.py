@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard
 
-from cll.config.yaml_loader import load_yaml as load_yaml  # noqa: PLC0414  a part of what config is asked for
+from cll.config.yaml_loader import load_yaml as load_yaml  # noqa: PLC0414  also a public name of this module
 from cll.types.errors import SecurityRefusal
 
 PACKAGE = Path(__file__).parents[1]
@@ -42,7 +42,7 @@ MODULE = r"[a-z][a-z0-9_]*"
 
 @functools.cache
 def defined(group: str, module: str) -> tuple[str, ...]:
-    """List what a component's file defines itself, by reading it, not by importing it."""
+    """Return the public components that a file defines, read from its source without importing it."""
     path = PACKAGE / "components" / group / f"{module}.py"
     if not path.is_file():
         return ()
@@ -62,7 +62,7 @@ def _is_callable_class(node: ast.stmt) -> TypeGuard[ast.FunctionDef | ast.ClassD
 
 
 def targets(group: str) -> list[str]:
-    """List what a `_target_` of this group may name."""
+    """Return the paths that a `_target_` of this group may name."""
     if group in SETTINGS:
         return [SETTINGS[group]]
     modules = sorted(p.stem for p in (PACKAGE / "components" / group).glob("[a-z]*.py"))
@@ -70,7 +70,7 @@ def targets(group: str) -> list[str]:
 
 
 def component_module(group: str, name: str) -> ModuleType:
-    """Import the module of a component by its name, if its file is there."""
+    """Import the module of a component by name; raise SecurityRefusal if it has no file."""
     if (
         not re.fullmatch(MODULE, name)
         or not (PACKAGE / "components" / group / f"{name}.py").is_file()
@@ -82,7 +82,7 @@ def component_module(group: str, name: str) -> ModuleType:
 def without_paths(tree: Any) -> Any:
     """Return settings with each component's name (`is: lightgbm`) in place of its Python path.
 
-    A model's lineage is written so: its model_id stays the same wherever the code is moved.
+    A model's lineage is written in this form, so its model_id does not change when code is moved.
     """
     if isinstance(tree, list):
         return [without_paths(item) for item in tree]
@@ -95,7 +95,7 @@ def without_paths(tree: Any) -> Any:
 
 
 def with_path(group: str, node: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings that a lineage quotes with the component's path again, so they can be built.
+    """Return the settings from a lineage with the component's path, so that they can be built.
 
     Raises SecurityRefusal where no component of the group has that name.
     """

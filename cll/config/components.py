@@ -1,4 +1,4 @@
-"""The boundary between YAML and code: what a config may name, hold and say.
+"""Construction of components from YAML, with checks of every key, type and range.
 
 Nothing is imported, built or interpolated before the whole tree has passed `refuse_unsafe`.
 """
@@ -15,20 +15,20 @@ from pydantic import TypeAdapter, ValidationError
 
 from cll.config.catalog import NAMED
 from cll.config.safety import refuse_unsafe
-from cll.config.yaml_loader import load_yaml as load_yaml  # noqa: PLC0414  a part of what config is asked for
+from cll.config.yaml_loader import load_yaml as load_yaml  # noqa: PLC0414  also a public name of this module
 from cll.types.errors import ConfigError
 
 _STATED = (
     "each metric states itself which value is better; delete this key"
     " (in resolved.yaml: run `dvc repro`)."
 )
-_REMOVED = {"gate.better": _STATED, "gate.slices.better": _STATED}  # keys, and the way out
+_REMOVED = {"gate.better": _STATED, "gate.slices.better": _STATED}  # by removed key, the message
 
 
 def build(group: str, node: Mapping[str, Any], where: str | None = None) -> Any:
-    """Build what a group's subtree of resolved.yaml names, checked against its annotations.
+    """Build the component of a group's subtree of resolved.yaml, checked against its annotations.
 
-    `where` it stands is told where it is not the group's own place.
+    `where` is the key of the subtree, if that is not the group's name.
     """
     refuse_unsafe(node, where or group, group)
     if group in NAMED:
@@ -49,7 +49,7 @@ def _build_one(where: str, node: Mapping[str, Any]) -> Any:
 
 
 def validate(kind: type, settings: Mapping[str, Any], where: str) -> Any:
-    """Make a `kind` of settings: unknown keys, wrong types and ranges are one-line errors."""
+    """Build a dataclass from settings; unknown keys, wrong types and ranges are one-line errors."""
     adapter, schema = _adapter(kind)
     _refuse_unknown_keys(settings, schema, schema, where)
     try:
@@ -59,20 +59,20 @@ def validate(kind: type, settings: Mapping[str, Any], where: str) -> Any:
     key = ".".join([where, *(str(part) for part in first["loc"])])
     if first["type"] in {"missing_argument", "missing"}:
         raise ConfigError(f"{key}: no value; give it one.")
-    says = first["msg"].removeprefix("Value error, ").rstrip(".").replace("\n", " ")
+    message = first["msg"].removeprefix("Value error, ").rstrip(".").replace("\n", " ")
     value = json.dumps(first["input"], default=str)
-    raise ConfigError(f"{key}={value}: {says[0].lower()}{says[1:]}.")
+    raise ConfigError(f"{key}={value}: {message[0].lower()}{message[1:]}.")
 
 
 @functools.cache
 def _adapter(kind: type) -> tuple[TypeAdapter[Any], dict[str, Any]]:
-    """Make what checks a `kind`, once: a replay builds its components anew at each tick."""
+    """Return the validator and schema of a class, cached: a replay builds components at each tick."""
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
     return adapter, adapter.json_schema()
 
 
 def refuse_unknown_keys(group: str, choice: Path, settings: Mapping[str, Any]) -> None:
-    """Refuse settings that a choice, in force or not, has no such key for."""
+    """Refuse unknown keys among the settings of a choice, even one that is not selected."""
     node = {**load_yaml(choice), **settings}
     refuse_unsafe(node, group, group)
     if group not in NAMED:
@@ -89,7 +89,7 @@ def _target(where: str, node: object) -> Any:
 
 
 def _refuse_unknown_keys(value: object, node: Any, schema: Any, where: str) -> None:
-    """Walk settings beside the schema of a dataclass and of those nested in it."""
+    """Compare settings with the schema of a dataclass and of dataclasses nested in it."""
     for option in [*node.get("anyOf", ()), *node.get("allOf", ())]:
         if "$ref" in option:
             node = option
@@ -100,12 +100,12 @@ def _refuse_unknown_keys(value: object, node: Any, schema: Any, where: str) -> N
             _refuse_unknown_keys(item, node.get("items", {}), schema, f"{where}[{index}]")
     if not isinstance(value, Mapping) or "properties" not in node:
         return
-    known = node["properties"]
+    keys = node["properties"]
     for key, inner in value.items():
         if f"{where}.{key}" in _REMOVED:
             raise ConfigError(f"{where}.{key}={inner}: {_REMOVED[f'{where}.{key}']}")
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}."
+        if key not in keys:
+            near = difflib.get_close_matches(str(key), keys, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(keys)}."
             raise ConfigError(f"{where}.{key}: unknown key; {hint}")
-        _refuse_unknown_keys(inner, known[key], schema, f"{where}.{key}")
+        _refuse_unknown_keys(inner, keys[key], schema, f"{where}.{key}")

@@ -1,4 +1,4 @@
-"""Fingerprints of what results depend on besides data: code, libraries, processor.
+"""Fingerprints of the code, libraries and processor that results depend on.
 
 compose writes each stage's code fingerprint into resolved.yaml. dvc.yaml lists it among the
 parameters of the stage, so a change of code re-runs the stages that can run it, and no others.
@@ -18,10 +18,10 @@ from cll.system import disk
 from cll.system.workspace import Workspace
 from cll.types.errors import ConfigError
 
-_VECTOR_FLAGS = ("avx2", "fma", "avx512f")  # the kernels that NumPy and OpenBLAS choose by
+_VECTOR_FLAGS = ("avx2", "fma", "avx512f")  # by these NumPy and OpenBLAS choose their kernels
 LIBRARIES = ("numpy", "numba", "llvmlite", "polars", "pyarrow", "scikit-learn", "lightgbm")
 _GROUND = ("types", "system", "config", "pipeline/stages.py", "pipeline/input_guard.py")
-# By stage: the rooms and files that it can run besides the components that are chosen.
+# By stage: the packages and files that it can run, besides the chosen components.
 ROOMS: Mapping[str, tuple[str, ...]] = {
     "ingest": (*_GROUND, "pipeline/ingest"),
     "featurize": (*_GROUND, "pipeline/dataset", "pipeline/featurize"),
@@ -30,13 +30,17 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         *("pipeline/dataset", "pipeline/evaluate", "pipeline/train"),
     ),
     "evaluate": (
-        *(*_GROUND, "model", "components/estimator"),  # the champion's may be another than chosen
+        *(
+            *_GROUND,
+            "model",
+            "components/estimator",
+        ),  # the champion may have another estimator than the chosen one
         *("pipeline/dataset", "pipeline/evaluate"),
     ),
     "gate": (*_GROUND, "pipeline/gate"),
     "report": (*_GROUND, "pipeline/report"),
 }
-# By stage: the groups of the config whose chosen components it runs.
+# By stage: the config groups whose chosen components it runs.
 CHOSEN: Mapping[str, tuple[str, ...]] = {
     "ingest": ("source", "fallback"),
     "featurize": ("features",),
@@ -50,7 +54,7 @@ CHOSEN: Mapping[str, tuple[str, ...]] = {
 def code(stage: str, tree: Tree) -> str:
     """Return the digest of the code that a stage can run with these choices.
 
-    Line ends count as LF. The digest begins with a letter past f: DVC reads `1234e567` as a number.
+    Line ends count as LF. The digest begins with `v`, since DVC would read `1234e567` as a number.
     """
     targets = {target for group in CHOSEN[stage] for target in _targets(tree.get(group))}
     return _digest(stage, tuple(sorted(targets)))
@@ -62,12 +66,12 @@ def codes(tree: Tree) -> dict[str, str]:
 
 
 def refuse_other_code(stage: str, tree: Tree) -> None:
-    """Raise ConfigError where the code that runs is not the code that resolved.yaml names."""
+    """Raise ConfigError if the installed code does not match the fingerprint in resolved.yaml."""
     _digest.cache_clear()
     composed = tree.get("code", {}).get(stage)
     if composed != code(stage, tree):
         raise ConfigError(
-            f"resolved.yaml: code.{stage}={composed}: the code of cll is another now; run"
+            f"resolved.yaml: code.{stage}={composed}: the code of cll has changed since; run"
             " `cll compose`, then `dvc repro`."
         )
 
@@ -83,8 +87,8 @@ def _sum(path: Path) -> str:
 
 
 def files(stage: str, targets: Iterable[str]) -> list[Path]:
-    """List the files whose code a stage can run with components of these targets."""
-    paths = {path for room in ROOMS[stage] for path in _python(PACKAGE / room)}
+    """Return the files whose code a stage can run with these components, sorted."""
+    paths = {path for name in ROOMS[stage] for path in _python(PACKAGE / name)}
     for target in targets:
         module = PACKAGE.parent.joinpath(*target.split(".")[:-1]).with_suffix(".py")
         paths |= {module, *module.parent.glob("_*.py")}  # its helpers begin with an underscore
@@ -92,7 +96,7 @@ def files(stage: str, targets: Iterable[str]) -> list[Path]:
 
 
 def _python(path: Path) -> list[Path]:
-    """List the Python files and templates of a room, or one file."""
+    """Return the Python files and templates of a package, or one file."""
     if path.is_file():
         return [path]
     return [file for file in path.rglob("*") if file.suffix in {".py", ".html", ".md"}]
@@ -111,12 +115,12 @@ def _targets(node: Any) -> Iterator[str]:
 
 
 def libraries() -> dict[str, str]:
-    """Return the versions of the libraries that decide on bytes."""
+    """Return the versions of the libraries on which results depend."""
     return {name: importlib.metadata.version(name) for name in LIBRARIES}
 
 
 def environment(ws: Workspace) -> dict[str, str]:
-    """Return what decides on the last bits besides the inputs: lock file, and kind of processor."""
+    """Return the lock file's digest and the kind of processor, which affect the last bits of results."""
     flags: set[str] = set()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():

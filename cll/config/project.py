@@ -1,4 +1,4 @@
-"""World and resolved config of a project, read from their files and checked."""
+"""Readers of world.yaml and resolved.yaml."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Tree = Mapping[str, Any]  # resolved.yaml: a mapping of groups to their settings
 
 @dataclass(frozen=True)
 class World:
-    """The instant up to which the world is known, and the champion."""
+    """The instant up to which data are used, and the champion."""
 
     as_of: Instant
     champion: Annotated[str, Field(pattern="^(none|[0-9a-f]{16})$")] = "none"  # a model_id

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 
 from cll.config.catalog import COMPONENTS, MODULE, SETTINGS, defined, targets
-from cll.config.yaml_loader import load_yaml as load_yaml  # noqa: PLC0414  a part of what config is asked for
+from cll.config.yaml_loader import load_yaml as load_yaml  # noqa: PLC0414  also a public name of this module
 from cll.types.errors import ConfigError, SecurityRefusal
 
 _SECRET_KEY = re.compile(
@@ -22,7 +22,7 @@ _RESOLVER = re.compile(r"\$\{\s*([\w.]+)\s*:")
 
 
 def refuse_unsafe(tree: object, where: str, group: str | None = None) -> None:
-    """Refuse secrets, resolvers and targets off the list, anywhere in `tree`, by name."""
+    """Refuse secrets, resolvers and targets that are not in the catalog, anywhere in `tree`."""
     for key, value in leaves(tree, where):
         if key.rsplit(".", 1)[-1] == "_target_":
             _refuse_target(key, str(value), group)
@@ -30,7 +30,7 @@ def refuse_unsafe(tree: object, where: str, group: str | None = None) -> None:
 
 
 def refuse_unsafe_leaf(key: str, value: object, resolvers: Collection[str] = ()) -> None:
-    """Refuse one value that is no finite number, holds a secret, or asks for another resolver."""
+    """Refuse a value that is not finite, holds a secret, or uses a resolver other than `resolvers`."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{key}={value}: not a finite number; write one.")
     if isinstance(value, str):
@@ -56,7 +56,7 @@ def resolver_refusal(where: str, name: str) -> SecurityRefusal:
 
 
 def leaves(tree: object, where: str) -> Iterator[tuple[str, object]]:
-    """Yield each value that is no mapping or list, by its dotted key; refuse a key of a secret."""
+    """Yield each value that is no mapping or list, with its dotted key; refuse keys of secrets."""
     if isinstance(tree, Mapping):
         for key, value in tree.items():
             _refuse_secret_key(str(key), value, where)
@@ -69,13 +69,13 @@ def leaves(tree: object, where: str) -> Iterator[tuple[str, object]]:
 
 
 def _refuse_secret_key(key: str, value: object, where: str) -> None:
-    """Refuse a key that holds a secret, or that a secret would stand under."""
+    """Refuse a key that contains a secret, or whose name announces a secret."""
     at = f"{where}." if where else ""
     if _SECRET_VALUE.search(key):
         raise SecurityRefusal(f"{at}*: a key holds credentials; name an environment variable.")
     if _SECRET_KEY.search(key) and value not in (None, {}, []):
-        says = f"a secret may not stand in a config; name an environment variable: {key}_env."
-        raise SecurityRefusal(f"{at}{key}: {says}")
+        message = f"a secret may not stand in a config; name an environment variable: {key}_env."
+        raise SecurityRefusal(f"{at}{key}: {message}")
 
 
 def _refuse_target(key: str, target: str, group: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Values of secret environment variables, which may not stand in a config.
+"""Refusal of configs that contain the value of a secret environment variable.
 
 A tool that ran before `cll` may have put such a value into params.yaml: `dvc exp run -S` replaces
 `${oc.env:NAME}` by the variable's value. Only a comparison with the environment can see that.
@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from cll.types.errors import SecurityRefusal
 
-LEAST_LENGTH = 8  # a shorter value stands in many a config by chance
+LEAST_LENGTH = 8  # a shorter value can occur in a config by chance
 _SECRET_NAME = re.compile(
     r"(?i)passw|passphrase|secret|token|credential|api_?key"
     r"|(^|_)(pass|key|auth|pat|dsn|cookie|jwt)(_|$)|_pwd(_|$)"
@@ -22,8 +22,8 @@ _PLACE_NAME = re.compile(r"(?i)_(file|path|dir|sock)$")  # SSH_AUTH_SOCK, POSTGR
 def refuse(tree: object, where: str, names: Callable[[], Collection[str]]) -> None:
     """Refuse a key or value of `tree` that equals or contains a secret variable's value.
 
-    `names` returns the config's own names, in lower case: a value that is one of them is allowed.
-    It is called only where a value is in the tree.
+    `names` returns the config's own names, in lower case; a value equal to one of them is allowed.
+    It is called only if a secret's value occurs in the tree.
     """
     secrets = _secrets()
     if not secrets:
@@ -39,7 +39,7 @@ def refuse(tree: object, where: str, names: Callable[[], Collection[str]]) -> No
 
 
 def _secrets() -> dict[str, str]:
-    """Return the environment variables whose name looks like a secret's, and that are set."""
+    """Return the values of environment variables whose names look like those of secrets."""
     return {
         name: value.strip()
         for name, value in sorted(os.environ.items())
@@ -50,12 +50,12 @@ def _secrets() -> dict[str, str]:
 
 
 def _holds(text: str, value: str) -> bool:
-    """Return whether a text contains a value, also as a URL writes it (`p%40ss` is `p@ss`)."""
+    """Return whether a text contains a value, also percent-encoded (`p%40ss` is `p@ss`)."""
     return value in text or value in unquote(text)
 
 
 def _texts(tree: object, where: str) -> Iterator[tuple[str, str]]:
-    """Yield each key and value as text, with a place that holds only keys that came before."""
+    """Yield each key and value as text, with its place, which names only the keys above it."""
     if isinstance(tree, Mapping):
         for key, value in tree.items():
             yield where, str(key)

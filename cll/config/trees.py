@@ -1,4 +1,4 @@
-"""A tree of plain values as its leaves, each by the keys that lead to it: to compare, to tell."""
+"""Conversion of a config tree to a flat mapping from key paths to leaves, and comparison of trees."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,21 +7,21 @@ Keys = tuple[str, ...]
 Leaves = dict[Keys, Any]
 
 
-def of(tree: Mapping[str, Any], above: Keys = ()) -> Leaves:
-    """List the leaves in their order; a list is one, and so is an empty mapping.
+def flatten(tree: Mapping[str, Any], above: Keys = ()) -> Leaves:
+    """Return the leaves in their order; a list is a leaf, and so is an empty mapping.
 
-    >>> of({"a": {"b": [1], "c": {}}, "d": None})
+    >>> flatten({"a": {"b": [1], "c": {}}, "d": None})
     {('a', 'b'): [1], ('a', 'c'): {}, ('d',): None}
     """
     leaves: Leaves = {}
     for key, value in tree.items():
         is_full = isinstance(value, Mapping) and value
-        leaves |= of(value, (*above, key)) if is_full else {(*above, key): value}
+        leaves |= flatten(value, (*above, key)) if is_full else {(*above, key): value}
     return leaves
 
 
 def nested(leaves: Leaves) -> dict[str, Any]:
-    """Return the tree of leaves.
+    """Return the tree that has these leaves.
 
     >>> nested({("a", "b"): [1], ("a", "c"): {}, ("d",): None})
     {'a': {'b': [1], 'c': {}}, 'd': None}
@@ -36,7 +36,7 @@ def nested(leaves: Leaves) -> dict[str, Any]:
 
 
 def has(leaves: Leaves, keys: Keys, value: object) -> bool:
-    """Tell whether this very value stands there: 1, 1.0 and true are three.
+    """Return whether the leaf has this value; 1, 1.0 and true are different values.
 
     >>> has({("a",): 1}, ("a",), 1), has({("a",): 1}, ("a",), 1.0)
     (True, False)
@@ -45,9 +45,9 @@ def has(leaves: Leaves, keys: Keys, value: object) -> bool:
 
 
 def gone(before: Leaves, after: Leaves) -> list[Keys]:
-    """List the leaves that are nowhere in another tree, not even as what holds or replaces them.
+    """Return the leaves that another tree lacks, where it has no value above or below them either.
 
-    >>> gone(of({"a": 1, "b": None, "c": {"d": 1}, "e": {"f": 1}}), of({"b": {"x": 1}, "c": None}))
+    >>> gone(flatten({"a": 1, "b": None, "c": {"d": 1}, "e": {"f": 1}}), flatten({"b": {"x": 1}, "c": None}))
     [('a',), ('e', 'f')]
     """
     starts = {keys[:end] for keys in after for end in range(len(keys) + 1)}
@@ -59,5 +59,5 @@ def gone(before: Leaves, after: Leaves) -> list[Keys]:
 
 
 def dotted(keys: Keys) -> str:
-    """Write keys as a person does."""
+    """Return a key path in dotted form."""
     return ".".join(map(str, keys))

@@ -1,4 +1,4 @@
-"""YAML as plain data: no alias, no tag, no key twice, and a line number for what is wrong."""
+"""Loading of YAML as plain data, without aliases, tags and duplicate keys; errors have a line number."""
 
 import re
 from pathlib import Path
@@ -8,13 +8,13 @@ import yaml
 
 from cll.types.errors import ConfigError, SecurityRefusal
 
-# Files that nothing can make again: an empty one would be taken for defaults, or for a new schema.
+# Files that no stage can regenerate. An empty one would otherwise mean defaults, or a new schema.
 _WRITTEN = {n.rpartition("/")[2]: n for n in ("params.yaml", "world.yaml", "registry/schema.yaml")}
 _BLANK = "\0 \t\r\n"
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML file of the project; aliases and tags are refused before they are expanded."""
+    """Read one YAML file of the project; aliases and tags are refused before they take effect."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -27,7 +27,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse(path: Path, text: str) -> dict[str, Any]:
-    """Read YAML's text as `load_yaml` does; `path` says in errors where it is from."""
+    """Parse YAML text as `load_yaml` does; `path` is its origin, for errors."""
     refuse_unsafe_text(path, text)
     try:
         tree = yaml.load(text, Loader=_Loader) or {}  # noqa: S506  a SafeLoader, see _Loader
@@ -39,7 +39,10 @@ def parse(path: Path, text: str) -> dict[str, Any]:
 
 
 def refuse_unsafe_text(path: Path, text: str) -> None:
-    """Refuse YAML that could blow up or build objects, reading events only."""
+    """Refuse aliases, which can expand without limit, and tags, which can build objects.
+
+    Only parser events are read, so nothing is expanded or built.
+    """
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             mark, tag = event.start_mark, getattr(event, "tag", None)
@@ -56,7 +59,7 @@ def _not_yaml(path: Path, error: yaml.YAMLError) -> ConfigError:
     mark = getattr(error, "problem_mark", None)
     line = mark.line + 1 if mark else 1
     problem = getattr(error, "problem", None) or str(error).split("\n", 1)[0]
-    way = f"; mend it, or {_restored(path)}" if path.name in _WRITTEN else ""
+    way = f"; fix it, or {_restored(path)}" if path.name in _WRITTEN else ""
     return ConfigError(f"{path}:{line}: not YAML: {problem}{way}.")
 
 
@@ -65,16 +68,16 @@ def _restored(path: Path) -> str:
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML 1.2's idea of a scalar where 1.1 surprises: dates stay text, 1e-5 is a number."""
+    """A loader with YAML 1.2's scalars where 1.1 is surprising: dates stay text, 1e-5 is a number."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  PyYAML's signature
-        seen: set[str] = set()
+        keys: set[str] = set()
         for key, _ in node.value:
-            if str(key.value) in seen:
+            if str(key.value) in keys:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value} stands twice", key.start_mark
+                    None, None, f"the key {key.value} occurs twice", key.start_mark
                 )
-            seen.add(str(key.value))
+            keys.add(str(key.value))
         return super().construct_mapping(node, deep=deep)
 
 

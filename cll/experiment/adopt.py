@@ -97,7 +97,7 @@ def _wanted(conf: Path, params: Mapping[str, Any], ran: Tree, job: Path) -> dict
     chosen = _choices(conf, params, ran)
     base, in_force = compose.composed(conf, compose.baseline(conf, chosen))
     tree = {key: ran[key] for key in (*catalog.GROUPS, "seed")}
-    _refuse_lost(trees.of(base), trees.of(tree))
+    _refuse_lost(trees.flatten(base), trees.flatten(tree))
     try:
         compose.checked(conf, tree, ran["choices"])
     except CllError as error:
@@ -131,14 +131,14 @@ def _choices(conf: Path, params: Mapping[str, Any], ran: Tree) -> dict[str, Any]
 
 def _listed(conf: Path, group: str, entries: Mapping[str, Any]) -> list[str]:
     """Find the fewest choices of which a list gives these entries, in their order."""
-    there, order = trees.of(entries), list(entries)
+    there, order = trees.flatten(entries), list(entries)
     files = {
         choice: components.load_yaml(conf / group / f"{choice}.yaml")
         for choice in compose.choices_of(conf)[group]
     }
     found, given = {}, set[str]()
     for choice, file in sorted(files.items(), key=lambda one: -len(one[1])):
-        held = all(trees.has(there, *leaf) for leaf in trees.of(file).items())
+        held = all(trees.has(there, *leaf) for leaf in trees.flatten(file).items())
         if held and not given.issuperset(file):
             given |= set(file)
             found[choice] = order.index(next(iter(file)))
@@ -152,8 +152,10 @@ def _values(
     values = dict(before)
     for group in (group for group in catalog.GROUPS if group in in_force):
         held, choice = values.get(group) or {}, in_force[group]
-        there = trees.of(base[group])
-        deviates = {k: v for k, v in trees.of(tree[group]).items() if not trees.has(there, k, v)}
+        there = trees.flatten(base[group])
+        deviates = {
+            k: v for k, v in trees.flatten(tree[group]).items() if not trees.has(there, k, v)
+        }
         if deviates:
             values[group] = {**held, choice: trees.nested(deviates)}
         elif held.get(choice):
@@ -173,10 +175,10 @@ def _refuse_lost(ours: trees.Leaves, theirs: trees.Leaves) -> None:
 def _refuse_misread(path: Path, text: str, wanted: Mapping[str, Any]) -> None:
     """Refuse a text that does not say what was wanted, before anybody reads it."""
     try:
-        found = trees.of(yaml_loader.parse(path, text))
+        found = trees.flatten(yaml_loader.parse(path, text))
     except CllError:
         found = {}
-    meant = trees.of(wanted)
+    meant = trees.flatten(wanted)
     for keys in [*meant, *found]:
         if keys not in meant or not trees.has(found, keys, meant[keys]):
             raise ConfigError(
@@ -190,7 +192,7 @@ def _prove(conf: Path, params: Mapping[str, Any], ran: Tree) -> None:
     found = compose.resolve(conf, params)
     if found["code"] != ran["code"]:
         progress.note("adopt: the code of cll changed since the job ran, so figures may differ.")
-    ours, theirs = (trees.of({**tree, "code": {}}) for tree in (found, ran))
+    ours, theirs = (trees.flatten({**tree, "code": {}}) for tree in (found, ran))
     _refuse_lost(ours, theirs)
     for keys, value in theirs.items():
         if not trees.has(ours, keys, value):
@@ -231,7 +233,7 @@ def _note_other_time(job: Path, world: project.World) -> None:
 
 def _told(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Say what was written: on one line, if it fits."""
-    old, new = trees.of(before), trees.of({key: v for key, v in after.items() if v != {}})
+    old, new = trees.flatten(before), trees.flatten({key: v for key, v in after.items() if v != {}})
     changes = [
         f"{trees.dotted(keys)}: {yaml_edit.inline(value)}"
         for keys, value in new.items()

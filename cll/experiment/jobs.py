@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from cll.system import disk
-from cll.types.errors import CllError, ConfigError, DataRefused, Stopped, of_the_system
+from cll.types.errors import CllError, ConfigError, DataRefused, Stopped, from_os_error
 
 JOB, LOG, SWEEP = "job.json", "job.log", "sweep.json"
 _DEEP = 4  # folders below the one that is asked for: outputs/DAY/TIME
@@ -67,7 +67,7 @@ def recorded(folder: Path, overrides: Sequence[str]) -> Iterator[Record]:
         write("stopped", error)
         raise
     except (CllError, OSError) as error:
-        write("failed", error if isinstance(error, CllError) else of_the_system(error))
+        write("failed", error if isinstance(error, CllError) else from_os_error(error))
         raise
     except Exception as error:
         bug = CllError(f"{type(error).__name__}: {error}".partition("\n")[0])

@@ -138,7 +138,7 @@ def _entry(folder: Path, job: Job) -> Entry:
 def differing(trees_of: Sequence[Mapping[str, Any]]) -> list[config_trees.Keys]:
     """List the keys that differ, first choices, then values among those of the same choice."""
     found: list[config_trees.Keys] = []
-    trees = [(tree["choices"], config_trees.of(tree)) for tree in trees_of]
+    trees = [(tree["choices"], config_trees.flatten(tree)) for tree in trees_of]
     for keys in dict.fromkeys(keys for _, there in trees for keys in there):
         if keys[0] in {"code", "directions", "fallback", "schema"} or keys[-1] == "_target_":
             continue
@@ -156,7 +156,7 @@ def names(keys: Sequence[config_trees.Keys]) -> list[str]:
 
 
 def values(tree: Mapping[str, Any], keys: Sequence[config_trees.Keys]) -> list[str]:
-    there = config_trees.of(tree)
+    there = config_trees.flatten(tree)
     return [_text(there.get(key)) for key in keys]
 
 

@@ -25,7 +25,7 @@ from cll.config.project import Tree, load_world
 from cll.experiment import command_line, jobs, launcher, leaderboard
 from cll.experiment.command_line import Asked, Plan
 from cll.pipeline import stage_cache, stages
-from cll.pipeline.compose import compose
+from cll.pipeline.compose import compose, override_grammar
 from cll.pipeline.compose.hydra_errors import one_line
 from cll.pipeline.compose.hydra_limits import limits
 from cll.pipeline.report import terminal
@@ -68,7 +68,7 @@ def main(root: Path, arguments: Sequence[str], kind: Kind | None = None) -> int:
     more = []
     if not asked.flags:  # Hydra would name the folder anew, at another instant
         folder = _begun(root, asked, plan, resumed) if kind.resumes else plan.folder
-        more = [f"hydra.run.dir={compose.quote(str(folder))}"]
+        more = [f"hydra.run.dir={override_grammar.quote(str(folder))}"]
     _launch(root, asked, plan, partial(_alone, root, kind, plan, refused), *more)
     if refused:
         raise refused[0]
@@ -128,7 +128,7 @@ def _sweep(
     """Run all jobs; show how they compare; return the first one's exit code that failed."""
     folder = _begun(root, asked, plan, resumed)
     job = partial(_one_of_many, root, kind, params, plan, resumed)
-    _launch(root, asked, plan, job, f"hydra.sweep.dir={compose.quote(str(folder))}")
+    _launch(root, asked, plan, job, f"hydra.sweep.dir={override_grammar.quote(str(folder))}")
     kind.compare(folder)
     return next((job.exit_code for _, job in jobs.found(folder) if job.exit_code), 0)
 

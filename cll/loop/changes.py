@@ -12,11 +12,11 @@ from cll.loop import trigger_report
 from cll.model import ledger_entries
 from cll.release import ledger
 from cll.system import disk
-from cll.system.partitions import Standing
+from cll.system.partitions import SealedFolder
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError
 from cll.types.records import RECORDS
-from cll.types.triggers import Answer
+from cll.types.triggers import TriggerDecision
 from cll.vcs import git
 
 BROKEN_OFF = "An earlier training was broken off."
@@ -32,7 +32,7 @@ class Turned:
 
     before: str  # as_of
     as_of: str
-    answer: Answer
+    answer: TriggerDecision
     trained: bool
     verdict: Mapping[str, Any] | None  # on the candidate that is there
     unreleased: str = ""  # why it is not released, where the gate promotes it
@@ -40,7 +40,7 @@ class Turned:
 
 def data(ws: Workspace) -> list[Mapping[str, Any]]:
     """Return the digests of all days of signals and features."""
-    return [Standing(folder).files for folder in (ws.signals, ws.features)]
+    return [SealedFolder(folder).files for folder in (ws.signals, ws.features)]
 
 
 def moved(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> bool:
@@ -78,7 +78,7 @@ def _locked(root: Path, commit: str | None = None) -> object:
 
 def _text(root: Path, path: str, commit: str | None) -> bytes:
     if commit is not None:
-        return git.at(root, commit, path)
+        return git.read_file(root, commit, path)
     return (root / path).read_bytes() if (root / path).is_file() else b""
 
 
@@ -110,7 +110,7 @@ def _records(root: Path) -> Iterator[str]:
     try:
         now = RECORDS.format(**disk.read_json(root / _COUNTS))
         yield f"Records: {now}."
-        told = git.at(root, "HEAD", _COUNTS)
+        told = git.read_file(root, "HEAD", _COUNTS)
         before = yaml_loader.parse(Path(_COUNTS), told.decode()) if told else {"in": 0}
         yield f"Before: {before['in']:,} in."
     except (CllError, KeyError):

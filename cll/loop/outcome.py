@@ -28,14 +28,14 @@ def place(root: Path, settings: ReleaseSettings) -> Iterator[None]:
     if settings.mode == "never":
         yield
         return
-    git.ready(root)
-    publish.refuse_unready(root, push=settings.push, asked="release.push")
+    git.refuse_unready(root)
+    publish.refuse_unready(root, push=settings.push, option="release.push")
     if settings.mode == "auto":
         if says := actions.finish(root):
             progress.say(f"tick: {says}")
         yield
         return
-    if git.on(root) == BRANCH:
+    if git.current_branch(root) == BRANCH:
         raise ConfigError(f"HEAD is on {BRANCH}, which ticks write anew; `git switch` to another.")
     told = f"{git.head(root)} {git.tree(root)}"
     disk.write_bytes(root / repair.BEFORE, told.encode())
@@ -55,7 +55,7 @@ def _put_back(root: Path) -> None:
         left.unlink()
         progress.say("tick: what one that was broken off left behind stays, for HEAD moved since.")
         return
-    git.put_back(root, tree)
+    git.restore_owned(root, tree)
     try:
         dvc(root, "checkout", "--quiet", "--force")
     except CllError as error:

@@ -24,7 +24,7 @@ _LOOP_RESTS = frozenset({"failures", "next"})
 
 def of(root: Path) -> dict[str, Any]:
     """Return what is known now; what can't be told says why, under `unknown`."""
-    ws = Workspace(root, looking=True)
+    ws = Workspace(root, read_only=True)
     parts: dict[str, Callable[[], Any]] = {
         "as_of": lambda: format_instant(load_world(ws).as_of),
         "champion": lambda: _champion(ws),

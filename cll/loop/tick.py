@@ -13,9 +13,9 @@ from cll.release.policy import Mode, ReleaseSettings
 from cll.review import review, snapshots
 from cll.system import disk, processes, progress
 from cll.system.workspace import Workspace
-from cll.types.errors import CllError, ConfigError, of_the_system
+from cll.types.errors import CllError, ConfigError, from_os_error
 from cll.types.times import format_instant
-from cll.types.triggers import Answer
+from cll.types.triggers import TriggerDecision
 from cll.vcs import repair, repro, staleness
 
 ENDED = 128 + 15  # the exit code of a tick that SIGTERM ended
@@ -63,7 +63,7 @@ def tick(
             _refuse_instant(before, then, now, named=as_of is not None, future=future)
             found = _turn(Workspace(root), format_instant(before), format_instant(then), mode)
         except (CllError, OSError) as error:
-            refused = error if isinstance(error, CllError) else of_the_system(error)
+            refused = error if isinstance(error, CllError) else from_os_error(error)
             _note(root, then, refused.exit_code, getattr(refused, "reason", str(refused)))
             raise
         _note(root, then, 0, " ".join(found.lines))
@@ -123,7 +123,7 @@ def _turn(ws: Workspace, now: str, then: str, mode: Mode | None) -> Told:
         return Told(review.review_since(root, before, f"as_of {now}"), tuple(lines))
 
 
-def _made(ws: Workspace, now: str) -> tuple[Answer, bool]:
+def _made(ws: Workspace, now: str) -> tuple[TriggerDecision, bool]:
     """Take in what is new, ask the triggers, and train if they say so; return what they said."""
     _reproduce(ws.root, now, "featurize")
     answer, training = trigger_report.of(ws), outcome.training(ws.root)

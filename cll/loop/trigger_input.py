@@ -54,7 +54,7 @@ def situation(
         names,
         champion=champion.model_id,
         trained=trained,
-        learnt_until=labelled.trained_until(champion.meta["lineage"], label.embargo),
+        champion_trained_until=labelled.trained_until(champion.meta["lineage"], label.embargo),
         threshold=champion.threshold,
     )
 

@@ -12,13 +12,13 @@ from cll.system import disk
 from cll.system.workspace import Workspace
 from cll.types.errors import ConfigError
 from cll.types.times import format_instant
-from cll.types.triggers import Answer, Reason, Situation
+from cll.types.triggers import Reason, Situation, TriggerDecision
 
 NAME = "trigger.json"
 _FORM = {"form": "trigger", "version": 1}
 
 
-def of(ws: Workspace) -> Answer:
+def of(ws: Workspace) -> TriggerDecision:
     """Ask every trigger whether to train now; where nothing was trained yet, no data are read."""
     tree, world = load_tree(ws), load_world(ws)
     if "trigger" not in tree:
@@ -29,14 +29,14 @@ def of(ws: Workspace) -> Answer:
     return ask.ask(components.build("trigger", tree["trigger"]), situation)
 
 
-def write(ws: Workspace, answer: Answer) -> None:
+def write(ws: Workspace, answer: TriggerDecision) -> None:
     """Write reports/trigger.json: what was asked at which instant, and what each rule said."""
     world = load_world(ws)
     asked = {"as_of": format_instant(world.as_of), "champion": world.champion}
     disk.write_json(ws.reports / NAME, _FORM | asked | as_json(answer))
 
 
-def as_json(answer: Answer) -> dict[str, Any]:
+def as_json(answer: TriggerDecision) -> dict[str, Any]:
     """Return an answer for programs; numbers of six decimals."""
     return {"fires": answer.fires, "reasons": [_reason(one) for one in answer.reasons]}
 
@@ -54,7 +54,7 @@ def line(one: Reason) -> str:
     return f"{one.name}: {'train: ' if one.fires else ''}{one.says}"
 
 
-def explained(answer: Answer) -> list[str]:
+def explained(answer: TriggerDecision) -> list[str]:
     """Say of each rule what it found, what would make it fire, and how often it does for nothing."""
     lines = []
     for one in answer.reasons:
@@ -66,7 +66,7 @@ def explained(answer: Answer) -> list[str]:
     return [*lines, in_short(answer)]
 
 
-def in_short(answer: Answer) -> str:
+def in_short(answer: TriggerDecision) -> str:
     """Say in one line whether to train, and what asks for it."""
     firing = [one.name for one in answer.reasons if one.fires]
     return f"train: {', '.join(firing)}" if answer.fires else "nothing asks for a training"

@@ -8,7 +8,7 @@ from cll.model import ledger_entries
 from cll.pipeline import stages
 from cll.release import ledger, remote
 from cll.system.workspace import Workspace
-from cll.types.errors import CllError, ConfigError, Unavailable, of_the_system
+from cll.types.errors import CllError, ConfigError, Unavailable, from_os_error
 from cll.vcs import git as vcs_git
 from cll.vcs import repair, staleness
 from cll.vcs.commands import git
@@ -22,15 +22,15 @@ def examine(root: Path) -> Iterator[tuple[str, int]]:
         try:
             yield f"{OK}  {name}: {check(root)}", 0
         except (CllError, OSError) as error:
-            refused = error if isinstance(error, CllError) else of_the_system(error)
+            refused = error if isinstance(error, CllError) else from_os_error(error)
             yield f"{DO}  {name}: {refused}", refused.exit_code
 
 
 def _git(root: Path) -> str:
-    if not vcs_git.there(root):
+    if not vcs_git.has_commit(root):
         raise ConfigError("no repository with a commit is here; `git init`, and commit.")
     vcs_git.refuse_shallow(root)
-    vcs_git.ready(root)
+    vcs_git.refuse_unready(root)
     branch = git(root, "symbolic-ref", "--short", "HEAD")
     return f"branch {branch}, nothing lacks that a commit needs."
 
@@ -52,7 +52,7 @@ def _files(root: Path) -> str:
 def _lock(root: Path) -> str:
     if not (root / "uv.lock").is_file():
         raise ConfigError("uv.lock: not there; `uv lock`, so that all install the same versions.")
-    if vcs_git.there(root) and not git(root, "ls-files", "--", "uv.lock"):
+    if vcs_git.has_commit(root) and not git(root, "ls-files", "--", "uv.lock"):
         raise ConfigError("uv.lock: not in git; `git add uv.lock`, and commit.")
     return "uv.lock is in git."
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cll.config.project import load_tree, load_world
 from cll.pipeline.ingest import arrival_log
 from cll.pipeline.ingest import stage as ingest_stage
-from cll.system.partitions import Standing
+from cll.system.partitions import SealedFolder
 from cll.system.workspace import Workspace
 
 
@@ -14,7 +14,7 @@ def is_behind(ws: Workspace) -> bool:
     seen = arrival_log.see(ws, ingest_stage.source_of(load_tree(ws)), load_world(ws).as_of)
     tree, world = load_tree(ws), load_world(ws)
     wanted = ingest_stage.key(tree, world, seen.files)
-    return bool(Standing(ws.signals).key.get("inputs") != wanted["inputs"])
+    return bool(SealedFolder(ws.signals).key.get("inputs") != wanted["inputs"])
 
 
 def accept(ws: Workspace, files: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from cll.config import catalog
 from cll.model import card, platt
 from cll.system import disk
 from cll.types.arrays import Features, Flags, Floats
-from cll.types.components import Model
+from cll.types.components import FittedModel
 from cll.types.errors import CllError, SecurityRefusal, Unavailable
 from cll.types.verdicts import Lineage
 
@@ -29,7 +29,7 @@ _SUMS_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._-]{0,127})")
 class Predictor:
     """A model with its calibration and threshold: everything needed to score and to alert."""
 
-    model: Model
+    model: FittedModel
     names: tuple[str, ...]  # of the features, in the order of the columns
     slope: float = 1.0
     intercept: float = 0.0
@@ -183,10 +183,10 @@ def _read(files: Mapping[str, bytes], folder: Path, wanted: str | None) -> Predi
     )
 
 
-def _model(content: ModelJson, parts: Mapping[str, bytes], path: Path) -> Model:
+def _model(content: ModelJson, parts: Mapping[str, bytes], path: Path) -> FittedModel:
     module = catalog.component_module("estimator", content.model_type)
     try:
-        model: Model = module.load(content.model, parts)
+        model: FittedModel = module.load(content.model, parts)
         names = tuple(model.importance)
     except CllError:
         raise

@@ -1,1 +1,1 @@
-"""The stages of dvc.yaml: a folder a stage, pure steps inside, wired in stages.py."""
+"""Stages of dvc.yaml: one package per stage holds its pure steps, and stages.py connects them to disk."""

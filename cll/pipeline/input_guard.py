@@ -1,4 +1,8 @@
-"""Refusal of a stage's result where its inputs changed while it ran."""
+"""Refusal of a stage whose inputs changed while it ran, or whose code is not the installed one.
+
+DVC writes a stage's dependencies into dvc.lock after the command ran. An edit made meanwhile would be
+recorded as if the stage had used it.
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,21 +13,22 @@ import yaml
 
 from cll.types.errors import Busy, ConfigError
 
-Print = dict[str, tuple[int, int]]
+# By file: size in bytes and mtime in nanoseconds.
+Stamps = dict[str, tuple[int, int]]
 
 
 @contextlib.contextmanager
 def inputs_unchanged(root: Path, stage: str) -> Iterator[None]:
-    """Raise Busy when a dependency of `stage` in dvc.yaml is not, at the end, what it was."""
+    """Raise Busy at the end of the block if a dependency of `stage` in dvc.yaml changed within it."""
     paths = _inputs(root, stage)
-    before = _print(root, paths)
+    before = _stamps(root, paths)
     yield
-    after = _print(root, paths)
+    after = _stamps(root, paths)
     changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     if changed:
         raise Busy(
             f"{changed[0]} changed while stage {stage} ran, so its result is not recorded; run "
-            "`dvc repro` again. What is always being written belongs into a source.path of its own."
+            "`dvc repro` again. Write files that change all the time to a folder outside of source.path."
         )
 
 
@@ -34,22 +39,22 @@ def _inputs(root: Path, stage: str) -> list[str]:
     return [*entry.get("deps", []), *params]
 
 
-def _print(root: Path, names: list[str]) -> Print:
-    """Size and time of change of each input: as cheap as DVC's own question whether to hash."""
-    found: Print = {}
+def _stamps(root: Path, names: list[str]) -> Stamps:
+    """Return size and mtime of each input file, by which DVC, too, decides whether to hash a file."""
+    stamps: Stamps = {}
     for name in names:
         path = root / name
         for file in [path] if path.is_file() else sorted(path.rglob("*")):
             if file.is_file() and "__pycache__" not in file.parts:
                 stat = file.stat()
-                found[str(file.relative_to(root))] = (stat.st_size, stat.st_mtime_ns)
-    return found
+                stamps[str(file.relative_to(root))] = (stat.st_size, stat.st_mtime_ns)
+    return stamps
 
 
 def refuse_foreign_package(root: Path, stage: str) -> None:
-    """Raise ConfigError where a code file that dvc.yaml names for `stage` is not the one that runs.
+    """Raise ConfigError if a code file that `stage` depends on in dvc.yaml is not the one that runs.
 
-    DVC would record the project's file, though another `cll` that is installed made the result.
+    DVC would record the project's file, though another, installed `cll` computed the result.
     """
     home = Path(__file__).resolve().parents[2]
     if not (root / "cll").is_dir() or (root / "cll").samefile(home / "cll"):

@@ -1,4 +1,4 @@
-"""Signals and features by content under .cll/store: made once for all runs that would make them."""
+"""Cache of signals and features under .cll/store, addressed by the inputs of their stages."""
 
 import tempfile
 from dataclasses import replace
@@ -12,28 +12,28 @@ from cll.pipeline.featurize import stage as featurize_stage
 from cll.pipeline.ingest import arrival_log
 from cll.pipeline.ingest import stage as ingest_stage
 from cll.system import disk, links, locks, manifest, progress
-from cll.system.partitions import Standing
-from cll.system.stat_cache import memo
+from cll.system.partitions import SealedFolder
+from cll.system.stat_cache import open_stat_cache
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError
 
-_KEPT = {"ingest": "signals", "featurize": "features"}
+_FOLDERS = {"ingest": "signals", "featurize": "features"}
 
 
 def made_once(ws: Workspace, stage: str, tree: Tree, world: config_project.World) -> Workspace:
-    """Make a stage's folder once for all jobs that would compute the same bytes.
+    """Return a workspace whose folder of a stage is computed, once for all jobs with equal inputs.
 
-    That may be the project's own. A folder is believed by its manifest only; one that is damaged
-    is made again.
+    If the project's own folder has these inputs, it is used. A folder is used only if all its files
+    match its manifest; a damaged one is computed again.
     """
     made_of = _key(ws, stage, tree, world)
-    project = ws.root / "data" / _KEPT[stage]
+    project = ws.root / "data" / _FOLDERS[stage]
     folder = ws.cache / "store" / f"{stage}-{disk.digest(made_of)[:16]}"
-    if Standing(project).key == made_of and _sound(ws, project):
+    if SealedFolder(project).key == made_of and _sound(ws, project):
         folder = project
-    with locks.in_turn(ws.root, folder.name):  # one job makes it, and the others wait
+    with locks.in_turn(ws.root, folder.name):  # one job computes it, and the others wait
         if folder == project or _sound(ws, folder):
-            progress.note(f"{stage}: as kept in {folder}")
+            progress.note(f"{stage}: reused from {folder}")
         else:
             links.remove(folder, ignore_errors=True)
             _make(ws, stage, tree, world, folder)
@@ -43,34 +43,34 @@ def made_once(ws: Workspace, stage: str, tree: Tree, world: config_project.World
 
 
 def data(ws: Workspace, tree: Tree, world: config_project.World) -> Workspace:
-    """Make signals and features once for all jobs that would compute the same bytes."""
+    """Return a workspace with signals and features, each computed once for all jobs with equal inputs."""
     return made_once(made_once(ws, "ingest", tree, world), "featurize", tree, world)
 
 
 def _key(ws: Workspace, stage: str, tree: Tree, world: config_project.World) -> dict[str, Any]:
     if stage == "featurize":
         return featurize_stage.key(ws, tree)
-    seen = arrival_log.see(ws, ingest_stage.source_of(tree), world.as_of)
-    return ingest_stage.key(tree, world, seen.files)
+    arrived = arrival_log.see(ws, ingest_stage.source_of(tree), world.as_of)
+    return ingest_stage.key(tree, world, arrived.files)
 
 
 def _sound(ws: Workspace, folder: Path) -> bool:
-    remembered = memo(ws)
+    stat_cache = open_stat_cache(ws)
     try:
-        manifest.unseal(folder, remembered.sha256)
+        manifest.unseal(folder, stat_cache.sha256)
     except CllError:
         return False
-    remembered.save()
+    stat_cache.save()
     return True
 
 
 def _make(ws: Workspace, stage: str, tree: Tree, world: config_project.World, folder: Path) -> None:
-    """Make `folder` elsewhere first: under its name it is whole, or not there."""
+    """Compute a folder under another name and rename it, so that it is never seen incomplete."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
     try:
         making = Workspace(ws.root, scratch, signals_folder=ws.signals_folder)
         stages.STAGES[stage](making, tree, world)
-        (scratch / "data" / _KEPT[stage]).rename(folder)
+        (scratch / "data" / _FOLDERS[stage]).rename(folder)
     finally:
         links.remove(scratch, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""The order of the steps, and what wires them to the disk.
+"""Stages of the pipeline: each reads its inputs from disk, calls its step, and writes the result.
 
-`cll stage NAME` is what each stage of dvc.yaml calls; `cll run` calls the same
-functions in one process. A step is imported by the stage that needs it, and by no other.
+Each stage of dvc.yaml calls `cll stage NAME`; `cll run` calls the same functions in one process. A
+stage imports its step only when it runs.
 """
 
 import contextlib
@@ -16,36 +16,36 @@ from cll.pipeline import input_guard
 from cll.pipeline.dataset import labelled, tables
 from cll.system import disk, frames, links, processes, progress
 from cll.system.workspace import Workspace
-from cll.types.errors import CllError, ConfigError, of_the_system
+from cll.types.errors import CllError, ConfigError, from_os_error
 from cll.types.times import format_instant
 from cll.types.verdicts import Rule, Verdict
 
 
 def compose(ws: Workspace, *, check: bool = False) -> None:
-    """Write resolved.yaml; with `check`, refuse one that is stale instead."""
-    from cll.pipeline.compose import compose as composing  # noqa: PLC0415  Hydra, for this stage alone
+    """Write resolved.yaml; with `check`, raise ConfigError instead if it is out of date."""
+    from cll.pipeline.compose import compose as composing  # noqa: PLC0415  only this stage needs Hydra
 
     load_world(ws)
     params = components.load_yaml(ws.root / "params.yaml")
     text = composing.render(composing.resolve(ws.root / "conf", params))
     if check:
-        there = ws.resolved.read_text(encoding="utf-8") if ws.resolved.is_file() else ""
-        if there != text:
+        existing = ws.resolved.read_text(encoding="utf-8") if ws.resolved.is_file() else ""
+        if existing != text:
             raise ConfigError("resolved.yaml: stale; run `dvc repro` (or `cll compose`).")
         return
     disk.write_bytes(ws.resolved, text.encode())
 
 
 def ingest(ws: Workspace, tree: Tree, world: project.World) -> None:
-    """Take what the source knew at `as_of`, day by day."""
-    from cll.pipeline.ingest import stage as ingest_stage  # noqa: PLC0415  what this stage alone uses
+    """Write the signals that the source knew at `as_of`, one partition per day."""
+    from cll.pipeline.ingest import stage as ingest_stage  # noqa: PLC0415  used by this stage only
 
     ingest_stage.ingest(ws, tree, world)
 
 
 def featurize(ws: Workspace, tree: Tree, world: project.World) -> None:
     """Compute each day's features from that day and the lookback before it."""
-    from cll.pipeline.featurize import stage as featurize_stage  # noqa: PLC0415  what this stage alone uses
+    from cll.pipeline.featurize import stage as featurize_stage  # noqa: PLC0415  used by this stage only
 
     featurize_stage.featurize(ws, tree, world)
 
@@ -56,17 +56,19 @@ def train(
     world: project.World,
     report: Callable[[int, float], None] | None = None,
 ) -> None:
-    """Fit the candidate, and write it in its one form; `report` is told how each fold went."""
-    from cll.pipeline.train import candidate  # noqa: PLC0415  what this stage alone uses
-    from cll.system import content_cache  # noqa: PLC0415  what this stage alone uses
+    """Train the candidate and write it; `report` is called after each fold."""
+    from cll.pipeline.train import candidate  # noqa: PLC0415  used by this stage only
+    from cll.system import content_cache  # noqa: PLC0415  used by this stage only
 
     champion = _champion(ws, world) if candidate.reads_champion(tree) else None
     rows = labelled.shared(ws, tree, world)
-    kept = content_cache.Shelf(ws.cache / "store")
-    files = candidate.fit(rows, tree, world.as_of, kept.keep, report, _fallback(ws), champion)
+    cache = content_cache.ContentCache(ws.cache / "store")
+    files = candidate.fit(
+        rows, tree, world.as_of, cache.get_or_make, report, _fallback(ws), champion
+    )
     progress.note(f"train: {candidate.describe(files)}")
-    if kept.made or kept.found:
-        progress.note(f"train: binned data: {kept}")
+    if cache.made or cache.reused:
+        progress.note(f"train: binned data: {cache}")
     folder = disk.fresh(ws.candidate)
     for name, data in files.items():
         disk.write_bytes(folder / name, data)
@@ -74,51 +76,51 @@ def train(
 
 
 def _champion(ws: Workspace, world: project.World) -> Any:
-    """Load the model in force, if there is one, once it was found to be the released one."""
-    from cll.model import artifact  # noqa: PLC0415  what two stages use
-    from cll.model import champion as model_champion  # noqa: PLC0415  for this command alone
+    """Load the champion after checking it against the ledger; None if there is none."""
+    from cll.model import artifact  # noqa: PLC0415  used by two stages only
+    from cll.model import champion as model_champion  # noqa: PLC0415  used by two stages only
 
     if world.champion == "none":
         return None
-    if ws.out is not None:  # a run apart may try what it likes
+    if ws.out is not None:  # a run with its own folder may compare with any released model
         return artifact.load(ws.released(world.champion), world.champion)
     return model_champion.load(ws, world.champion)
 
 
 def _fallback(ws: Workspace) -> dict[str, Any]:
-    """Return the note that the data are simulated, where they are."""
+    """Return the note that the data are simulated, if they are."""
     facts = tables.facts(ws)
     return {k: facts[k] for k in ("fallback",) if k in facts}
 
 
 def evaluate(ws: Workspace, tree: Tree, world: project.World) -> None:
-    """Judge candidate and champion on the holdout; write metrics.json and the plots' data."""
-    from cll.model import artifact  # noqa: PLC0415  what this stage alone uses
-    from cll.pipeline.evaluate import stage as evaluate_stage  # noqa: PLC0415  what this stage alone uses
+    """Evaluate candidate and champion on the holdout; write metrics.json and the data of plots."""
+    from cll.model import artifact  # noqa: PLC0415  used by this stage only
+    from cll.pipeline.evaluate import stage as evaluate_stage  # noqa: PLC0415  used by this stage only
 
     models = {"candidate": artifact.load(ws.candidate)}
     if (champion := _champion(ws, world)) is not None:
         models["champion"] = champion
     facts = tables.facts(ws)
     rows = labelled.shared(ws, tree, world)
-    found = evaluate_stage.judge(
+    evaluation = evaluate_stage.judge(
         rows, models, tables.incidents(ws), facts["columns"]["numeric"], tree
     )
-    found.metrics["data"] |= {**facts["counts"], "excluded": rows.excluded, **_fallback(ws)}
-    disk.write_json(ws.results / "metrics.json", found.metrics)
-    frames.write_csv(ws.draws, found.draws)
-    for name, curve in found.curves.items():
+    evaluation.metrics["data"] |= {**facts["counts"], "excluded": rows.excluded, **_fallback(ws)}
+    disk.write_json(ws.results / "metrics.json", evaluation.metrics)
+    frames.write_csv(ws.draws, evaluation.draws)
+    for name, curve in evaluation.curves.items():
         frames.write_csv(ws.reports / "plots" / f"{name}.csv", curve)
 
 
 def gate(ws: Workspace, tree: Tree, world: project.World) -> None:
-    """Decide; a verdict is a result, so a rejected candidate fails no stage."""
+    """Write the gate's verdict; the stage also succeeds if the candidate is rejected."""
     disk.write_json(ws.reports / "verdict.json", judge(ws, tree, world))
 
 
 def judge(ws: Workspace, tree: Tree, world: project.World) -> dict[str, Any]:
-    """Return the verdict as verdict.json has it."""
-    from cll.pipeline.gate import stage as gate_stage  # noqa: PLC0415  what this stage alone uses
+    """Return the verdict in the form of verdict.json."""
+    from cll.pipeline.gate import stage as gate_stage  # noqa: PLC0415  used by this stage only
 
     model = disk.read_json(ws.candidate / "model.json")
     metrics = disk.read_json(ws.results / "metrics.json")
@@ -126,15 +128,15 @@ def judge(ws: Workspace, tree: Tree, world: project.World) -> dict[str, Any]:
 
 
 def report(ws: Workspace, tree: Tree, world: project.World) -> None:
-    """Write the page and the pull request's text."""
-    from cll.pipeline.report import report as step  # noqa: PLC0415  what this stage alone uses
+    """Write the report as a page, and as text for a pull request."""
+    from cll.pipeline.report import report as step  # noqa: PLC0415  used by this stage only
 
-    found = disk.read_json(ws.reports / "verdict.json")
+    verdict = disk.read_json(ws.reports / "verdict.json")
     decided = Verdict(
-        found["answer"],
-        found["model_id"],
-        found["champion"],
-        tuple(Rule(**rule) for rule in found["rules"]),
+        verdict["answer"],
+        verdict["model_id"],
+        verdict["champion"],
+        tuple(Rule(**rule) for rule in verdict["rules"]),
     )
     plots = sorted((ws.reports / "plots").glob("*.csv"))
     written = step.report(
@@ -164,17 +166,17 @@ STAGES: dict[str, Callable[[Workspace, Tree, project.World], None]] = {
 
 
 def _refused(refusal: Path, stage: str, error: CllError) -> int:
-    """Tell a refusal to the person, and, where the disk lets us, to the program that called DVC."""
+    """Print a refusal, and write it to refusal.json for the program that called DVC, if possible."""
     progress.say(f"cll: {error}")
     with contextlib.suppress(CllError, OSError):
         links.refuse_on_way(Path(), refusal)
-        told = {"exit_code": error.exit_code, "says": str(error), "stage": stage}
-        disk.write_json(refusal, told)
+        written = {"exit_code": error.exit_code, "says": str(error), "stage": stage}
+        disk.write_json(refusal, written)
     return error.exit_code
 
 
 def main(name: str) -> int:
-    """Run one stage as DVC's child: one line and an exit code where it refuses."""
+    """Run one stage as a child of DVC; a refusal is one line on stderr and an exit code."""
     processes.die_with_parent()
     ws = Workspace(Path())
     refusal = ws.reports / "refusal.json"
@@ -189,9 +191,9 @@ def main(name: str) -> int:
                 tree = load_tree(ws)
                 fingerprint.refuse_other_code(name, tree)
                 STAGES[name](ws, tree, load_world(ws))
-                fingerprint.refuse_other_code(name, tree)  # it may have changed meanwhile
+                fingerprint.refuse_other_code(name, tree)  # the code may have changed meanwhile
     except OSError as error:
-        return _refused(refusal, name, of_the_system(error))
+        return _refused(refusal, name, from_os_error(error))
     except CllError as error:
         return _refused(refusal, name, error)
     refusal.unlink(missing_ok=True)

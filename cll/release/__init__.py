@@ -1,1 +1,1 @@
-"""`cll release`, `rollback` and `registry`: the ledger, and the released models."""
+"""Commands `cll release`, `rollback` and `registry`: the ledger and the released models."""

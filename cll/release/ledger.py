@@ -1,7 +1,7 @@
-"""The ledger on disk and in git: the releases, and from them the champion.
+"""Ledger of releases and rollbacks, read from disk and checked against git; it names the champion.
 
-A command reads it once and passes it on. A ledger is never begun anew by mistake: where git has, or
-ever had, one, it must be there, whole.
+A command reads it once and passes it on. A lost ledger is never replaced by a new one: if git ever
+contained one, the file must exist and continue it.
 """
 
 from dataclasses import dataclass, replace
@@ -16,20 +16,20 @@ from cll.vcs import git
 
 @dataclass(frozen=True)
 class Ledger:
-    """All entries, oldest first; `commits` names the commit that brought each, as far as committed."""
+    """All entries, oldest first, and the commits that added the committed ones, in the same order."""
 
     entries: tuple[LedgerEntry, ...] = ()
     commits: tuple[str, ...] = ()
-    in_git: bool = True  # without git every entry counts
+    in_git: bool = True  # without git, every entry counts as committed
 
     @property
     def committed(self) -> tuple[LedgerEntry, ...]:
-        """Return the entries that count."""
+        """Return the entries that are committed; only these count."""
         return self.entries[: len(self.commits)] if self.in_git else self.entries
 
     @property
     def pending(self) -> tuple[LedgerEntry, ...]:
-        """Return the entries that were appended and not committed: a command was stopped."""
+        """Return the entries that an interrupted command appended and did not commit."""
         return self.entries[len(self.committed) :]
 
     @property
@@ -39,18 +39,18 @@ class Ledger:
 
 
 def read(root: Path) -> Ledger:
-    """Read the ledger after checking its chain, and that it continues what each commit has.
+    """Read the ledger, and check its chain and that it continues the ledger of each commit.
 
     The number of git processes does not grow with the number of entries.
     """
     path = root / ledger_entries.PATH
-    in_git = git.there(root)
+    in_git = git.has_commit(root)
     if not path.is_file():
         if in_git:
             git.refuse_shallow(root)
         if in_git and git.ever_had(root, ledger_entries.PATH):
             raise SecurityRefusal(
-                f"{ledger_entries.PATH}: gone, and git's history has it; {ledger_entries.RESTORE},"
+                f"{ledger_entries.PATH}: missing, and git's history has it; {ledger_entries.RESTORE},"
                 " or switch to the branch that has it."
             )
         return Ledger(in_git=in_git)
@@ -63,32 +63,32 @@ def read(root: Path) -> Ledger:
         if refused := ledger_entries.unaltered(text, earlier, commit):
             raise refused
         commits += [commit] * (earlier.count("\n") - len(commits))
-    count = git.at(root, "HEAD", ledger_entries.PATH).count(b"\n")
+    count = git.read_file(root, "HEAD", ledger_entries.PATH).count(b"\n")
     return Ledger(entries, tuple(commits[:count]))
 
 
 def begun(root: Path, *, bootstrap: bool) -> Ledger:
-    """Read a ledger that has to be there already or, with `bootstrap`, must not be there yet.
+    """Read a ledger that must exist already or, with `bootstrap`, must not exist yet.
 
-    An entry that was not committed does not hinder `bootstrap`: the command that begins goes on
-    with it.
+    An entry that is not committed does not count: after an interruption the same command, with
+    `--bootstrap`, finishes it.
     """
     ledger = read(root)
     if bootstrap and ledger.committed:
         raise ConfigError(
-            f"--bootstrap: {ledger_entries.PATH} is there, with {len(ledger.entries)} entries;"
-            " leave it out."
+            f"--bootstrap: {ledger_entries.PATH} exists, with {len(ledger.entries)} entries;"
+            " omit the option."
         )
     if not bootstrap and not ledger.entries:
         raise ConfigError(
-            f"{ledger_entries.PATH}: not there, and git never had one; for the first release of a"
+            f"{ledger_entries.PATH}: missing, and git never had one; for the first release of a"
             " project run `cll release --bootstrap`."
         )
     return ledger
 
 
 def append(root: Path, ledger: Ledger, entry: LedgerEntry) -> Ledger:
-    """Append one entry: the whole file is written anew beside it, and takes its place."""
+    """Append one entry atomically: write the whole file under another name, then rename it."""
     path = root / ledger_entries.PATH
     before = path.read_bytes() if path.is_file() else b""
     disk.write_bytes(path, before + ledger_entries.line(entry).encode() + b"\n")

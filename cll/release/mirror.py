@@ -1,4 +1,4 @@
-"""The chosen mirror of the ledger, brought in line with it: a mirror shows, and never decides."""
+"""Synchronization of the configured mirror with the ledger; the ledger alone decides."""
 
 from pathlib import Path
 
@@ -12,26 +12,28 @@ from cll.types.verdicts import Released
 
 
 def sync(root: Path) -> list[str]:
-    """Make the mirror say what the committed ledger says; return what had to be done."""
-    now = ledger.read(root)
-    entries = now.committed
+    """Bring the mirror in line with the committed ledger; return a line per change."""
+    releases = ledger.read(root)
+    entries = releases.committed
     node = load_tree(Workspace(root)).get("mirror")
     if not entries:
         raise ConfigError(
             f"{ledger_entries.PATH}: nothing was released yet, so there is nothing to mirror."
         )
     if node is None:
-        raise ConfigError("resolved.yaml: mirror: not there; run `dvc repro`.")
-    releases = [
+        raise ConfigError("resolved.yaml: mirror: missing; run `dvc repro`.")
+    released = [
         Released(entry.version, commit, entry.why)
-        for entry, commit in zip(entries, now.commits, strict=False)
+        for entry, commit in zip(entries, releases.commits, strict=False)
         if entry.kind == "release"
     ]
     mirror = components.build("mirror", node)
     try:
-        return list(mirror(root, releases, entries[-1].version))
+        return list(mirror(root, released, entries[-1].version))
     except CllError:
         raise
     except Exception as error:  # noqa: BLE001  each registry fails in its own way
-        says = str(error).strip().split("\n", 1)[0].rstrip(".")
-        raise Unavailable(f"mirror: {says}; the ledger stands; `cll registry sync`.") from None
+        reason = str(error).strip().split("\n", 1)[0].rstrip(".")
+        raise Unavailable(
+            f"mirror: {reason}; the ledger is unaffected; try again: `cll registry sync`."
+        ) from None

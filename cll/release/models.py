@@ -1,4 +1,4 @@
-"""registry/models: released models by content, and beside each the rows whose scores are known."""
+"""Store of released models, registry/models: a folder per model_id, with sample rows and scores."""
 
 import hashlib
 import json
@@ -15,66 +15,66 @@ from cll.types.errors import SecurityRefusal, Unavailable
 from cll.vcs.commands import dvc
 
 MODELS = Path("registry") / "models"
-_NOT_THERE = "not there; run `dvc pull"
+_MISSING = "missing; run `dvc pull"
 
 
 def folder(root: Path, model_id: str) -> Path:
     return root / MODELS / model_id
 
 
-def known(root: Path, model_id: str) -> Path:
-    """Return where the rows with known scores lie: in git, so that every clone has them."""
+def known_scores_path(root: Path, model_id: str) -> Path:
+    """Return the file of sample rows with their scores; it is in git, so every clone has it."""
     return root / MODELS / f"{model_id}.known.json"
 
 
 def tracked(root: Path, model_id: str) -> Path:
-    """Return DVC's note on the model."""
+    """Return the .dvc file by which DVC tracks the model."""
     return root / MODELS / f"{model_id}.dvc"
 
 
 def place(root: Path, files: Mapping[str, bytes], model_id: str) -> Path:
-    """Copy a model's files to where its content says; under that name it is whole, or not there."""
-    there = folder(root, model_id)
-    links.refuse_on_way(root, there)
-    if there.is_dir():
+    """Copy a model's files to its folder, which appears only once all files are written."""
+    target = folder(root, model_id)
+    links.refuse_on_way(root, target)
+    if target.is_dir():
         try:
-            if files_of(there) == files:
-                return there
+            if files_of(target) == files:
+                return target
         except SecurityRefusal:
             pass
-        links.remove(there)  # no entry names it yet: what a release that broke off had begun
-    staging = disk.fresh(there.with_name(f".{model_id}.tmp"))
+        links.remove(target)  # left by an interrupted release; no entry names it
+    staging = disk.fresh(target.with_name(f".{model_id}.tmp"))
     for name, data in files.items():
         disk.write_bytes(staging / name, data)
-    staging.rename(there)
-    disk.sync_folder(there.parent)
-    return there
+    staging.rename(target)
+    disk.sync_folder(target.parent)
+    return target
 
 
 def files_of(model: Path) -> dict[str, bytes]:
-    """Read a model's files, SHA256SUMS too, after each was found to be what that says."""
+    """Read a model's files, SHA256SUMS included, and check each against that."""
     sums = (model / SUMS).read_bytes() if (model / SUMS).is_file() else b""
     return {**artifact.verified(model), SUMS: sums}
 
 
 def track(root: Path, model_id: str) -> None:
-    """Let DVC keep the model, by a note of its own that git keeps: two branches never clash."""
+    """Add a model to DVC; each has its own .dvc file in git, so branches do not conflict."""
     dvc(root, "add", str(MODELS / model_id))
 
 
 def checkout(root: Path, model_id: str) -> None:
-    """Take a model out of DVC's cache."""
+    """Check a model out of DVC's cache."""
     dvc(root, "checkout", str(MODELS / f"{model_id}.dvc"))
 
 
 def intact(root: Path, entry: LedgerEntry) -> str:
-    """Refuse a released model that is not what the ledger says; return where it was found."""
-    told = known(root, entry.model_id)
-    if not told.is_file():
-        raise SecurityRefusal(f"{_near(root, told)}: gone; `git checkout HEAD -- {MODELS}`.")
-    if disk.sha256(told) != entry.known:
+    """Check a released model against the ledger; return the name of the place that holds it."""
+    sample = known_scores_path(root, entry.model_id)
+    if not sample.is_file():
+        raise SecurityRefusal(f"{_near(root, sample)}: missing; `git checkout HEAD -- {MODELS}`.")
+    if disk.sha256(sample) != entry.known:
         raise SecurityRefusal(
-            f"{_near(root, told)}: not what {entry.version} was released with;"
+            f"{_near(root, sample)}: not the file that {entry.version} was released with;"
             f" `git checkout HEAD -- {MODELS}`."
         )
     if not folder(root, entry.model_id).is_dir():
@@ -87,8 +87,8 @@ def intact(root: Path, entry: LedgerEntry) -> str:
     return "the workspace"
 
 
-def _as_released(root: Path, entry: LedgerEntry, found: str) -> None:
-    if found != entry.sums:
+def _as_released(root: Path, entry: LedgerEntry, sums: str) -> None:
+    if sums != entry.sums:
         where = _near(root, folder(root, entry.model_id))
         raise SecurityRefusal(
             f"{where}: not the files that {entry.version} was released with; remove it, and"
@@ -104,24 +104,24 @@ def _as_listed(root: Path, entry: LedgerEntry, files: Mapping[str, bytes]) -> No
     )
     if sums.encode() != files[SUMS]:
         where = _near(root, folder(root, entry.model_id))
-        raise SecurityRefusal(f"DVC's cache: {where}: not what {SUMS} says; fetch it again.")
+        raise SecurityRefusal(f"DVC's cache: {where}: does not match its {SUMS}; fetch it again.")
 
 
 def _cached(root: Path, entry: LedgerEntry) -> dict[str, bytes]:
-    """Read a model out of DVC's cache, where the workspace has it not."""
+    """Read a model's files from DVC's cache, if the workspace lacks them."""
     note = tracked(root, entry.model_id)
     where = _near(root, folder(root, entry.model_id))
-    missing = Unavailable(f"{where}: {entry.version} is {_NOT_THERE} {where}.dvc`.")
+    missing = Unavailable(f"{where}: {entry.version} is {_MISSING} {where}.dvc`.")
     try:
         (out,) = yaml.safe_load(note.read_text(encoding="utf-8"))["outs"]
         cache = root / dvc(root, "cache", "dir").strip() / "files" / "md5"
         listed = json.loads(_blob(cache, str(out["md5"])).read_bytes())
-        return {one["relpath"]: _blob(cache, one["md5"]).read_bytes() for one in listed}
+        return {file["relpath"]: _blob(cache, file["md5"]).read_bytes() for file in listed}
     except FileNotFoundError:
         raise missing from None
     except (ValueError, KeyError, TypeError, yaml.YAMLError):
         raise SecurityRefusal(
-            f"{_near(root, note)}: not DVC's; `git checkout HEAD -- {MODELS}`."
+            f"{_near(root, note)}: not a .dvc file of a folder; `git checkout HEAD -- {MODELS}`."
         ) from None
 
 
@@ -130,10 +130,10 @@ def _blob(cache: Path, digest: str) -> Path:
 
 
 def unregistered(root: Path, entries: tuple[LedgerEntry, ...]) -> list[str]:
-    """List what lies among the models and no entry names."""
+    """Return the paths in registry/models that belong to no entry of the ledger."""
     names = {entry.model_id for entry in entries}
-    found = sorted((root / MODELS).glob("[!.]*"))
-    return [str(_near(root, one)) for one in found if one.name.partition(".")[0] not in names]
+    paths = sorted((root / MODELS).glob("[!.]*"))
+    return [str(_near(root, path)) for path in paths if path.name.partition(".")[0] not in names]
 
 
 def _near(root: Path, path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""A release brought where others find it: to DVC's remote first, then to git's upstream."""
+"""Publication of releases: push models to DVC's remote first, then commits to git's upstream."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,18 +14,18 @@ from cll.vcs.commands import git, git_knows
 _PUSHED = Path(".cll") / "pushed"  # the commit that was pushed last
 
 
-def refuse_unready(root: Path, *, push: bool, asked: str = "--push") -> None:
-    """Refuse, before anything is done, to push where git does not know to where."""
+def refuse_unready(root: Path, *, push: bool, option: str = "--push") -> None:
+    """Raise ConfigError before a push if the branch has no upstream."""
     if push and not git_knows(root, "rev-parse", "-q", "--verify", "@{upstream}"):
         raise ConfigError(
-            f"{asked}: this branch has no upstream; `git push --set-upstream REMOTE BRANCH`."
+            f"{option}: this branch has no upstream; `git push --set-upstream REMOTE BRANCH`."
         )
 
 
 def share(root: Path, entry: LedgerEntry, *, push: bool) -> Iterator[str]:
-    """Push what was released; yield a line for each place. The release stands in any case.
+    """Push a release, and yield a line for each place; if the push fails, the release stays valid.
 
-    Models go first, so that no one sees a commit whose model is not to be had.
+    Models go first, so that nobody pulls a commit whose model is not available yet.
     """
     yield from _mirrored(root)
     yield from _stored(root, entry, str(entry), push=push)
@@ -35,13 +35,13 @@ def share(root: Path, entry: LedgerEntry, *, push: bool) -> Iterator[str]:
 
 
 def latest(root: Path, *, push: bool) -> Iterator[str]:
-    """Push what HEAD has and the model in force, unless this clone did so before.
+    """Push HEAD and the champion, unless this clone has pushed HEAD before.
 
-    The first time all models that were released are pushed: what is set up later than they were
-    lacks them, and `dvc pull` on another machine would fail.
+    The first push includes all released models: a remote that was set up after them lacks them, and
+    `dvc pull` on another machine would fail.
     """
-    noted, commit = root / _PUSHED, vcs_git.head(root)
-    before = noted.read_text(encoding="utf-8") if noted.is_file() else None
+    record, commit = root / _PUSHED, vcs_git.head(root)
+    before = record.read_text(encoding="utf-8") if record.is_file() else None
     if before == commit:
         return
     entries, what = ledger.read(root).committed, f"Commit {commit[:12]}"
@@ -52,11 +52,11 @@ def latest(root: Path, *, push: bool) -> Iterator[str]:
     if push:
         _git_push(root, what)
         yield f"{what} is in {git(root, 'rev-parse', '--abbrev-ref', '@{upstream}')}."
-    disk.write_bytes(noted, commit.encode())
+    disk.write_bytes(record, commit.encode())
 
 
 def branch(root: Path, name: str, entry: LedgerEntry | None, *, push: bool) -> Iterator[str]:
-    """Push a branch that is written anew each time, and what is there of it."""
+    """Push a branch by force, since each tick rewrites it, and push its model before."""
     yield from _stored(root, entry, f"Branch {name}", push=push)
     if push:
         where = git(root, "rev-parse", "--abbrev-ref", "@{upstream}").partition("/")[0]
@@ -71,14 +71,14 @@ def _stored(
         if where := remote.push(root, entry, all_models=all_models):
             yield f"{what} is in {where}."
         elif push:
-            yield "No DVC remote is set, so the model is here only; `cll doctor --remote URL`."
+            yield "No DVC remote is set, so only this machine has the model; `cll doctor --remote URL`."
     except Unavailable as error:
         way = "Then `cll registry push`." if entry else "The next tick tries again."
-        raise Unavailable(f"{what} is committed here, and not pushed: {error} {way}") from None
+        raise Unavailable(f"{what} is committed here but not pushed: {error} {way}") from None
 
 
 def _mirrored(root: Path) -> list[str]:
-    """Bring the mirror in line; that it fails is told, and takes nothing back."""
+    """Synchronize the mirror; a failure is printed and does not affect the release."""
     try:
         return mirror.sync(root)
     except CllError as error:
@@ -87,7 +87,7 @@ def _mirrored(root: Path) -> list[str]:
 
 
 def in_force(root: Path) -> Iterator[str]:
-    """Push what is in force, with all that the stages made, and the branch."""
+    """Push the champion, all outputs of the stages, and the branch."""
     entries = ledger.read(root).committed
     if not entries:
         raise ConfigError(
@@ -102,6 +102,6 @@ def _git_push(root: Path, what: str) -> None:
         git(root, "push", "--quiet", "--follow-tags")  # GTO's tags name these commits
     except Unavailable as error:
         raise Unavailable(
-            f"{what} is committed here, and not pushed: {error} If another released meanwhile, take"
-            " yours back (`git reset --hard @{upstream}`), `dvc repro`, and release again."
+            f"{what} is committed here but not pushed: {error} If another clone released meanwhile, undo"
+            " yours (`git reset --hard @{upstream}`), `dvc repro`, and release again."
         ) from None

@@ -1,4 +1,4 @@
-"""The DVC remote: set up, proved by a probe that goes there and back, and given what is released."""
+"""Setup of the DVC remote, its test by a probe file, and pushes to it."""
 
 import shutil
 import tempfile
@@ -25,33 +25,33 @@ def default(root: Path) -> str | None:
 
 
 def url(root: Path, name: str) -> str:
-    """Return where a remote is, as DVC's config has it."""
+    """Return the URL of a remote from DVC's config."""
     for line in dvc(root, "remote", "list").splitlines():
-        found, where, *_ = [*line.removesuffix("(default)").split(None, 1), ""]
-        if found == name and where:
+        listed, where, *_ = [*line.removesuffix("(default)").split(None, 1), ""]
+        if listed == name and where:
             return where.strip()
     raise ConfigError(f"The DVC remote {name} has no URL; `cll doctor --remote URL` sets one.")
 
 
 def set_up(root: Path, where: str) -> str:
-    """Make a URL the default remote, if a probe goes there and back; else leave all as it was."""
+    """Make a URL the default remote; if its test fails, restore DVC's config and raise."""
     safety.refuse_unsafe_string("--remote", where)
-    # A relative path would be another one in each clone, and for each folder DVC is run from.
+    # A relative path would mean another folder in each clone, and from each working folder.
     absolute = where if "://" in where else str(Path(where).expanduser().resolve())
-    noted = root / ".dvc" / "config"
-    before = noted.read_bytes()
+    config = root / ".dvc" / "config"
+    before = config.read_bytes()
     name = default(root) or NAME
     dvc(root, "remote", "add", "--default", "--force", name, absolute)
     try:
         probe(root)
     except CllError:
-        disk.write_bytes(noted, before)
+        disk.write_bytes(config, before)
         raise
     return absolute
 
 
 def probe(root: Path) -> str:
-    """Push a small file to the default remote and fetch it from there; return the remote's URL."""
+    """Push a small file to the default remote and fetch it again; return the remote's URL."""
     name = default(root)
     if name is None:
         raise ConfigError("No default DVC remote is set; `cll doctor --remote URL` sets one.")
@@ -59,9 +59,9 @@ def probe(root: Path) -> str:
     with tempfile.TemporaryDirectory(prefix="cll-probe-") as scratch:
         folder = Path(scratch)
         dvc(folder, "init", "--no-scm")
-        for noted in ("config", "config.local"):  # credentials may stand in the second
-            if (root / ".dvc" / noted).is_file():
-                shutil.copy(root / ".dvc" / noted, folder / ".dvc" / noted)
+        for file in ("config", "config.local"):  # the second may hold credentials
+            if (root / ".dvc" / file).is_file():
+                shutil.copy(root / ".dvc" / file, folder / ".dvc" / file)
         dvc(folder, "config", "--local", "core.no_scm", "true")
         for key in ("core.hardlink_lock", "cache.dir"):
             _unset(folder, key)
@@ -73,7 +73,9 @@ def probe(root: Path) -> str:
         links.remove(folder / ".dvc" / "cache")
         dvc(folder, "pull", f"{_PROBE}.dvc")
         if (folder / _PROBE).read_bytes() != _TEXT:
-            raise Unavailable(f"{where}: gives back other bytes than it was given; see to it.")
+            raise Unavailable(
+                f"{where}: returned other bytes than were stored there; check the storage."
+            )
     return where
 
 
@@ -86,17 +88,17 @@ def _unset(folder: Path, key: str) -> None:
 
 
 def _absolute(root: Path, where: str) -> str:
-    """Resolve a path that DVC's config has; it is relative to the config's folder."""
+    """Return the URL, or an absolute path for one that is relative to the folder of DVC's config."""
     return where if "://" in where else str((root / ".dvc" / where).resolve())
 
 
 def push(root: Path, entry: LedgerEntry | None, *, all_models: bool = False) -> str | None:
-    """Push what the stages made, and a released model, or all; return where, or None without a remote."""
+    """Push the stages' outputs and one or all released models; return the URL, or None without a remote."""
     name = default(root)
     if name is None:
         return None
     listed = git(root, "ls-files", "--", ":(glob)**/*.dvc").splitlines()
-    targets = [one for one in listed if all_models or not one.startswith(f"{models.MODELS}/")]
+    targets = [path for path in listed if all_models or not path.startswith(f"{models.MODELS}/")]
     if entry is not None:
         targets.append(str(models.tracked(root, entry.model_id).relative_to(root)))
     pipeline = ["dvc.yaml"] if (root / "dvc.yaml").is_file() else []

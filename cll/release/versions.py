@@ -1,4 +1,4 @@
-"""What was released and when, for people and for programs."""
+"""Listing of the released versions, as a table or as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ _DAY = len("2026-01-31")
 
 
 def show_all(root: Path, *, as_json: bool) -> None:
-    """List the ledger's entries, oldest first; a star marks the one in force."""
+    """Print the ledger's entries, oldest first; a star marks the champion."""
     entries = ledger.read(root).entries
     if as_json:
-        _say(json.dumps([asdict(entry) for entry in entries]))
+        _print(json.dumps([asdict(entry) for entry in entries]))
         return
     if not entries:
-        _say("Nothing was released yet.")
+        _print("Nothing was released yet.")
         return
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("", "version", "kind", "model", "as of", "released at", "why"):
@@ -40,33 +40,33 @@ def show_all(root: Path, *, as_json: bool) -> None:
 
 
 def show_one(root: Path, version: str) -> None:
-    """Print all that the ledger says of one version, and of its returns."""
+    """Print the entries of one version: its release and its rollbacks."""
     entries = ledger.read(root).entries
     ledger_entries.released(entries, version)
     for entry in entries:
         if version in {entry.version, entry.model_id}:
-            _say(json.dumps(asdict(entry), indent=2, ensure_ascii=False))
+            _print(json.dumps(asdict(entry), indent=2, ensure_ascii=False))
 
 
 def at(root: Path, date: str) -> str:
-    """Say which version was in force at an instant of the world; a date means its beginning."""
-    found = in_force_at(ledger.read(root).entries, instant(date))
-    return NONE if found is None else str(found)
+    """Return the version that was the champion at an instant; a date means its first instant."""
+    entry = in_force_at(ledger.read(root).entries, instant(date))
+    return NONE if entry is None else str(entry)
 
 
 def in_force_at(entries: Sequence[LedgerEntry], when: datetime) -> LedgerEntry | None:
-    """Return the last entry before `when`: an entry counts from the tick after its `as_of` on."""
+    """Return the last entry before `when`; an entry takes effect at the tick after its `as_of`."""
     earlier = [entry for entry in entries if parse_instant(entry.as_of) < when]
     return earlier[-1] if earlier else None
 
 
 def instant(date: str) -> datetime:
-    """Read an instant, or a date as its first instant in UTC."""
+    """Parse an instant, or a date as its first instant in UTC."""
     try:
         return parse_instant(f"{date}T00:00:00Z" if len(date) == _DAY else date)
     except ValueError as error:
         raise ConfigError(f"{date}: {error}") from None
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201  the answer that was asked for
+def _print(text: str) -> None:
+    print(text, flush=True)  # noqa: T201  the output of the command

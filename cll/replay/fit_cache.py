@@ -19,7 +19,7 @@ from cll.pipeline.dataset import tables
 from cll.pipeline.dataset.labelled import Dataset
 from cll.pipeline.train import candidate
 from cll.system.workspace import Workspace
-from cll.types.arrays import Keep
+from cll.types.arrays import FileCache
 from cll.types.times import format_instant
 
 # Config groups that decide when to train and what to do with the candidate, not how to train it.
@@ -31,7 +31,7 @@ class CandidateFitter:
     """Trains candidates with one config; with a cache (`keep`) it trains each only once."""
 
     tree: Tree
-    keep: Keep | None = None
+    keep: FileCache | None = None
     follows_from: Mapping[str, Any] | None = None  # data, code and config: the cache key
 
     def __call__(
@@ -67,7 +67,7 @@ class CandidateFitter:
         return files, time.process_time() - begin
 
 
-def shared_fitter(ws: Workspace, tree: Tree, keep: Keep) -> CandidateFitter:
+def shared_fitter(ws: Workspace, tree: Tree, keep: FileCache) -> CandidateFitter:
     """Return a fitter that shares its results with all replays of this project.
 
     Its cache key holds all that a training depends on: code, libraries, data and config.

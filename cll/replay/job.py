@@ -15,7 +15,7 @@ from cll.replay import fit_cache, prequential, replay, tick_grid
 from cll.replay.log import ReplayLog, TickRecord
 from cll.replay.prequential import Predictions, Stream
 from cll.system import disk, frames, progress
-from cll.system.content_cache import Shelf
+from cll.system.content_cache import ContentCache
 from cll.system.workspace import Workspace
 from cll.types.directions import directions_of
 
@@ -38,8 +38,8 @@ def run(
     ws, world = Workspace(root, folder), load_world(Workspace(root))
     disk.write_bytes(ws.resolved, compose.render(tree).encode())
     ws = stage_cache.data(ws, tree, world)
-    settings, cache = components.build("replay", tree["replay"]), Shelf(ws.cache / "store")
-    fitter = fit_cache.shared_fitter(ws, tree, cache.keep)
+    settings, cache = components.build("replay", tree["replay"]), ContentCache(ws.cache / "store")
+    fitter = fit_cache.shared_fitter(ws, tree, cache.get_or_make)
     history = replay.History(point_in_time.load(ws), tree, fitter)
     ticks = tick_grid.between(*point_in_time.span(history.known, tree, world.as_of), settings)
     log = ReplayLog(folder)

@@ -30,7 +30,7 @@ from cll.replay.log import NONE, ReplayLog, TickRecord
 from cll.types.arrays import Floats
 from cll.types.errors import DataRefused
 from cll.types.times import format_instant, parse_instant
-from cll.types.triggers import Answer
+from cll.types.triggers import TriggerDecision
 
 _LEAK_METRIC = "roc_auc"  # the gate refuses a model whose value of it is too good to be true
 
@@ -143,7 +143,7 @@ def _tick(history: History, instant: datetime, state: LoopState, log: ReplayLog)
     return _train(history, instant, state, log, record) if answer.fires else record
 
 
-def _ask_triggers(history: History, instant: datetime, state: LoopState) -> Answer:
+def _ask_triggers(history: History, instant: datetime, state: LoopState) -> TriggerDecision:
     then = point_in_time.incidents_at(history.known, instant)
     champion = state.champion
     scores = None if champion is None else partial(_scores, history, state, champion)

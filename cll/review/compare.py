@@ -199,4 +199,4 @@ def _tree(tree: Tree, name: str) -> Tree:
 
 
 def _flat(tree: Tree) -> dict[str, Any]:
-    return {trees.dotted(keys): value for keys, value in trees.of(tree).items()}
+    return {trees.dotted(keys): value for keys, value in trees.flatten(tree).items()}

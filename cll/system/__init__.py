@@ -1,1 +1,1 @@
-"""The operating system: files, partitions, caches, locks, processes, progress."""
+"""Access to the operating system: files, partitions, caches, locks, processes, progress."""

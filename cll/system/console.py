@@ -1,15 +1,15 @@
-"""The terminal: its width, and paths as a person there would type them."""
+"""Terminal output: a console of fixed width, and paths relative to the current folder."""
 
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
-WIDTH = 200  # characters of a line where no terminal says
+WIDTH = 200  # characters in a line, where the output is not a terminal
 
 
 def near(path: Path) -> Path:
-    """Write a path as seen from the current folder, if it lies below."""
+    """Return a path below the current folder relative to it, and any other path unchanged."""
     return (
         path.resolve().relative_to(Path.cwd())
         if path.resolve().is_relative_to(Path.cwd())
@@ -18,7 +18,7 @@ def near(path: Path) -> Path:
 
 
 def own_console() -> Console:
-    # A pipe or file has no width, and a sentence cut in two can't be searched for.
+    # A pipe or file has no width. Lines are long there, since a wrapped sentence is hard to search.
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
 
 

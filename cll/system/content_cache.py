@@ -1,6 +1,6 @@
-"""What follows from rows alone, by content under .cll/store: made once for all that ask for it.
+"""Content-addressed cache of files under .cll/store; each entry is computed once, also across processes.
 
-Also for processes that ask at once: one of them makes it while the others wait.
+Of several processes that need the same entry at once, one computes it while the others wait.
 """
 
 import fcntl
@@ -16,53 +16,53 @@ from cll.types.errors import CllError
 FILE = "made"
 
 
-class Shelf:
-    """A folder of files, and how many of those asked for were made, or were there."""
+class ContentCache:
+    """A folder of cached files, with counts of entries computed and entries reused."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.made = self.found = 0
+        self.made = self.reused = 0
 
-    def keep(self, made_of: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
-        """Return the file made of `made_of`; one that is damaged is made again."""
+    def get_or_make(self, made_of: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
+        """Return the file for the key `made_of`; call `make` if it is missing or damaged."""
         place = self._folder / f"train-{disk.digest(made_of)[:16]}"
-        there = _sound(place, made_of)
-        if not there:
+        exists = _sound(place, made_of)
+        if not exists:
             place.mkdir(parents=True, exist_ok=True)
             with _alone(place):
-                there = _sound(place, made_of)  # by who had the lock before
-                if not there:
+                exists = _sound(place, made_of)  # the process that held the lock may have made it
+                if not exists:
                     _make(place, made_of, make)
-        self.found, self.made = self.found + there, self.made + (not there)
-        os.utime(place)  # what is in use is no garbage
+        self.reused, self.made = self.reused + exists, self.made + (not exists)
+        os.utime(place)  # garbage collection goes by this time
         return place / FILE
 
     def __str__(self) -> str:
-        return f"{self.made} made, {self.found} as kept in {self._folder}"
+        return f"{self.made} made, {self.reused} reused from {self._folder}"
 
 
 @contextmanager
 def _alone(place: Path) -> Iterator[None]:
-    """Wait until no other process is making this; the lock goes with its process."""
+    """Hold the entry's lock; it is released when this process ends."""
     with links.open_text(place / ".lock", "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _sound(place: Path, made_of: Mapping[str, Any]) -> bool:
-    """Check every byte: who parses the file may not survive a damaged one."""
+    """Return whether the entry matches its checksum; LightGBM can crash on a damaged file."""
     try:
-        told = disk.read_checked(place / manifest.MANIFEST)
+        sealed = disk.read_checked(place / manifest.MANIFEST)
         files = {FILE: disk.sha256(place / FILE)}
-        return bool(told["key"] == made_of and told["files"] == files)
+        return bool(sealed["key"] == made_of and sealed["files"] == files)
     except (CllError, OSError, KeyError):
         return False
 
 
 def _make(place: Path, made_of: Mapping[str, Any], make: Callable[[Path], None]) -> None:
-    """Make the file under another name first: under its own it is whole, or not there."""
+    """Write the file under another name and rename it, so that it is never seen incomplete."""
     making = place / ".making"
-    making.unlink(missing_ok=True)  # of a process that was stopped
+    making.unlink(missing_ok=True)  # left by a process that was stopped
     try:
         make(making)
         files = {FILE: disk.sha256(making)}

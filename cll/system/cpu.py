@@ -1,22 +1,22 @@
-"""How many processors this process may compute with, where others are at work beside it."""
+"""Number of processors that this process may use, shared among workers."""
 
 import mmap
 import os
 
 from threadpoolctl import threadpool_limits
 
-_OWN: list["Share"] = []  # in a worker
+_OWN: list["Share"] = []  # one element in a worker process
 
 
 def cores() -> int:
-    """Count the processors that this process may use."""
+    """Return the number of processors that the machine gives this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Share:
-    """A worker's part of the processors, as its parent tells it and all of its forks can read.
+    """A worker's share of the processors, in memory that the parent and all workers can access.
 
-    Where fewer items are left than workers, those at work share what the others had.
+    Once fewer jobs are left than there are workers, the busy workers share all processors.
     """
 
     def __init__(self, count: int) -> None:
@@ -24,7 +24,7 @@ class Share:
         self._left = mmap.mmap(-1, 1)
 
     def tell(self, left: int) -> None:
-        """Say how many items run or wait."""
+        """Record the number of jobs that run or wait."""
         self._left[0] = min(left, 255)
 
     @property
@@ -33,16 +33,16 @@ class Share:
 
 
 def own(share: Share) -> None:
-    """Be a worker that computes with this share."""
+    """Make this process a worker with this share."""
     _OWN[:] = [share]
 
 
 def threads() -> int:
-    """Count the processors that this process may compute with now."""
+    """Return the number of processors that this process may use now."""
     return _OWN[0].threads if _OWN else cores()
 
 
 def take() -> None:
-    """Let OpenMP start as many threads as a worker has processors now; elsewhere do nothing."""
+    """Limit OpenMP to a worker's current share of processors; do nothing outside of a worker."""
     if _OWN:
         threadpool_limits(threads(), user_api="openmp")

@@ -1,4 +1,4 @@
-"""The disk: whole files or none, partitions with a manifest, and checksums of what is ours."""
+"""Files on disk: atomic writes, JSON with checksums, and digests."""
 
 import contextlib
 import hashlib
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from cll.system import links
 from cll.types.errors import DataRefused, SecurityRefusal, Unavailable
 
-_SINGLY = 32  # files that are brought to the disk one by one
+_SINGLY = 32  # up to so many files are synced one by one
 
 
 def sha256(path: Path) -> str:
@@ -22,12 +22,12 @@ def sha256(path: Path) -> str:
 
 
 def digest(value: object) -> str:
-    """Return the digest of a JSON-able value: the key of what is computed from it."""
+    """Return the digest of a JSON-able value; it serves as a cache key."""
     return hashlib.sha256(_compact(value)).hexdigest()
 
 
 def _compact(value: object) -> bytes:
-    """Write JSON on one line, some five times as fast as with an indent."""
+    """Return JSON on one line; that is about five times as fast as with an indent."""
     text = json.dumps(
         value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
     )
@@ -35,7 +35,7 @@ def _compact(value: object) -> bytes:
 
 
 def json_bytes(value: object) -> bytes:
-    """Write JSON so that the same value is the same bytes."""
+    """Return indented JSON; equal values give equal bytes."""
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode()
 
@@ -57,11 +57,13 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
             raise
         sync_folder(path.parent)
     except OSError as error:
-        raise Unavailable(f"{path}: can't be written: {error.strerror}; see to it.") from None
+        raise Unavailable(
+            f"{path}: can't be written: {error.strerror}; check the disk and the permissions."
+        ) from None
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk itself."""
+    """Sync a folder to disk, so that new names in it survive a crash of the machine."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -85,22 +87,22 @@ def read_json(path: Path) -> Any:
 
 
 def checked_bytes(value: Mapping[str, Any]) -> bytes:
-    """Write JSON that carries its own checksum."""
+    """Return JSON that holds its own checksum."""
     return _compact({**value, "sha256": digest(value)})
 
 
 def read_checked(path: Path) -> dict[str, Any]:
-    """Read JSON that carries its own checksum."""
-    told = read_json(path)
-    if not isinstance(told, dict) or told.pop("sha256", None) != digest(told):
+    """Read JSON that holds its own checksum; raise SecurityRefusal if that does not match."""
+    value = read_json(path)
+    if not isinstance(value, dict) or value.pop("sha256", None) != digest(value):
         raise SecurityRefusal(
-            f"{path}: its bytes are not what its checksum says; remove it and run `dvc repro` again."
+            f"{path}: its bytes do not match its checksum; remove it and run `dvc repro` again."
         )
-    return told
+    return value
 
 
 def write_scratch_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write a file where nothing is believed yet, or may be lost."""
+    """Write a file without syncing it to disk, for one that is sealed later or may be lost."""
     with scratch(path) as file:
         file.write(data)
 
@@ -110,7 +112,7 @@ class Hashed:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._digest = file, hashlib.sha256()
-        self.closed = False  # who is handed it may close it; the file ends with `scratch`
+        self.closed = False  # a writer may close it; `scratch` closes the file
 
     def write(self, data: bytes | memoryview) -> int:
         self._digest.update(data)
@@ -132,22 +134,24 @@ class Hashed:
 
 @contextlib.contextmanager
 def scratch(path: Path) -> Iterator[Hashed]:
-    """Open a file where nothing is believed yet, or may be lost."""
+    """Open a file to write without syncing it to disk, for one that is sealed later or may be lost."""
     try:
         with path.open("wb") as file:
             yield Hashed(file)
             file.flush()
-            # Linux then begins to bring it to the disk; elsewhere nobody needs that.
+            # On Linux this starts writing to disk early; it is optional.
             with contextlib.suppress(OSError, AttributeError):
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     except OSError as error:
-        raise Unavailable(f"{path}: can't be written: {error.strerror}; see to it.") from None
+        raise Unavailable(
+            f"{path}: can't be written: {error.strerror}; check the disk and the permissions."
+        ) from None
 
 
 def flush(paths: Sequence[Path]) -> None:
-    """Bring files to the disk itself, before something else says that they are there."""
+    """Sync files to disk, before a manifest names them."""
     if len(paths) > _SINGLY:
-        os.sync()  # a thousand files one by one take seconds
+        os.sync()  # a thousand single syncs take seconds
         return
     for path in paths:
         with path.open("rb") as file:
@@ -155,14 +159,14 @@ def flush(paths: Sequence[Path]) -> None:
 
 
 def fresh(folder: Path) -> Path:
-    """Empty a folder of ours, so that nothing of an earlier run is taken for this one's."""
+    """Return a folder emptied of the files of earlier runs."""
     links.remove(folder)
     folder.mkdir(parents=True)
     return folder
 
 
 def damaged(path: Path) -> SecurityRefusal:
-    """Say that a file is not what its checksum says."""
+    """Return the error for a file that does not match its checksum."""
     return SecurityRefusal(
-        f"{path}: its bytes are not those of the manifest; remove it and run `dvc repro` again."
+        f"{path}: its bytes do not match the manifest; remove it and run `dvc repro` again."
     )

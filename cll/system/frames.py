@@ -1,4 +1,4 @@
-"""Parquet and CSV files of this project as Polars frames, written atomically."""
+"""Parquet and CSV files of the project, read and written as Polars frames."""
 
 import csv
 import hashlib
@@ -11,18 +11,18 @@ import polars as pl
 from cll.system.disk import scratch, write_bytes
 from cll.types.errors import DataRefused, Unavailable
 
-ROW_GROUP = 262_144  # rows: what is read of a day at least, where entities are worked in buckets
+ROW_GROUP = 262_144  # rows; the least that is read of a day whose entities are processed in batches
 
 
 def write_frame(path: Path, frame: pl.DataFrame) -> str:
-    """Write Parquet, atomically: same frame, same bytes. Returns their digest."""
+    """Write Parquet atomically, and return its digest; equal frames give equal bytes."""
     data = _parquet(frame)
     write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
 def write_scratch(path: Path, frame: pl.DataFrame) -> str:
-    """Write Parquet where nothing is believed yet, or may be lost. Returns its digest."""
+    """Write Parquet without syncing it to disk, and return its digest."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with scratch(path) as file:
         file.write(_parquet(frame))
@@ -31,7 +31,7 @@ def write_scratch(path: Path, frame: pl.DataFrame) -> str:
 
 def _parquet(frame: pl.DataFrame) -> memoryview:
     buffer = io.BytesIO()
-    # Level 3 takes half as long again, and of telemetry it leaves three quarters of the bytes.
+    # Level 3 would shrink telemetry by another quarter, and take half as long again.
     frame.rechunk().write_parquet(
         buffer,
         compression="zstd",
@@ -52,17 +52,17 @@ def write_csv(path: Path, frame: pl.DataFrame) -> None:
 
 
 def read_csv(path: Path) -> pl.DataFrame:
-    """Read back a small frame of ours."""
+    """Read a small frame that `write_csv` wrote."""
     texts = dict.fromkeys(("entity", "time", "kind", "model"), pl.String)
     frame = pl.read_csv(path, infer_schema_length=None, schema_overrides=texts)
     if "time" not in frame.columns:
         return frame
-    # Thirty times as fast as to have polars look for dates itself.
+    # A given format parses thirty times as fast as one that Polars has to infer.
     return frame.with_columns(pl.col("time").str.to_datetime("%+", time_unit="us", time_zone="UTC"))
 
 
 def read_frame(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Read one Parquet file of ours, or some of its columns."""
+    """Read one Parquet file of the project, or some of its columns."""
     try:
         return pl.read_parquet(path, columns=columns, hive_partitioning=False)  # type: ignore[arg-type]
     except FileNotFoundError:

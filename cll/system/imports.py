@@ -1,7 +1,7 @@
 """Selection of the folder that the packages `cll` and `hydra_plugins` are imported from.
 
-A project's folder is not searched for modules: a `queue.py` beside dvc.yaml would run in place of
-Python's. `python -m` would search it, so dvc.yaml calls the program `cll`, and `cll` starts Python
+A project's folder is not searched for modules: a `queue.py` next to dvc.yaml would be imported in
+place of Python's. `python -m` would search it, so dvc.yaml calls the program `cll`, and `cll` starts Python
 with `-P`. In an editable install (this repository), the packages are imported from their source
 folder and nothing else beside them is; DVC's copies of it, for `dvc exp run --temp` and `--queue`,
 run the copy's packages. What lies in the source folder's `hydra_plugins` is code: Hydra imports all
@@ -16,11 +16,13 @@ from types import ModuleType
 
 PACKAGES = ("cll", "hydra_plugins")
 _COPIES = Path(".dvc", "tmp", "exps")
-_SOURCE = "pyproject.toml"  # lies beside the packages' source, and not in an environment
+_SOURCE = (
+    "pyproject.toml"  # lies next to the packages in the source folder, but not in an environment
+)
 
 
 def experiment() -> Path | None:
-    """Return the current folder, if DVC copied the source of this package there."""
+    """Return the current folder, if it is DVC's copy of this repository for an experiment."""
     home, here = _home(), Path.cwd()
     if here.is_relative_to(home / _COPIES) and (here / "cll" / "__main__.py").is_file():
         return here

@@ -1,7 +1,8 @@
-"""Refusal of symbolic links in what the project writes: through one, files elsewhere would change.
+"""Refusal of symbolic links among the paths that the project writes.
 
-DVC and git bring a link along with a clone, so a link is no choice of who runs the stages. What is
-only read (a source's folder, say) may lie behind a link.
+Through a link, files outside of the project would be changed. A clone can contain links, so whoever
+runs the stages did not necessarily choose them. Paths that are only read, such as a source's folder,
+may be links.
 """
 
 import os
@@ -17,7 +18,7 @@ FILES = ("dvc.lock", "metrics.json", "resolved.yaml", "world.yaml")
 # is replaced as a whole, so such a link is never written through; one to a folder would be.
 CACHED = ("data/features", "data/signals", "models/candidate", "reports/plots")
 _CACHED_FILES = ("reports/report.html",)
-# Folders in which nothing is a link.
+# Folders in which no entry may be a link.
 STRICT = (
     ".cll",
     ".cll/locks",
@@ -29,7 +30,7 @@ STRICT = (
     "registry/models",
     "reports",
 )
-# Folders that hold others' files as well, such as data/raw: only they themselves are no link.
+# Folders that also hold files of the user, such as data/raw: only the folder itself is checked.
 SHARED = ("data", "models")
 OWNED = (*SHARED, *STRICT, *CACHED, *FILES)
 
@@ -62,7 +63,7 @@ def refuse_folders_inside(folder: Path) -> None:
 def refuse_on_way(root: Path, path: Path) -> None:
     """Raise SecurityRefusal where a path below `root`, or a folder between both, is a link.
 
-    A path elsewhere was named by a person, who may use links.
+    A path outside of `root` is not checked, since a user named it.
     """
     if link := on_way(root, path):
         raise _refusal(link)
@@ -79,9 +80,10 @@ def on_way(root: Path, path: Path) -> Path | None:
 
 
 def remove(path: Path, *, ignore_errors: bool = False) -> None:
-    """Remove a file or a folder, if it exists, but nothing that is or lies behind a link.
+    """Remove a file or a folder if it exists; refuse if the path contains a link.
 
-    Folders up to the current one are checked; of a path elsewhere, the folder that holds it.
+    Below the current folder, each folder of the path is checked. Elsewhere only the last folder and
+    the path itself are.
     """
     here, bottom = Path.cwd(), _absolute(path)
     refuse_on_way(here if bottom.is_relative_to(here) else bottom.parent.parent, bottom)

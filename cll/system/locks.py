@@ -1,4 +1,4 @@
-"""File locks, held by a process as long as it lives."""
+"""File locks; the system releases them when their process ends."""
 
 import contextlib
 import fcntl
@@ -11,15 +11,15 @@ from cll.types.errors import Busy
 
 @contextlib.contextmanager
 def only_one(root: Path) -> Iterator[None]:
-    """Raise Busy where another `cll` is changing this project; the lock goes with its process."""
+    """Hold the project's lock; raise Busy if another `cll` holds it."""
     links.refuse(root)
-    says = "Another `cll` is changing this project; run again when it is done."
-    with alone(root / ".cll" / "lock", says):
+    message = "Another `cll` is changing this project; run again when it is done."
+    with alone(root / ".cll" / "lock", message):
         yield
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether a process holds this lock."""
+    """Return whether a process holds this lock."""
     if not path.is_file():
         return False
     with path.open() as file:
@@ -31,20 +31,20 @@ def is_held(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def alone(path: Path, says: str) -> Iterator[None]:
-    """Raise Busy, saying so, where another process holds this lock."""
+def alone(path: Path, message: str) -> Iterator[None]:
+    """Hold a lock; raise Busy with the given message if another process holds it."""
     path.parent.mkdir(exist_ok=True)
     with links.open_text(path, "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(says) from None
+            raise Busy(message) from None
         yield
 
 
 @contextlib.contextmanager
 def in_turn(root: Path, name: str) -> Iterator[None]:
-    """Wait until no other process is at what has this name; the lock goes with its process."""
+    """Hold the lock of this name, after waiting until no other process holds it."""
     path = root / ".cll" / "locks" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     with links.open_text(path, "a") as file:

@@ -1,4 +1,4 @@
-"""Folders of partitions that a manifest seals with the digest of each file."""
+"""Manifest of a folder of partitions: its key, facts, and the digest of each file."""
 
 import hashlib
 import io
@@ -21,18 +21,17 @@ QUARANTINE = "quarantine.parquet"
 def write_manifest(
     folder: Path, key: Mapping[str, Any], facts: Mapping[str, Any], files: Mapping[str, str]
 ) -> None:
-    """Seal a folder: what it was made from (`key`), what is said of it, and each file's digest."""
-    told = {"facts": facts, "files": files, "key": key}
-    write_bytes(folder / MANIFEST, checked_bytes(told))
+    """Write the manifest: the inputs (`key`), the facts to report, and each file's digest."""
+    write_bytes(folder / MANIFEST, checked_bytes({"facts": facts, "files": files, "key": key}))
 
 
 def unseal(folder: Path, digest_of: Callable[[Path], str] = sha256) -> dict[str, Any]:
     """Check every file against the folder's manifest, and return the manifest."""
     manifest = read_checked(folder / MANIFEST)
-    there = {str(path.relative_to(folder)) for path in files(folder)}
-    for name in sorted(there ^ set(manifest["files"])):
-        says = "is not in the manifest" if name in there else "is missing"
-        raise DataRefused(f"{folder / name}: {says}; run `dvc repro` again.")
+    existing = {str(path.relative_to(folder)) for path in files(folder)}
+    for name in sorted(existing ^ set(manifest["files"])):
+        fault = "is not in the manifest" if name in existing else "is missing"
+        raise DataRefused(f"{folder / name}: {fault}; run `dvc repro` again.")
     for name, expected in manifest["files"].items():
         if digest_of(folder / name) != expected:
             raise damaged(folder / name)
@@ -40,17 +39,17 @@ def unseal(folder: Path, digest_of: Callable[[Path], str] = sha256) -> dict[str,
 
 
 def files(folder: Path) -> list[Path]:
-    """List a sealed folder's files, the manifest aside."""
+    """Return the files of a folder, except the manifest."""
     return sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
 
 
 def part(date: str, number: int = 0) -> str:
-    """Name a file of one UTC day, within its folder."""
+    """Return the name of a file of one UTC day, relative to the folder."""
     return f"date={date}/part-{number}.parquet"
 
 
 def rejected(date: str) -> str:
-    """Name the file of what a day's settling put into quarantine."""
+    """Return the name of the file of a day's quarantined records."""
     return f"date={date}/{QUARANTINE}"
 
 
@@ -60,18 +59,18 @@ def midnight(date: str) -> datetime:
 
 
 def parts(files: Mapping[str, str]) -> list[str]:
-    """Name the files among a day's that hold its rows, in order."""
-    found = [name for name in files if not name.endswith(QUARANTINE)]
-    return sorted(found, key=lambda name: (len(name), name))
+    """Return the names of a day's files that hold rows, in order."""
+    names = [name for name in files if not name.endswith(QUARANTINE)]
+    return sorted(names, key=lambda name: (len(name), name))
 
 
 def read_sealed(folder: Path, files: Mapping[str, str]) -> pl.DataFrame:
-    """Read one day, whose files have these digests."""
+    """Read the rows of one day; raise if a file does not have its digest."""
     return pl.concat(read_exactly(folder / name, files[name]) for name in parts(files))
 
 
 def read_exactly(path: Path, sha256: str) -> pl.DataFrame:
-    """Read one Parquet file that has this digest."""
+    """Read one Parquet file; raise if it does not have this digest."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -82,7 +81,7 @@ def read_exactly(path: Path, sha256: str) -> pl.DataFrame:
 
 
 def check_sealed(folder: Path, files: Mapping[str, str]) -> None:
-    """Refuse a day whose files have other digests than these, without reading it into memory."""
+    """Raise if a file of a day does not have its digest; the rows are not loaded into memory."""
     for name in parts(files):
         if sha256(folder / name) != files[name]:
             raise damaged(folder / name)

@@ -1,8 +1,8 @@
-"""Folders of partitions that are renewed in part: what stands is kept, the rest is swapped in.
+"""Incremental update of a folder of partitions: valid partitions stay, the others are replaced.
 
-A partition stands when the manifest says that it was made of the same things, and its bytes are
-those of the manifest. Whatever is made anew is staged beside the folder, and nothing of the folder
-is touched before all of it is there and was found good.
+A partition is valid if the manifest states the same inputs for it and its bytes match the manifest.
+New partitions are staged next to the folder. The folder is changed only after all of them are
+written and checked.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import polars as pl
 
 from cll.system import disk, frames, links
 from cll.system import manifest as system_manifest
-from cll.system.stat_cache import Memo
+from cll.system.stat_cache import StatCache
 from cll.types.errors import CllError
 
 STAGING = ".staging-"
@@ -25,30 +25,34 @@ SHARED = (
     "code",
     "config",
     "libraries",
-)  # of a folder's key: what all of its partitions follow from
-NAMED = 5  # days that are told by name
+)  # parts of a folder's key on which all of its partitions depend
+NAMED = 5  # days that a message names
 NEW, OTHERS, DAMAGED = "new", "other records", "damaged or missing"
 
 
 class Renewal:
-    """One renewal of a folder: `keep` each partition that stands, `add` the others, `publish`.
+    """One update of a folder: `reuse` each valid partition, `add` the others, `publish`.
 
-    A partition that stands in one of `seeds`, folders of the same kind, need not be made again.
+    A partition that is valid in one of `seeds`, folders of the same kind, is copied from there.
     """
 
     def __init__(
-        self, folder: Path, key: Mapping[str, Any], memo: Memo, seeds: Sequence[Path] = ()
+        self,
+        folder: Path,
+        key: Mapping[str, Any],
+        stat_cache: StatCache,
+        seeds: Sequence[Path] = (),
     ) -> None:
-        self._folder, self._memo = folder, memo
+        self._folder, self._stat_cache = folder, stat_cache
         self._key = dict(key)
         self._common = _common(key)
-        stand = [folder, *(seed for seed in seeds if seed != folder)]
-        self._standing = [Standing(one) for one in stand]
+        folders = [folder, *(seed for seed in seeds if seed != folder)]
+        self._sealed = [SealedFolder(sealed) for sealed in folders]
         self.staging = folder.parent / f"{STAGING}{os.getpid()}"
         self._files: dict[str, str] = {}
         self._staged: dict[str, str] = {}
-        self.partitions: dict[str, Any] = {}  # what is said of each, kept or made
-        self.made: dict[str, list[str]] = {}  # why: which
+        self.partitions: dict[str, Any] = {}  # the facts of each day
+        self.made: dict[str, list[str]] = {}  # days by the reason to make them
 
     def __enter__(self) -> Self:
         links.refuse_on_way(self._folder.parent, self._folder)
@@ -64,31 +68,31 @@ class Renewal:
 
     @property
     def scratch(self) -> Path:
-        """Where a renewal may put what it needs on its way; it goes with it."""
+        """Return a folder for temporary files; it is removed with the renewal."""
         folder = self.staging / "scratch"
         folder.mkdir(exist_ok=True)
         return folder
 
-    def known(self, what: str) -> dict[str, Any]:
-        """Return a fact of the folder as it stands, where it still follows from the same things."""
+    def reusable_facts(self, what: str) -> dict[str, Any]:
+        """Return a fact of the existing folders whose code, config and libraries are still the same."""
         facts: dict[str, Any] = {}
-        for one in reversed(self._standing):
-            if one.common == self._common:
-                facts |= one.facts.get(what, {})
+        for sealed in reversed(self._sealed):
+            if sealed.common == self._common:
+                facts |= sealed.facts.get(what, {})
         return facts
 
-    def keep(self, date: str, made_of: object) -> bool:
-        """Keep a partition that stands; of another, note why it has to be made."""
+    def reuse(self, date: str, made_of: object) -> bool:
+        """Return whether a valid partition is reused; if not, record why it has to be made."""
         wanted = self._made_of(made_of)
-        for one in self._standing:
-            entry, files = one.partitions.get(date), one.files.get(date, {})
-            if entry is None or entry["made_of"] != wanted or not self._sound(one.folder, files):
+        for sealed in self._sealed:
+            entry, files = sealed.partitions.get(date), sealed.files.get(date, {})
+            if entry is None or entry["made_of"] != wanted or not self._sound(sealed.folder, files):
                 continue
             for name, digest in files.items():
-                if one.folder != self._folder:
-                    # No hard link: DVC copies what has two names before each run of its stage.
+                if sealed.folder != self._folder:
+                    # No hard link: DVC copies a file with two names before each run of its stage.
                     (self.staging / name).parent.mkdir(exist_ok=True)
-                    shutil.copyfile(one.folder / name, self.staging / name)
+                    shutil.copyfile(sealed.folder / name, self.staging / name)
                     self.put(name, digest)
                 self._files[name] = digest
             self.partitions[date] = entry
@@ -97,15 +101,15 @@ class Renewal:
         return False
 
     def add(self, date: str, made_of: object, facts: Mapping[str, Any]) -> None:
-        """Add a partition; its files, if it has rows, are staged."""
+        """Add a new partition; its files are staged separately."""
         self.partitions[date] = {**facts, "made_of": self._made_of(made_of)}
 
     def stage(self, name: str, frame: pl.DataFrame) -> None:
-        """Write a file for `publish` to put into the folder."""
+        """Write a file to the staging folder, for `publish`."""
         self.put(name, frames.write_scratch(self.staging / name, frame))
 
     def put(self, name: str, sha256: str) -> None:
-        """Take a file for `publish` that lies in `staging` already, under its name in the folder."""
+        """Register a file that already lies in the staging folder, for `publish`."""
         self._files[name] = self._staged[name] = sha256
 
     def read(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
@@ -120,50 +124,50 @@ class Renewal:
         )
         return {name for part in names for name in self.read(part, ["entity"])["entity"].unique()}
 
-    def told(self, label: str) -> Iterator[str]:
-        """Yield what is made again, and why, a line each."""
+    def describe(self, label: str) -> Iterator[str]:
+        """Yield one line per reason, with the days that are made for it."""
         count = len(self.partitions.keys() | {date for made in self.made.values() for date in made})
         if not self.made:
-            yield f"{label}: all of {count} days stand as they are."
+            yield f"{label}: all of {count} days are up to date."
         for why, dates in self.made.items():
             named = ", ".join(dates[:NAMED]) + (", ..." if len(dates) > NAMED else "")
             yield f"{label}: made {len(dates)} of {count} days ({why}): {named}"
 
     def publish(self, facts: Mapping[str, Any]) -> None:
-        """Put what was staged in its place, remove what no longer belongs, and seal the folder."""
+        """Move the staged files into the folder, remove obsolete files, and write the manifest."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        told = {**facts, "partitions": self.partitions}
-        # Written while the folder is still as it was: a disk that is full now leaves it so.
-        system_manifest.write_manifest(self.staging, self._key, told, self._files)
+        all_facts = {**facts, "partitions": self.partitions}
+        # Written before the folder is changed: if the disk is full, the folder stays as it was.
+        system_manifest.write_manifest(self.staging, self._key, all_facts, self._files)
         disk.flush([self.staging / name for name in self._staged])
         for name, digest in self._staged.items():
             final = self._folder / name
-            if final.is_file() and self._memo.sha256(final) == digest:
-                continue  # the same bytes: who watches the file need not look again
+            if final.is_file() and self._stat_cache.sha256(final) == digest:
+                continue  # the same bytes: the time of change stays, so caches that check it stay valid
             final.parent.mkdir(exist_ok=True)
             (self.staging / name).replace(final)
-            self._memo.know(final, digest)
+            self._stat_cache.record(final, digest)
         for path in system_manifest.files(self._folder):
             if path.relative_to(self._folder).as_posix() not in self._files:
                 path.unlink()
                 if path.parent != self._folder:
                     with contextlib.suppress(OSError):
-                        path.parent.rmdir()  # one that is not empty stays
+                        path.parent.rmdir()  # a folder that is not empty stays
         (self.staging / system_manifest.MANIFEST).replace(self._folder / system_manifest.MANIFEST)
         disk.sync_folder(self._folder)
-        self._memo.save()
+        self._stat_cache.save()
 
     def _made_of(self, made_of: object) -> str:
         return disk.digest([self._common, made_of])
 
     def _sound(self, folder: Path, files: Mapping[str, str]) -> bool:
         try:
-            return all(self._memo.sha256(folder / name) == sha for name, sha in files.items())
+            return all(self._stat_cache.sha256(folder / name) == sha for name, sha in files.items())
         except OSError:
             return False
 
     def _why(self, date: str, wanted: str) -> str:
-        before = self._standing[0]
+        before = self._sealed[0]
         entry = before.partitions.get(date)
         if entry is None:
             return NEW
@@ -173,10 +177,10 @@ class Renewal:
         return f"other {' and '.join(others)}" if others else OTHERS
 
 
-class Standing:
-    """A folder as its manifest says it is.
+class SealedFolder:
+    """The contents of a folder's manifest.
 
-    Without a manifest that can be read, nothing stands; where `strict`, that is an error.
+    Without a readable manifest there are no partitions or, with `strict`, the error is raised.
     """
 
     def __init__(self, folder: Path, *, strict: bool = False) -> None:
@@ -202,7 +206,7 @@ def _common(key: Mapping[str, Any]) -> str:
 
 
 def sweep(folder: Path, prefix: str) -> None:
-    """Remove what processes that are no more left unfinished, under `prefix` and their number."""
+    """Remove the temporary folders (`prefix` and a process id) of processes that have ended."""
     for path in folder.glob(f"{prefix}*"):
         pid = path.name.removeprefix(prefix).partition("-")[0]
         if not pid.isdigit() or int(pid) == os.getpid() or not _lives(int(pid)):

@@ -1,7 +1,6 @@
-"""What keeps a stage honest while it runs: its inputs stay as they are, and it dies with DVC.
+"""Control of child processes and signals: a stage ends with DVC, and a commit is not interrupted.
 
-DVC writes a stage's dependencies into dvc.lock after the command ran, so an edit made meanwhile
-would be recorded as if it had been used; and a killed DVC leaves its children running.
+A killed DVC would leave its stages running, so a stage asks the kernel to end it with its parent.
 
 `python -P -m cll.system.processes MODULE ...` runs a module that ends when the process that started it does.
 """
@@ -17,34 +16,34 @@ from collections.abc import Iterator
 from cll.types.errors import Unavailable
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-_FILES = 64  # that a stage may have open at once; with fewer, Polars' threads abort
+_FILES = 64  # open files that a stage needs; with fewer, Polars' threads abort
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends (Linux; elsewhere nothing)."""
+    """Ask the kernel to end this process when its parent ends (on Linux only)."""
     if sys.platform == "linux":
         parent = os.getppid()
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it ended before we asked
+        if os.getppid() != parent:  # the parent ended before the call
             os.kill(os.getpid(), signal.SIGTERM)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what a child leaves behind (Linux), to know when that has ended."""
+    """Become the parent of orphaned grandchildren (on Linux only), to wait until they end."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def end_group(group: int, number: signal.Signals) -> None:
-    """Send a signal to a process group of ours, if any of it is left."""
+    """Send a signal to a process group, if any of its processes is left."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
 
 
 def reap_group(group: int) -> None:
-    """Wait until nothing of a process group of ours is left, not even as a zombie.
+    """Wait until no process of a group is left, not even as a zombie.
 
-    DVC takes a zombie for a process that is still at work, and waits for it in vain.
+    DVC would wait for a zombie forever, since it takes it for a running process.
     """
     with contextlib.suppress(ChildProcessError):
         while True:
@@ -52,56 +51,60 @@ def reap_group(group: int) -> None:
 
 
 def enough_files() -> None:
-    """Raise Unavailable where this process may open too few files."""
+    """Raise Unavailable if this process may open too few files."""
     opened: list[int] = []
     try:
         opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(_FILES))
     except OSError as error:
-        says = f"{error.strerror}: a stage needs {_FILES} at once; raise `ulimit -n`."
-        raise Unavailable(says) from None
+        message = f"{error.strerror}: a stage needs {_FILES} at once; raise `ulimit -n`."
+        raise Unavailable(message) from None
     finally:
-        for one in opened:
-            os.close(one)
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager
 def ending(code: int, *signals: signal.Signals) -> Iterator[None]:
-    """Raise SystemExit at SIGTERM, or these, to put right what was begun; more are ignored."""
+    """Raise SystemExit at the first of `signals` (SIGTERM by default), and ignore later ones.
+
+    The exception lets `finally` blocks clean up.
+    """
     chosen = signals or (signal.SIGTERM,)
 
     def end(*_: object) -> None:
-        for one in chosen:
-            signal.signal(one, signal.SIG_IGN)
+        for number in chosen:
+            signal.signal(number, signal.SIG_IGN)
         raise SystemExit(code)
 
-    before = [(one, signal.signal(one, end)) for one in chosen]
+    before = [(number, signal.signal(number, end)) for number in chosen]
     try:
         yield
     finally:
-        for one, handler in before:
-            signal.signal(one, handler)
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def unbroken() -> Iterator[None]:
-    """Let SIGTERM and SIGINT wait, here and in children, for what must not end half done."""
+    """Delay SIGTERM and SIGINT, here and in child processes, until the block ends."""
     waiting: list[int] = []
     ends = (signal.SIGTERM, signal.SIGINT)
-    # The mask is for children. Here another thread may get a signal that this one does not.
+    # Children inherit the mask. In this process another thread could still receive the signal, so the
+    # handlers are replaced as well.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
-    before = [(one, signal.signal(one, lambda n, _: waiting.append(n))) for one in ends]
+    before = [(number, signal.signal(number, lambda n, _: waiting.append(n))) for number in ends]
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for one, handler in before:
-            signal.signal(one, handler)
-        for number in dict.fromkeys(waiting):
-            signal.raise_signal(number)
+        for number, handler in before:
+            signal.signal(number, handler)
+        for caught in dict.fromkeys(waiting):
+            signal.raise_signal(caught)
 
 
 if __name__ == "__main__":
     die_with_parent()
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # it may have been started where they wait
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # it may have been started within `unbroken`
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

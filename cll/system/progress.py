@@ -1,4 +1,4 @@
-"""Long work shows itself: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
+"""Progress messages on stderr: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
 
 import os
 import sys
@@ -9,27 +9,27 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 QUIET_VARIABLE = "CLL_QUIET"  # set by --quiet, so that child processes are quiet too
-EVERY = 10.0  # seconds from line to line, where no person watches
+EVERY = 10.0  # seconds between lines, where stderr is not a terminal
 
 
 def quiet() -> bool:
-    """Tell whether progress and notes are unwanted."""
+    """Return whether `--quiet` was given."""
     return bool(os.environ.get(QUIET_VARIABLE))
 
 
 def say(text: str) -> None:
-    """Say one line that must be heard, also when quiet."""
+    """Print one line, also when quiet."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201  the one place that speaks
 
 
 def note(text: str) -> None:
-    """Say one line about what is being done."""
+    """Print one line, unless quiet."""
     if not quiet():
         say(text)
 
 
 def track(items: Iterable[Item], label: str, total: int | None = None) -> Iterator[Item]:
-    """Yield `items`, and show how far it is."""
+    """Yield `items`, and show the progress."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     if quiet():
@@ -42,15 +42,15 @@ def track(items: Iterable[Item], label: str, total: int | None = None) -> Iterat
 
 @contextmanager
 def meter(label: str, total: int, done: int = 0) -> Iterator["Meter"]:
-    """Show how many of `total` are done and how long the rest may take, as `Meter` is told.
+    """Yield a Meter that shows how many of `total` items are done, and the time left.
 
-    No thread draws it, so that who uses it can fork.
+    It draws without a thread, so that the caller can fork.
     """
     if quiet() or not sys.stderr.isatty():
         yield Meter(None, total, done)
         return
-    from rich import progress as rich  # noqa: PLC0415  only where a person watches
-    from rich.console import Console  # noqa: PLC0415  only where a person watches
+    from rich import progress as rich  # noqa: PLC0415  only on a terminal
+    from rich.console import Console  # noqa: PLC0415  only on a terminal
 
     columns = (rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeRemainingColumn())
     console = Console(stderr=True)
@@ -60,39 +60,39 @@ def meter(label: str, total: int, done: int = 0) -> Iterator["Meter"]:
 
 
 class Meter:
-    """What `meter` yields: one line for each that is done, and a bar where a person watches."""
+    """Counter of finished items: prints a line for each, and a bar on a terminal."""
 
     def __init__(self, bar: Any, total: int, done: int) -> None:
         self._bar, self._done, self._total = bar, done, total
 
     def done(self, line: str) -> None:
-        """Count one more, and say what became of it."""
+        """Count one more item, and print a line about it."""
         self._done += 1
-        told = f"[{self._done}/{self._total}] {line}"
+        numbered = f"[{self._done}/{self._total}] {line}"
         if self._bar is None:
-            note(told)
+            note(numbered)
             return
-        self._bar.console.print(told, markup=False, highlight=False, soft_wrap=True)
+        self._bar.console.print(numbered, markup=False, highlight=False, soft_wrap=True)
         self._bar.advance(self._bar.task_ids[0])
         self._bar.refresh()
 
     def tick(self) -> None:
-        """Let the clock be seen to go on."""
+        """Redraw the bar, so that its clock advances."""
         if self._bar is not None:
             self._bar.refresh()
 
 
 def _bar(items: Iterable[Item], label: str, total: int | None) -> Iterable[Item]:
-    from rich.console import Console  # noqa: PLC0415  only where a person watches
-    from rich.progress import track  # noqa: PLC0415  only where a person watches
+    from rich.console import Console  # noqa: PLC0415  only on a terminal
+    from rich.progress import track  # noqa: PLC0415  only on a terminal
 
     return track(items, label, total=total, console=Console(stderr=True), transient=True)
 
 
 def _lines(items: Iterable[Item], label: str, total: int | None) -> Iterator[Item]:
-    said = time.monotonic()
+    printed = time.monotonic()
     for count, item in enumerate(items, 1):
         yield item
-        if time.monotonic() - said >= EVERY:
-            said = time.monotonic()
+        if time.monotonic() - printed >= EVERY:
+            printed = time.monotonic()
             say(f"{label}: {count}" + (f" of {total}" if total is not None else ""))

@@ -1,4 +1,4 @@
-"""What was computed of files that did not change since: believed by size and time of change."""
+"""Cache of values computed from a file, valid while its size, mtime and inode are unchanged."""
 
 import hashlib
 import json
@@ -10,63 +10,63 @@ from typing import Any
 from cll.system import disk
 from cll.system.workspace import Workspace
 
-_RACY = 50_000_000  # nanoseconds; a file this young could change again without a new time
+_RACY = 50_000_000  # nanoseconds; a younger file could change again within the same mtime
 
 
-class Memo:
-    """Remembers what was computed of a file's bytes, as DVC and git do.
+class StatCache:
+    """Values computed from the bytes of files, stored in one JSON file; DVC and git have similar caches.
 
-    Only for what is checked again wherever the bytes are used: a bit that rots under an unchanged
-    time of change is found there, not here.
+    It does not notice bytes that decay on disk without a change of mtime. Where that matters, the
+    bytes are checked again when they are used.
     """
 
-    def __init__(self, path: Path, *, kept: bool = True) -> None:
-        self._path, self._kept = path, kept
-        self._known: dict[str, Any] = {}
+    def __init__(self, path: Path, *, saves: bool = True) -> None:
+        self._path, self._saves = path, saves
+        self._entries: dict[str, Any] = {}
         try:
             checksum, _, text = path.read_bytes().partition(b"\n")
             if checksum == _checksum(text):
-                self._known = json.loads(text)
+                self._entries = json.loads(text)
         except (OSError, ValueError):
-            self._known = {}  # nothing is lost but time
+            self._entries = {}  # the values are computed again
         self._changed = False
 
-    def of(self, file: Path, what: str, compute: Callable[[], Any], given: object = None) -> Any:
-        """Return `compute()`, or what it gave when the file was last read, and was `given` the same.
+    def get(self, file: Path, what: str, compute: Callable[[], Any], given: object = None) -> Any:
+        """Return the cached value of `what` for a file and the arguments `given`, or `compute()`.
 
-        All of it is JSON-able.
+        The value and `given` are JSON-able.
         """
         name = f"{file.absolute()}:{what}"
         now = [*stamp(file), given]
-        entry = self._known.get(name)
+        entry = self._entries.get(name)
         if entry is not None and entry[0] == now:
             return entry[1]
-        found = compute()
+        value = compute()
         if [*stamp(file), given] == now:
-            self._known[name] = [now, found]
+            self._entries[name] = [now, value]
             self._changed = True
-        return found
+        return value
 
     def sha256(self, file: Path) -> str:
         """Return the digest of a file's bytes, in hex."""
-        return str(self.of(file, "sha256", lambda: disk.sha256(file)))
+        return str(self.get(file, "sha256", lambda: disk.sha256(file)))
 
-    def know(self, file: Path, sha256: str) -> None:
-        """Take the digest from who wrote the file."""
-        self._known[f"{file.absolute()}:sha256"] = [[*stamp(file), None], sha256]
+    def record(self, file: Path, sha256: str) -> None:
+        """Store the digest of a file that the caller has just written."""
+        self._entries[f"{file.absolute()}:sha256"] = [[*stamp(file), None], sha256]
         self._changed = True
 
     def save(self) -> None:
-        """Write down what is known of files that are still as they were."""
-        if not (self._changed and self._kept):
+        """Write the entries of existing files, except files too young to be sure of."""
+        if not (self._changed and self._saves):
             return
         now = time.time_ns()
-        kept = {
+        entries = {
             name: entry
-            for name, entry in self._known.items()
+            for name, entry in self._entries.items()
             if now - entry[0][1] > _RACY and Path(name.rpartition(":")[0]).exists()
         }
-        text = json.dumps(kept).encode()
+        text = json.dumps(entries).encode()
         disk.write_bytes(self._path, _checksum(text) + b"\n" + text)
         self._changed = False
 
@@ -76,11 +76,11 @@ def _checksum(text: bytes) -> bytes:
 
 
 def stamp(file: Path) -> list[int]:
-    """Return what changes when a file does: size, time of change, and which file it is."""
+    """Return size, mtime and inode of a file."""
     stat = file.stat()
     return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
 
 
-def memo(ws: Workspace) -> Memo:
-    """Return what is remembered of files that did not change."""
-    return Memo(ws.cache / "memo.json", kept=not ws.looking)
+def open_stat_cache(ws: Workspace) -> StatCache:
+    """Return the stat cache of a workspace."""
+    return StatCache(ws.cache / "memo.json", saves=not ws.read_only)

@@ -1,4 +1,4 @@
-"""Where a run reads and writes, and what its results depend on."""
+"""Paths that a run reads and writes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where a run reads and writes: the project's folder, or a folder of its own (`out`).
+    """Folders of a run: those of the project or, with `out`, of a separate folder for results.
 
-    One that is `apart` takes over nothing that was computed before: it proves what is there. One
-    that is only `looking` is asked, and remembers nothing.
+    An `isolated` run reuses no earlier result; it serves to verify them. A `read_only` one writes
+    no cache.
     """
 
     root: Path
     out: Path | None = None
     signals_folder: Path | None = None
     features_folder: Path | None = None
-    apart: bool = False
-    looking: bool = False
+    isolated: bool = False
+    read_only: bool = False
 
     @property
     def results(self) -> Path:
@@ -25,12 +25,12 @@ class Workspace:
 
     @property
     def cache(self) -> Path:
-        """Where lies what can be lost, for it can be made again."""
-        return (self.results if self.apart else self.root) / ".cll"
+        """Return the folder of caches; it can be deleted without loss."""
+        return (self.results if self.isolated else self.root) / ".cll"
 
     def seeds(self, name: str) -> list[Path]:
-        """Where partitions may lie that need not be made again: those of `dvc repro`."""
-        return [] if self.apart else [self.root / "data" / name]
+        """Return folders whose valid partitions can be copied: those of `dvc repro`."""
+        return [] if self.isolated else [self.root / "data" / name]
 
     @property
     def signals(self) -> Path:
@@ -50,7 +50,7 @@ class Workspace:
 
     @property
     def draws(self) -> Path:
-        """The candidate's figures in each replicate: what a paired difference is made of."""
+        """Return the file of the candidate's metrics in each bootstrap replicate, for paired differences."""
         return self.reports / "draws.csv"
 
     @property
@@ -58,5 +58,5 @@ class Workspace:
         return self.results / "resolved.yaml"
 
     def released(self, model_id: str) -> Path:
-        """Find the folder of a model that was released."""
+        """Return the folder of a released model."""
         return self.root / "registry" / "models" / model_id

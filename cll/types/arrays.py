@@ -1,4 +1,4 @@
-"""Arrays that steps pass on, and the small values made of them."""
+"""Arrays that pass between steps, and small frozen values that hold them."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -25,43 +25,46 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Split:
-    """Which labelled rows a model may learn from, and which judge it; masks over the same rows."""
+    """Masks over the labelled rows: those for training and those of the holdout."""
 
     train: Flags
     holdout: Flags
     boundary: datetime | None  # the holdout starts here; None when not split in time
 
 
-# Returns a file that was made once of what the mapping says, by anyone; the callable makes it.
-Keep = Callable[[Mapping[str, Any], Callable[[Path], None]], Path]
+# Given a key (a JSON-able mapping) and a function that writes a file, returns the path of the
+# cached file for that key; the function is called only where the cache lacks it.
+FileCache = Callable[[Mapping[str, Any], Callable[[Path], None]], Path]
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows to learn from or to score: NaN is a missing value."""
+    """Rows to train on or to score; NaN is a missing value."""
 
     X: Features  # (rows, features)
     y: Floats  # 0 or 1
     names: tuple[str, ...]
-    keep: Keep | None = field(default=None, compare=False)  # for what an estimator makes of them
+    file_cache: FileCache | None = field(
+        default=None, compare=False
+    )  # caches what an estimator derives from the rows
 
     @cached_property
     def sha256(self) -> str:
-        """The digest of the very rows, labels and names: the key of what follows from them."""
-        told = hashlib.sha256(repr((self.names, self.X.shape)).encode())
-        told.update(np.ascontiguousarray(self.X, dtype=np.float32).data)
-        told.update(np.ascontiguousarray(self.y, dtype=np.float64).data)
-        return told.hexdigest()
+        """Return the digest of rows, labels and names; it is the key of cached results."""
+        checksum = hashlib.sha256(repr((self.names, self.X.shape)).encode())
+        checksum.update(np.ascontiguousarray(self.X, dtype=np.float32).data)
+        checksum.update(np.ascontiguousarray(self.y, dtype=np.float64).data)
+        return checksum.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Rows with one model's answers, sorted by `p` from high to low, ties by row.
+    """Rows with one model's scores, sorted by `p` from high to low, ties by row.
 
-    Equal to itself alone, so that what follows from it can be remembered.
+    Compared by identity, so that an instance can be the key of a cache.
     """
 
     y: Floats  # 0 or 1
     p: Floats  # probability of 1
     alert: Flags  # p at or above the model's threshold
-    unchanged: Floats  # what no-change says (0 or 1), NaN where it knows nothing yet
+    unchanged: Floats  # the last known label (0 or 1), NaN where none is known yet

@@ -1,4 +1,4 @@
-"""What a component must be able to do; a class has a role by its shape, never by inheritance."""
+"""Protocols of the components; a class fits one by its methods, without inheritance."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -11,19 +11,19 @@ from cll.types.arrays import Features, Floats, Matrix, Scored, Split
 from cll.types.records import Arrived, Piece
 from cll.types.tables import Columns
 from cll.types.triggers import Reason, Situation
-from cll.types.updates import RaceEntry, TrainingPlan
+from cll.types.updates import Contender, TrainingPlan
 from cll.types.verdicts import Released
 
 
 class Source(Protocol):
-    """Hands over what was known at `as_of`; rows that became known later may come too."""
+    """Reads the records known at `as_of`; it may also yield records that became known later."""
 
     @property
     def columns(self) -> Columns: ...
 
     @property
     def reads(self) -> tuple[Path, ...]:
-        """The files it would read now, sorted; empty for a source that reads none."""
+        """Return the files that the source would read now, sorted; empty if it reads none."""
         ...
 
     def __call__(self, as_of: datetime, files: Sequence[Arrived]) -> Iterator[Piece]:
@@ -32,14 +32,14 @@ class Source(Protocol):
 
 
 class FeatureSet(Protocol):
-    """Turns signals into features, row by row, from this partition and a bounded lookback."""
+    """Computes the features of each row from its partition and a bounded lookback."""
 
     @property
     def lookback(self) -> timedelta: ...
 
     @property
     def reads_incidents(self) -> bool:
-        """Whether incidents decide on a feature; else it is given none."""
+        """Return whether a feature depends on incidents; if not, none are passed."""
         ...
 
     def __call__(
@@ -55,29 +55,29 @@ class FeatureSet(Protocol):
 
 
 @runtime_checkable
-class Halved(FeatureSet, Protocol):
-    """A feature set that can be worked in two passes, where a day is too big for memory.
+class TwoPassFeatureSet(FeatureSet, Protocol):
+    """A feature set that can be computed in two passes, for a day that does not fit into memory.
 
-    The columns of both together are those of the whole, and a pass gives the same bytes whatever
-    other rows are at hand.
+    The passes together compute all columns. Each gives the same bytes however the rows are
+    divided into batches.
     """
 
     def halves(self) -> tuple[FeatureSet, FeatureSet | None]:
-        """Return what needs an entity's own rows only, and what needs all entities of a time."""
+        """Return the pass that needs only an entity's own rows, and the one that needs all entities."""
         ...
 
 
 class Label(Protocol):
-    """Says of each signal row what is to be predicted, as far as it is known at `as_of`."""
+    """Labels each signal row with the outcome to predict, as far as it is known at `as_of`."""
 
     @property
     def horizon(self) -> timedelta:
-        """How far ahead it asks; 0 asks about the row's own instant."""
+        """Return how far ahead the label looks; 0 means the row's own instant."""
         ...
 
     @property
     def embargo(self) -> timedelta:
-        """How long after a row its label is known: so much is left out before the holdout."""
+        """Return how long after a row its label is known; the gap left before the holdout."""
         ...
 
     def __call__(
@@ -91,9 +91,10 @@ class Label(Protocol):
 
 
 class Splitter(Protocol):
-    """Divides labelled rows into those that teach and those that judge.
+    """Divides labelled rows into training rows and holdout.
 
-    One with `by_chance` False gives the same rows whatever the seed, so that jobs share them.
+    A splitter whose `by_chance` is False ignores the seed, so that jobs with different seeds share
+    its result.
     """
 
     def __call__(self, rows: pl.DataFrame, embargo: timedelta, seed: int) -> Split:
@@ -101,17 +102,17 @@ class Splitter(Protocol):
         ...
 
 
-class Model(Protocol):
+class FittedModel(Protocol):
     """A fitted estimator before calibration."""
 
     @property
     def rounds(self) -> int:
-        """Boosting rounds it keeps; 0 where there is no such thing."""
+        """Return the number of boosting rounds; 0 for a model without any."""
         ...
 
     @property
     def importance(self) -> Mapping[str, float]:
-        """Share of each feature, summing to 1."""
+        """Return the importance of each feature; they sum to 1."""
         ...
 
     def margin(self, X: Features) -> Floats:
@@ -119,125 +120,126 @@ class Model(Protocol):
         ...
 
     def parts(self) -> tuple[Mapping[str, Any], Mapping[str, bytes]]:
-        """Return what model.json holds of it, and the files beside it, by name."""
+        """Return the model's part of model.json, and the contents of its other files by name."""
         ...
 
 
 @runtime_checkable
-class Counted(Protocol):
-    """A model that tells by how much looking it was made; one that doesn't counts as one look."""
+class CountsPasses(Protocol):
+    """A model that counts its passes over the training rows; any other counts as one pass."""
 
     @property
     def passes(self) -> int:
-        """How often the fit that made it looked at each row; 0 for one that was read."""
+        """Return how often the fit read each row; 0 for a model loaded from disk."""
         ...
 
 
 class Estimator(Protocol):
-    """Settings that can be fitted.
+    """The hyperparameters of a model, with the function that fits it.
 
-    Its module also has `load(parts, files) -> Model`, the inverse of `Model.parts`.
+    Its module also has `load(parts, files) -> FittedModel`, the inverse of `FittedModel.parts`.
     """
 
     def __call__(
         self, train: Matrix, seed: int, valid: Matrix | None = None, rounds: int | None = None
-    ) -> Model:
+    ) -> FittedModel:
         """Fit on `train`; stop early on `valid` if given, else run `rounds` if given."""
         ...
 
 
 @runtime_checkable
-class GoesOn(Estimator, Protocol):
-    """An estimator that can go on from a model that it made before."""
+class WarmStartEstimator(Estimator, Protocol):
+    """An estimator that can continue training from a model that it fitted before."""
 
     def warm(
         self,
-        base: Model,
+        base: FittedModel,
         train: Matrix,
         seed: int,
         valid: Matrix | None = None,
         rounds: int | None = None,
-    ) -> Model:
-        """Fit on `train` from `base` on; `rounds` counts those of `base` too."""
+    ) -> FittedModel:
+        """Continue from `base` on `train`; `rounds` includes those of `base`."""
         ...
 
-    def step(self, base: Model, part: Matrix, seed: int) -> Model:
-        """Learn from new rows with one look at each; they may show one outcome only.
+    def step(self, base: FittedModel, part: Matrix, seed: int) -> FittedModel:
+        """Update `base` with one pass over new rows, which may all have the same label.
 
-        What it does follows from `base` and `part` alone, also where `base` was written and read.
+        The result depends only on `base`, `part` and `seed`; writing `base` to disk and loading it
+        again changes nothing.
         """
         ...
 
 
-# Called after each fold with its number from 0, and the log loss so far: equal folds of the same rows
-# compare. May raise Stopped, to end a training that does not pay.
+# Called after each fold with its number (from 0) and the log loss so far. Losses of trainings on the
+# same rows are comparable. It may raise Stopped to end a training that is not promising.
 Report = Callable[[int, float], None]
 
 
 class Metric(Protocol):
-    """A figure of merit of weighted rows; NaN where it is not defined (one class only)."""
+    """A metric of weighted rows; NaN where it is not defined (one class only)."""
 
     def __call__(self, rows: Scored, weight: Floats) -> float: ...
 
 
 class Update(Protocol):
-    """Says how the next candidate comes from the rows that may teach and the model in force."""
+    """Update strategy: plans how the next candidate is trained, and whether it continues the champion."""
 
     @property
     def reads_champion(self) -> bool:
-        """Whether it goes on from the model in force; else it is told of none."""
+        """Return whether it can continue the champion; if not, `since` is always None."""
         ...
 
     def __call__(self, times: pl.Series, since: datetime | None) -> TrainingPlan:
-        """Choose among rows that may teach; none up to `since` is new to the model in force.
+        """Choose training rows by their times; the champion was trained on rows up to `since`.
 
-        None: there is no such model, so all has to be learnt.
+        `since` is None if there is no champion; the strategy then trains from scratch.
         """
         ...
 
 
 @runtime_checkable
-class Contest(Protocol):
-    """An update that chooses among others, by what is told of each."""
+class UpdateRace(Protocol):
+    """An update strategy that trains several contenders and chooses the best of them."""
 
     @property
     def contenders(self) -> Sequence[str]: ...
 
     @property
     def settings(self) -> Mapping[str, Mapping[str, Any]]:
-        """Those of each update by its name."""
+        """Return the settings of each contender by its name."""
         ...
 
     @property
     def share(self) -> float:
-        """How much of what is new to the model in force judges the contenders."""
+        """Return the share of the rows new to the champion on which the contenders are compared."""
         ...
 
     @property
     def rule(self) -> str:
-        """Why the winner won, as the end of a sentence."""
+        """Return the reason of the choice, as the end of a sentence."""
         ...
 
-    def __call__(self, entries: Sequence[RaceEntry]) -> str:
+    def __call__(self, entries: Sequence[Contender]) -> str:
         """Return the winner's name."""
         ...
 
 
 class Mirror(Protocol):
-    """Shows elsewhere what the ledger says: to others, who must not ask it what is in force."""
+    """Copies the ledger's releases into another registry; only the ledger names the champion."""
 
     def __call__(self, root: Path, releases: Sequence[Released], in_force: str) -> list[str]:
-        """Make it show these releases, and the version in force; return what had to be done."""
+        """Bring the registry in line with these releases and the champion; return a line per change."""
         ...
 
 
 class Trigger(Protocol):
-    """Tells whether it is time to train, from what is known at a tick and nothing else.
+    """Decides whether to train, from nothing but what is known at a tick.
 
-    Live and in a replay it is asked the same, some thousand times: it looks at stretches of time,
-    not at the whole history, where it can.
+    A replay calls it at thousands of ticks. It therefore reads windows of time rather than the
+    whole history, where it can.
     """
 
     def __call__(self, situation: Situation) -> Sequence[Reason]:
-        """Return a reason a rule, also of those that don't fire."""
+        """Return one reason per rule, also for rules that do not fire."""
         ...

@@ -1,4 +1,4 @@
-"""Direction of a metric: whether a higher value is better, or a lower one; only the metric states it."""
+"""Direction of a metric, stated by the metric alone: whether higher or lower values are better."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar
 from cll.types.errors import ConfigError
 
 Better = Literal["higher", "lower"]
-Directions = Mapping[str, Better]  # of each chosen metric, by its name
+Directions = Mapping[str, Better]  # by the name of each chosen metric
 TREE_KEY = "directions"  # of resolved.yaml, where the compose stage writes them
 
 _ATTRIBUTE = "better"
@@ -33,7 +33,7 @@ def lower_is_better(metric: _Function) -> _Function:
 
 
 def direction_of(name: str, metric: Callable[..., float]) -> Better:
-    """Return the direction that a metric states; one that states none is refused."""
+    """Return the direction that a metric states; raise ConfigError if it states none."""
     better: Better | None = getattr(metric, _ATTRIBUTE, None)
     if better is None:
         place = f"{metric.__module__}.{getattr(metric, '__name__', metric)}"

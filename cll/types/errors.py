@@ -1,8 +1,8 @@
-"""The errors a user can meet: each says what was found, where, and the way out, in one line."""
+"""Errors that a user can meet; each message names the finding, the place and the way out."""
 
 
 class CllError(Exception):
-    """Something the user can mend; `exit_code` is what the process ends with."""
+    """An error that the user can fix; the process ends with its `exit_code`."""
 
     exit_code = 1
 
@@ -13,55 +13,59 @@ class ConfigError(CllError):
     exit_code = 2
 
 
-class DataRefused(CllError):  # noqa: N818  the design's word for it
-    """The data can't be trusted, so nothing is learnt from it."""
+class DataRefused(CllError):  # noqa: N818  the name used in the docs
+    """The data are faulty, so no model is trained on them."""
 
     exit_code = 3
 
 
-class SecurityRefusal(CllError):  # noqa: N818  the design's word for it
-    """A file or config would run code, leak a secret, or is not what its checksum says."""
+class SecurityRefusal(CllError):  # noqa: N818  the name used in the docs
+    """A file or config would run code or leak a secret, or does not match its checksum."""
 
     exit_code = 4
 
 
-class Busy(CllError):  # noqa: N818  the design's word for it
+class Busy(CllError):  # noqa: N818  the name used in the docs
     """Another process is changing this project."""
 
     exit_code = 5
 
 
-class Unavailable(CllError):  # noqa: N818  the design's word for it
+class Unavailable(CllError):  # noqa: N818  the name used in the docs
     """A source or remote is not there, or does not answer."""
 
     exit_code = 6
 
 
 class Rejected(CllError):  # noqa: N818  the gate's word for it
-    """The gate says no, so nothing is released."""
+    """The gate rejected the candidate, so nothing is released."""
 
     exit_code = 10
 
 
-class Undecided(CllError):  # noqa: N818  no error of anyone's
-    """The gate has not enough evidence, so nothing is released."""
+class Undecided(CllError):  # noqa: N818  a result, not a fault
+    """The gate lacks the evidence to decide, so nothing is released."""
 
     exit_code = 11
 
 
-class Stopped(CllError):  # noqa: N818  no error of anyone's
-    """A job was ended early, since others were better at the same point."""
+class Stopped(CllError):  # noqa: N818  a result, not a fault
+    """A job was ended early, since other jobs were better after as many folds."""
 
     exit_code = 0
 
 
-def of_the_system(error: OSError) -> Unavailable:
-    """Say what the disk or the system refused; a full disk names no file."""
+def from_os_error(error: OSError) -> Unavailable:
+    """Return the one-line error for an OSError; a full disk, for one, names no file."""
     where = error.filename2 or error.filename
     reason = error.strerror or str(error) or type(error).__name__
-    return Unavailable(": ".join([*([str(where)] if where else []), f"{reason}; see to it."]))
+    return Unavailable(
+        ": ".join(
+            [*([str(where)] if where else []), f"{reason}; check the disk and the permissions."]
+        )
+    )
 
 
-def config_error(key: str, found: object, way_out: str) -> ConfigError:
+def config_error(key: str, value: object, way_out: str) -> ConfigError:
     """Build the one-line error of a component that refuses its own settings."""
-    return ConfigError(f"{key}={found}: {way_out}")
+    return ConfigError(f"{key}={value}: {way_out}")

@@ -1,4 +1,4 @@
-"""Records as sources hand them over, and the count of what became of them."""
+"""Records as sources yield them, and the counts of kept, quarantined, duplicate and pending ones."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ Table = Literal["signals", "incidents"]
 
 @dataclass(frozen=True)
 class Header:
-    """A header in the middle of a file."""
+    """A header line in the middle of a file."""
 
-    row: int  # its line
+    row: int  # number of its line
     text: str
     names: tuple[str, ...] = ()  # of all headers of the file so far, sorted
 
 
 @dataclass(frozen=True)
 class Tail:
-    """Bytes at the end of a file that are no whole record yet."""
+    """Bytes at the end of a file that do not form a whole record yet."""
 
     size: int
     sha256: str
@@ -42,14 +42,14 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Piece:
-    """Records that a source reads at once.
+    """A batch of records that a source reads in one call.
 
-    Equal keys are equal records: where nothing else changed, a piece is not read again. The key
-    holds all that the records follow from, save the source's settings, code and libraries.
+    A piece whose key did not change is not read again. The key holds everything that the records
+    depend on, except the source's settings, code and libraries.
     """
 
     table: Table
-    name: str  # where a person finds it
+    name: str  # shown in messages, such as a path
     key: Mapping[str, Any]  # JSON-able
     read: Callable[[], Chunk]
     # The same records in several chunks, always cut alike, where one might not fit into memory.
@@ -65,17 +65,17 @@ class Piece:
 
 @dataclass(frozen=True)
 class Arrival:
-    """When a file's first `size` bytes were first seen; `as_of` is the world's, never the clock's."""
+    """The `as_of` of world.yaml when a file's first `size` bytes were first read."""
 
     file: str
     sha256: str  # of these bytes
     as_of: datetime
     size: int
-    tail: Tail | None = None  # the file's rest, where that was pending
+    tail: Tail | None = None  # the rest of the file, if that was pending
 
     @property
     def total(self) -> int:
-        """The bytes of the whole file."""
+        """Return the size of the whole file, in bytes."""
         return self.size + (self.tail.size if self.tail else 0)
 
 
@@ -87,23 +87,23 @@ class Part:
     stop: int
     row: int  # the number of the first line in it, from 1
     sha256: str  # of these bytes
-    as_of: datetime  # when they were first seen
-    header: Header | None = None  # the last one before it; None: the one at the file's top
+    as_of: datetime  # of world.yaml when they were first read
+    header: Header | None = None  # the last one before it; None if that is the file's first line
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """A file as it lies there now, in parts that are small enough to be read at once."""
+    """A file as it is now, divided into parts that are small enough to be read at once."""
 
     file: str
     sha256: str  # of its whole records' bytes
     parts: tuple[Part, ...]
-    torn: bool = False  # behind them stands a record that is still being written
+    torn: bool = False  # whether a record that is still being written follows
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the records: `records_in` = kept + quarantined + duplicate + pending."""
+    """Counts of records: `records_in` = kept + quarantined + duplicate + pending, always."""
 
     records_in: int = 0
     kept: int = 0

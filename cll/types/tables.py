@@ -1,4 +1,4 @@
-"""The frozen values that flow between steps, and the columns of the frames that go with them."""
+"""Columns of the frames that pass between steps."""
 
 import math
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ INSTANT = pl.Datetime("us", "UTC")
 # columns (Float64), and of the optional ones those that the source has: OUTCOME, OUTCOME_KNOWN_AT,
 # GROUP, and truth columns.
 SIGNAL_KEYS = {"entity": pl.String, "time": INSTANT, "known_at": INSTANT}
-OUTCOME = "outcome"  # Float64: 1 failed, 0 did not, null not told
+OUTCOME = "outcome"  # Float64: 1 failed, 0 did not, null unknown
 OUTCOME_KNOWN_AT = "outcome_known_at"  # INSTANT: when the outcome could have been known
 GROUP = "group"  # String: the entity's group, for slices
 TRUTH_PREFIX = "truth_"  # Float64: a simulator's true probability, by label: truth_outcome, ...
 
-# end null: still failing; kind null: not told.
+# end null: still failing; kind null: unknown.
 INCIDENTS = {
     "entity": pl.String,
     "start": INSTANT,
@@ -27,7 +27,7 @@ INCIDENTS = {
     "kind": pl.String,
 }
 
-# What is wrong with a record, and where it stands. `row` counts from 1 (a line in JSONL and CSV).
+# The fault of a record and its place. `row` counts from 1 (a line in JSONL and CSV).
 REJECTS = {
     "table": pl.String,
     "file": pl.String,
@@ -38,8 +38,8 @@ REJECTS = {
 }
 VALUE_WIDTH = 80  # characters of an offending value that are kept
 
-# What a label says of each signal row, in the rows' order. `incident` numbers the rows of the
-# incidents frame from 0, and names the one that a positive row belongs to.
+# The label of each signal row, in the rows' order. `incident` is the row number, from 0, of the
+# incident that a positive row belongs to, in the incidents frame.
 LABELS = {
     "entity": pl.String,
     "time": INSTANT,
@@ -54,7 +54,7 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Columns:
-    """What a source's signals hold beside SIGNAL_KEYS."""
+    """The columns of a source's signals besides SIGNAL_KEYS."""
 
     numeric: tuple[str, ...]  # may become features
     outcome: bool = False  # OUTCOME (and OUTCOME_KNOWN_AT) are there: never features
@@ -64,13 +64,14 @@ class Columns:
 
 
 def span(instants: pl.Series) -> tuple[datetime, datetime]:
-    """Return the first and the last of instants, of which there is one at least."""
+    """Return the first and the last instant of a non-empty series."""
     return cast("datetime", instants.min()), cast("datetime", instants.max())
 
 
 def is_finite(values: pl.Series) -> bool:
-    """Tell whether all floats that are told are finite.
+    """Return whether all non-null floats are finite.
 
-    What is not makes the sum so too. A sum that overflows says False, which costs a closer look.
+    The sum is checked, since one value that is not finite makes the sum so. A sum of finite values
+    that overflows gives False; the caller then has to look at each value.
     """
     return math.isfinite(values.sum())

@@ -33,7 +33,7 @@ def parse_duration(text: object) -> timedelta:
 
 
 def format_duration(span: timedelta) -> str:
-    """Write a duration as `parse_duration` reads it.
+    """Return a duration in the form that `parse_duration` reads.
 
     >>> format_duration(timedelta(minutes=90))
     '1h30m'
@@ -66,7 +66,7 @@ def parse_instant(text: object) -> datetime:
 
 
 def format_instant(instant: datetime) -> str:
-    """Write an instant as config and artifacts do.
+    """Return an instant in the text form of configs and artifacts.
 
     >>> format_instant(datetime(2026, 1, 31, tzinfo=UTC))
     '2026-01-31T00:00:00Z'

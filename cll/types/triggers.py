@@ -1,4 +1,4 @@
-"""What a trigger is told at a tick, and what it answers."""
+"""Input of a trigger at a tick, and its decision."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,41 +10,41 @@ import polars as pl
 
 @dataclass(frozen=True, eq=False)
 class Situation:
-    """What is known at `as_of` of the model in force, and of what came since it learnt."""
+    """Facts known at `as_of`: the champion, and the data since it was trained."""
 
     as_of: datetime
-    read: Callable[[], pl.DataFrame]  # returns `rows`: a schedule needs none of them
+    read: Callable[[], pl.DataFrame]  # returns `rows`; called only by a trigger that needs them
     columns: tuple[str, ...]
-    champion: str = "none"  # model_id in force
+    champion: str = "none"  # its model_id
     trained: datetime | None = None  # as_of of the last training, whatever its verdict; None: never
-    learnt_until: datetime | None = None  # no later instant is in what the model in force learnt
-    threshold: float | None = None  # of the model in force
+    champion_trained_until: datetime | None = None  # the last instant in its training data
+    threshold: float | None = None  # of the champion
 
     @cached_property
     def rows(self) -> pl.DataFrame:
         """All signals known by `as_of`, sorted by time and entity.
 
-        LABELS as of then, the numeric `columns` (Float64), and p: the score of the model in force,
-        null where none is.
+        The columns are LABELS as of then, the numeric `columns` (Float64), and p, the champion's
+        score (null where there is no champion).
         """
         return self.read()
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One rule's numbers at a tick, and whether they ask for a training."""
+    """One rule's value and bound at a tick, and whether it asks for a training."""
 
     name: str
     fires: bool
     value: float | str | None
     bound: float | str | None
     says: str  # one sentence for a person
-    false_alarms: float | None = None  # stated rate: ticks that fire where nothing changed
+    false_alarms: float | None = None  # stated share of ticks that fire though nothing changed
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Whether to train now: the rules are told in their order, also those that don't fire."""
+class TriggerDecision:
+    """Decision whether to train now, with the reason of every rule in order, also of those that do not fire."""
 
     fires: bool
     reasons: tuple[Reason, ...]

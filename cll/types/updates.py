@@ -1,4 +1,4 @@
-"""Training plan of an update strategy, and its entry in a race."""
+"""Training plan of an update strategy, and a contender in a race between strategies."""
 
 from dataclasses import dataclass
 
@@ -7,22 +7,22 @@ from cll.types.arrays import Flags, Floats
 
 @dataclass(frozen=True, eq=False)
 class TrainingPlan:
-    """The rows to train on, and whether the fit continues from the champion.
+    """The rows to train on, and whether the fit continues the champion.
 
-    A plan that continues and has no row keeps the champion as it is.
+    A plan that continues the champion and has no row leaves the champion as it is.
     """
 
-    rows: Flags  # mask over the rows that the update may choose from
-    continues: bool = False
-    daily: bool = False  # one step for each UTC day, in order, instead of one fit
+    rows: Flags  # mask over the candidate's possible training rows
+    continues_champion: bool = False
+    daily: bool = False  # one update per UTC day, in order, instead of one fit
 
 
 @dataclass(frozen=True, eq=False)
-class RaceEntry:
-    """One contender of a race, judged on rows that no contender was trained on."""
+class Contender:
+    """One contender of a race, evaluated on rows that none of the contenders was trained on."""
 
     name: str
-    value: float  # the gate's metric, with its sign turned so that higher is better
-    draws: Floats  # the same in each bootstrap replicate; equal positions are paired
-    row_visits: int  # rows read by its training, counting each pass
-    evidence: int  # number of blocks that the value rests on
+    value: float  # of the gate's metric, its sign changed if lower is better
+    draws: Floats  # the value in each bootstrap replicate; replicates are paired by index
+    row_visits: int  # number of rows that its training read, passes counted
+    evidence: int  # number of blocks of rows behind `value`

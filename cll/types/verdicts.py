@@ -1,4 +1,4 @@
-"""Verdicts of the gate, and what a model or release is said to come from."""
+"""Verdicts of the gate, and records of where a model or a release comes from."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule of the gate: `outcome` is whether `value` respects `bound`."""
+    """One rule of the gate; `outcome` states whether `value` keeps to `bound`."""
 
     name: str
     value: float | str | None
@@ -17,34 +17,34 @@ class Rule:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's answer on one candidate."""
+    """The gate's decision on one candidate."""
 
     answer: Literal["promote", "reject", "not enough evidence"]
     model_id: str
-    champion: str  # "none" when there is no model in force
+    champion: str  # model_id; "none" where there is no champion
     rules: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True)
 class Released:
-    """A release as a mirror of the ledger shows it."""
+    """A release as it is passed to a mirror of the ledger."""
 
     version: str
-    commit: str  # which brought its entry
+    commit: str  # that added its entry to the ledger
     says: str
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a model comes from, all of it reproducible: no clock, host or git revision."""
+    """Origin of a model. All of it is reproducible: no clock, host or git revision."""
 
     config: dict[str, Any]
     data_sha256: str
-    train_from: str  # of all that it learnt from, also by way of its base
+    train_from: str  # first and last instant of its training data, its base's included
     train_until: str
-    rows: int  # that this training was given
+    rows: int  # of this training
     positives: int
     libraries: dict[str, str]
     notes: dict[str, Any] = field(default_factory=dict)
-    base: str = "none"  # model_id of the model that it goes on from
-    base_rows: int = 0  # that the trainings before were given, back to the one that began afresh
+    base: str = "none"  # model_id of the model that it continues
+    base_rows: int = 0  # of the earlier trainings, back to the one from scratch

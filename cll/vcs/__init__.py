@@ -1,1 +1,1 @@
-"""git and DVC, run as programs of their own."""
+"""Git and DVC, called as child processes."""

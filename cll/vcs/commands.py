@@ -1,4 +1,4 @@
-"""git and DVC, run as programs of their own; what they refuse becomes one line."""
+"""Calls of git and DVC as child processes; a failure becomes a one-line error."""
 
 import itertools
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cll.types.errors import Unavailable
 
-# Wide, so that no line is cut; in English; and without a question that nobody would hear.
+# Wide output, so that no line is cut; in English; without prompts, which nobody could answer.
 _PLAIN = {"COLUMNS": "1000", "LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"}
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _ERROR = re.compile(r"(ERROR|fatal|error): ")
@@ -18,25 +18,29 @@ _OF_YAML = re.compile(r"'.*' (validation failed|is invalid).*")
 
 
 def for_child() -> dict[str, str]:
-    """Return the environment of a DVC whose stages find this `cll`, and this `python`."""
+    """Return an environment in which DVC's stages call this `cll` and this `python`."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return {**os.environ, "PATH": path}
 
 
 def python(module: str, *words: str) -> list[str]:
-    """Return a command that runs a module with this Python, and searches no project folder for it."""
+    """Return a command that runs a module with this Python, never one from the current folder."""
     return [sys.executable, "-P", "-m", module, *words]
 
 
 def dvc(root: Path, *words: str) -> str:
-    """Run DVC; return what it says."""
+    """Run DVC, and return its stdout."""
     return _checked(root, python("dvc"), ["dvc", *words]).decode(errors="replace")
 
 
 def git(root: Path, *words: str, index: Path | None = None) -> str:
-    """Run git, perhaps with an index of its own; return what it says, without the last line's end."""
-    told = {} if index is None else {"GIT_INDEX_FILE": str(index)}
-    return _checked(root, ["git"], ["git", *words], more=told).decode(errors="replace").rstrip("\n")
+    """Run git, with another index file if one is given; return its stdout without the last line end."""
+    variables = {} if index is None else {"GIT_INDEX_FILE": str(index)}
+    return (
+        _checked(root, ["git"], ["git", *words], more=variables)
+        .decode(errors="replace")
+        .rstrip("\n")
+    )
 
 
 def git_bytes(root: Path, *words: str, given: bytes | None = None) -> bytes:
@@ -44,7 +48,7 @@ def git_bytes(root: Path, *words: str, given: bytes | None = None) -> bytes:
 
 
 def git_knows(root: Path, *words: str) -> bool:
-    """Tell whether git answers a question with yes."""
+    """Return whether a git command succeeds."""
     return _run(root, ["git", *words]).returncode == 0
 
 
@@ -59,14 +63,15 @@ def _checked(
     if done.returncode:
         reason = cause(done.stderr.decode(errors="replace"))
         shown = " ".join(words[:4])
-        raise Unavailable(f"`{shown}` failed: {reason or 'no word'}; run it to see more.")
+        raise Unavailable(f"`{shown}` failed: {reason or 'no message'}; run it to see more.")
     return done.stdout
 
 
 def cause(stderr: str) -> str:
     r"""Return the error that git or DVC wrote to stderr, in one line without a period at its end.
 
-    DVC puts no "ERROR: " before what it says of a YAML file, and blockers on lines of their own.
+    DVC writes no "ERROR: " before a message on a YAML file, and lists blocking processes on lines
+    of their own.
 
     >>> cause("ERROR: 'out' is busy, it is being blocked by:\n  (PID 7): dvc repro\n\nIf")
     "'out' is busy, it is being blocked by: (PID 7): dvc repro"

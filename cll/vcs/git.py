@@ -1,4 +1,4 @@
-"""What git knows of the project: what was committed, what is not yet, and the commits themselves."""
+"""Git operations on the project: its state, its history, and commits of the loop's own files."""
 
 import io
 import tempfile
@@ -8,7 +8,7 @@ from pathlib import Path
 from cll.types.errors import ConfigError, Unavailable
 from cll.vcs.commands import git, git_bytes, git_knows
 
-# What a tick or a release makes and commits; beside these the tree has to be clean.
+# Files that a tick or a release writes and commits; all others must have no uncommitted change.
 OWNED = ("world.yaml", "dvc.lock", "resolved.yaml", "metrics.json", "reports", "registry")
 OWNED_SUFFIX = ".dvc"
 _UNDER_WAY = {
@@ -20,13 +20,13 @@ _UNDER_WAY = {
 }
 
 
-def there(root: Path) -> bool:
-    """Tell whether the project lies in a git repository that has a commit."""
+def has_commit(root: Path) -> bool:
+    """Return whether the project is in a git repository with a commit."""
     return git_knows(root, "rev-parse", "--verify", "-q", "HEAD^{commit}")
 
 
 def head(root: Path) -> str:
-    """Return the commit that the tree is at."""
+    """Return the id of the commit that is checked out."""
     return git(root, "rev-parse", "HEAD")
 
 
@@ -35,7 +35,7 @@ def is_shallow(root: Path) -> bool:
 
 
 def refuse_shallow(root: Path) -> None:
-    """Refuse a clone whose history was cut off: what was released can't be told from it."""
+    """Refuse a shallow clone, since its history does not show all releases."""
     if is_shallow(root):
         raise Unavailable(
             "This clone is shallow, so what was released before can't be checked; run"
@@ -43,18 +43,22 @@ def refuse_shallow(root: Path) -> None:
         )
 
 
-def ready(root: Path) -> None:
-    """Refuse where a commit could not be made, or would hold what no one released."""
-    if not there(root):
+def refuse_unready(root: Path) -> None:
+    """Refuse a repository where a commit would fail, or would contain unrelated changes."""
+    if not has_commit(root):
         raise ConfigError("No git repository with a commit is here; `git init`, and commit.")
     refuse_shallow(root)
     for name, what in _UNDER_WAY.items():
         if (root / git(root, "rev-parse", "--git-path", name)).exists():
-            raise ConfigError(f"A {what} is under way; end it (`git {what} --continue`) first.")
+            raise ConfigError(f"A {what} is in progress; end it (`git {what} --continue`) first.")
     if not git_knows(root, "symbolic-ref", "-q", "HEAD"):
-        raise ConfigError("HEAD is on no branch, so that the commit would be lost; `git switch`.")
+        raise ConfigError(
+            "HEAD is on no branch, so the commit would be lost; `git switch BRANCH` first."
+        )
     if not git_knows(root, "var", "GIT_COMMITTER_IDENT"):
-        raise ConfigError("git knows no author: `git config user.name`, `git config user.email`.")
+        raise ConfigError(
+            "git has no author name; set `git config user.name`, `git config user.email`."
+        )
     if foreign := next(_foreign(root), None):
         raise ConfigError(
             f"{foreign}: not committed, and no part of a release; commit or ignore it first."
@@ -62,10 +66,10 @@ def ready(root: Path) -> None:
 
 
 def _foreign(root: Path) -> Iterator[str]:
-    """Yield what differs from the commit, or is new, beside what a tick owns."""
+    """Yield changed and new files that a tick or a release does not own."""
     prefix = git(root, "rev-parse", "--show-prefix")
-    told = git_bytes(root, "status", "--porcelain", "-z", "--untracked-files=all", "--", ".")
-    parts = iter(told.decode(errors="replace").split("\0"))
+    status = git_bytes(root, "status", "--porcelain", "-z", "--untracked-files=all", "--", ".")
+    parts = iter(status.decode(errors="replace").split("\0"))
     for part in parts:
         names = [part[3:]] if part else []
         if part[:1] in {"R", "C"}:  # the old name follows
@@ -74,7 +78,7 @@ def _foreign(root: Path) -> Iterator[str]:
 
 
 def owned(name: str) -> bool:
-    """Tell whether a tick or a release commits this file.
+    """Return whether a tick or a release commits this file.
 
     >>> owned("reports/verdict.json"), owned("data/raw.dvc"), owned("params.yaml")
     (True, True, False)
@@ -83,22 +87,23 @@ def owned(name: str) -> bool:
 
 
 def commit(root: Path, message: str, branch: str | None = None) -> str:
-    """Commit what a tick owns; return the commit.
+    """Commit the owned files, and return the commit's id.
 
-    With `branch`, that is made to hold HEAD and this commit, and HEAD and the index stay.
+    With `branch`, the commit goes on top of HEAD to that branch, which is overwritten; HEAD and
+    the index do not change.
     """
     if branch is None:
         git(root, "add", "--all", "--", *_mine(root))
         git_bytes(root, "commit", "--quiet", "--file=-", given=message.encode())
         return head(root)
-    told = ["commit-tree", "-p", "HEAD", "-F", "-", tree(root)]
-    made = git_bytes(root, *told, given=message.encode()).decode().strip()
+    command = ["commit-tree", "-p", "HEAD", "-F", "-", tree(root)]
+    made = git_bytes(root, *command, given=message.encode()).decode().strip()
     git(root, "update-ref", f"refs/heads/{branch}", made)
     return made
 
 
 def tree(root: Path) -> str:
-    """Write HEAD's tree with what a tick owns as it lies there now into git; return its id."""
+    """Write a tree to git: HEAD's, with the owned files as they are now; return its id."""
     with tempfile.TemporaryDirectory(dir=root / ".cll") as scratch:
         index = Path(scratch).resolve() / "index"
         git(root, "read-tree", "HEAD", index=index)
@@ -106,35 +111,35 @@ def tree(root: Path) -> str:
         return git(root, "write-tree", index=index)
 
 
-def put_back(root: Path, told: str) -> None:
-    """Make what a tick owns again what a tree of `tree` has."""
-    kept = {*_listed(root, "ls-tree", "-r", "-z", "--name-only", told)}
-    there = _listed(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    for name in there:
-        if owned(name) and name not in kept:
+def restore_owned(root: Path, tree_id: str) -> None:
+    """Restore the owned files to their state in a tree that `tree` wrote."""
+    saved = {*_listed(root, "ls-tree", "-r", "-z", "--name-only", tree_id)}
+    existing = _listed(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in existing:
+        if owned(name) and name not in saved:
             (root / name).unlink(missing_ok=True)
-    names = [name for name in sorted(kept) if owned(name)]
-    git(root, "restore", f"--source={told}", "--worktree", "--", *names)
+    names = [name for name in sorted(saved) if owned(name)]
+    git(root, "restore", f"--source={tree_id}", "--worktree", "--", *names)
 
 
 def changed(root: Path) -> list[str]:
-    """List what a tick owns and is not as HEAD has it."""
-    told = [*_listed(root, "diff", "--name-only", "-z", "--relative", "HEAD")]
-    told += _listed(root, "ls-files", "-z", "--others", "--exclude-standard")
-    return sorted(name for name in {*told} if owned(name))
+    """Return the owned files that differ from HEAD, sorted."""
+    names = [*_listed(root, "diff", "--name-only", "-z", "--relative", "HEAD")]
+    names += _listed(root, "ls-files", "-z", "--others", "--exclude-standard")
+    return sorted(name for name in {*names} if owned(name))
 
 
-def on(root: Path) -> str:
-    """Return the branch that HEAD is on; empty where on none."""
-    asked = ("symbolic-ref", "-q", "--short", "HEAD")
-    return git(root, *asked) if git_knows(root, *asked) else ""
+def current_branch(root: Path) -> str:
+    """Return the branch that HEAD is on; empty for a detached HEAD."""
+    query = ("symbolic-ref", "-q", "--short", "HEAD")
+    return git(root, *query) if git_knows(root, *query) else ""
 
 
 def _mine(root: Path) -> list[str]:
-    there = [name for name in OWNED if (root / name).exists()]
+    existing = [name for name in OWNED if (root / name).exists()]
     notes = f":(glob)**/*{OWNED_SUFFIX}"
     listed = _listed(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", notes)
-    return [*there, *([notes] if listed else [])]
+    return [*existing, *([notes] if listed else [])]
 
 
 def _listed(root: Path, *words: str) -> list[str]:
@@ -144,43 +149,43 @@ def _listed(root: Path, *words: str) -> list[str]:
 def versions(root: Path, path: str) -> list[tuple[str, str]]:
     """Return each commit of HEAD's history that changed a file, oldest first, with its text.
 
-    A side that a merge took nothing from is not looked into; where the file was gone, the text is
-    empty.
+    Git leaves out a merged branch from which the file was not taken. The text is empty where the
+    commit deleted the file.
     """
     commits = git(root, "log", "--reverse", "--topo-order", "--format=%H", "--", path).split()
-    texts = at_each(root, [(commit, path) for commit in commits])
+    texts = read_files(root, [(commit, path) for commit in commits])
     return [(c, text.decode(errors="replace")) for c, text in zip(commits, texts, strict=True)]
 
 
-def at_each(root: Path, places: Sequence[tuple[str, str]]) -> list[bytes]:
-    """Return files as commits have them, by (commit, path), in one process; empty where it has none."""
+def read_files(root: Path, places: Sequence[tuple[str, str]]) -> list[bytes]:
+    """Return the contents of files by (commit, path), from one git process; empty where missing."""
     if not places:
         return []
-    asked = "".join(f"{commit}:./{path}\n" for commit, path in places)
-    answer = io.BytesIO(git_bytes(root, "cat-file", "--batch", given=asked.encode()))
+    requests = "".join(f"{commit}:./{path}\n" for commit, path in places)
+    output = io.BytesIO(git_bytes(root, "cat-file", "--batch", given=requests.encode()))
     contents = []
     for _ in places:
-        head = answer.readline().rstrip(b"\n")
+        head = output.readline().rstrip(b"\n")
         if head.endswith(b" missing"):
             contents.append(b"")
             continue
-        contents.append(answer.read(int(head.rpartition(b" ")[2])))
-        answer.readline()
+        contents.append(output.read(int(head.rpartition(b" ")[2])))
+        output.readline()
     return contents
 
 
 def history(root: Path) -> set[str]:
-    """Return HEAD and all commits before it."""
+    """Return the ids of HEAD and all its ancestors."""
     return set(git(root, "rev-list", "HEAD").split())
 
 
-def at(root: Path, commit: str, path: str) -> bytes:
-    """Return a file as a commit has it; empty where it has none."""
+def read_file(root: Path, commit: str, path: str) -> bytes:
+    """Return the contents of a file in a commit; empty if it has no such file."""
     if not git_knows(root, "cat-file", "-e", f"{commit}:./{path}"):
         return b""
     return git_bytes(root, "cat-file", "blob", f"{commit}:./{path}")
 
 
 def ever_had(root: Path, path: str) -> bool:
-    """Tell whether any commit of any branch or tag has, or had, a file."""
+    """Return whether any commit of any branch or tag ever contained a file."""
     return bool(git(root, "log", "--all", "-1", "--format=%H", "--", path))

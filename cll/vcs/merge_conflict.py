@@ -1,4 +1,4 @@
-"""A merge that git left undone: found by its markers, with the recipe that ends it."""
+"""Detection of an unfinished merge by its conflict markers, with the steps that finish it."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ _FILES = (
     "metrics.json",
     "reports/*.*",
     "registry/schema.yaml",
-    "registry/arrivals.jsonl",  # the ledger beside them has a recipe of its own
+    "registry/arrivals.jsonl",  # ledger_entries.py reports conflicts in the ledger
 )
-_SMALL = 10_000_000  # bytes; reports/report.html and what else is larger is in no merge
+_SMALL = 10_000_000  # bytes; larger files are not in git
 _MARKER = b"<<<<<<< "
 MADE = "dvc.lock resolved.yaml metrics.json reports registry/schema.yaml"
 _RECIPE = (
@@ -25,8 +25,8 @@ _RECIPE = (
 
 
 def refuse(root: Path) -> None:
-    """Raise ConfigError where a file of the project holds the markers of a merge conflict."""
-    for path in (found for pattern in _FILES for found in sorted(root.glob(pattern))):
+    """Raise ConfigError if a file of the project contains merge conflict markers."""
+    for path in (match for pattern in _FILES for match in sorted(root.glob(pattern))):
         if path.suffix == ".html" or not path.is_file() or path.stat().st_size > _SMALL:
             continue
         data = path.read_bytes()

@@ -1,8 +1,8 @@
-"""Repair files that a kill or a disk left empty, cut off or stale, where they can be made again.
+"""Repair of files that a kill or a full disk left empty, cut off or stale, if they can be made again.
 
 DVC rewrites dvc.lock and .dvc/tmp/rwlock, its list of running processes, in place, so that a kill
-can leave either of them empty; DVC then refuses every command. No dvc.lock that DVC can read is
-touched, and nothing of DVC's while a process of DVC is at work.
+can leave either of them empty; DVC then refuses every command. A dvc.lock that DVC can
+read is never changed, and no file of DVC is while a process of DVC runs.
 """
 
 import contextlib
@@ -22,7 +22,10 @@ from cll.vcs import git
 
 BEFORE = Path(".cll") / "before-tick"  # names the commit and the tree to go back to
 _LOCK, _RWLOCK, _BTIME = Path("dvc.lock"), Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/btime")
-_HELD = (Path(".dvc/tmp/lock"), Path(".dvc/tmp/rwlock.lock"))  # by a DVC that writes these files
+_HELD = (
+    Path(".dvc/tmp/lock"),
+    Path(".dvc/tmp/rwlock.lock"),
+)  # locks that DVC holds while it writes them
 _STATE = ("tick.json", "loop.json")
 _STAGES = ("resolved.yaml", "metrics.json", "reports/*.json", "models/candidate/model.json")
 _BLANK = b"\0 \t\r\n"  # a file that a crash of the machine left can hold zeros alone
@@ -95,14 +98,14 @@ _RUNNING, _LOCKED = TypeAdapter(_Running), TypeAdapter(_Lock)
 
 @contextlib.contextmanager
 def only_one(root: Path) -> Iterator[None]:
-    """Raise Busy where another `cll` is changing this project; else repair it first."""
+    """Hold the project's lock, and repair damaged files first; raise Busy if it is held."""
     with locks.only_one(root):
         heal(root)
         yield
 
 
 def heal(root: Path) -> None:
-    """Repair what is damaged, within the project's lock, with a note on each file."""
+    """Repair damaged files and print a note on each; the caller holds the project's lock."""
     with _alone(root) as idle:
         for damage in (*_state(root), *(_made(root) if idle else ())):
             damage.repair()
@@ -110,49 +113,49 @@ def heal(root: Path) -> None:
 
 
 def damages(root: Path) -> list[Damage]:
-    """List what `heal` would repair; nothing is changed."""
+    """Return the damages that `heal` would repair, without changing anything."""
     idle = not any(locks.is_held(root / path) for path in _HELD)
     return [*_state(root), *(_made(root) if idle else ())]
 
 
 def databases(root: Path, reason: str) -> str:
-    """Let DVC begin its databases of hashes and links anew where a failure's reason is their damage.
+    """Make DVC start new databases of hashes and links, if damage to them caused a failure.
 
-    DVC survives empty ones by itself. Their folder's name depends on the time of change of a file.
-    Returns a note; an empty one where they are not the reason.
+    The name of their folder depends on the mtime of a file, so a new mtime is enough. Return a
+    note, which is empty if the failure has another reason.
     """
     if not (_DATABASE.search(reason) and (root / _BTIME).is_file()):
         return ""
     (root / _BTIME).touch()
-    return f"repair: a database of DVC is damaged ({reason}); begun anew, so all files are hashed."
+    return f"repair: a database of DVC is damaged ({reason}); DVC starts a new one and hashes all files again."
 
 
 @contextlib.contextmanager
 def _alone(root: Path) -> Iterator[bool]:
-    """Hold DVC's own locks; yield False where a process of DVC holds one."""
+    """Hold DVC's own locks; yield False if a process of DVC holds one of them."""
     with contextlib.ExitStack() as stack:
         idle = True
         try:
             for path in _HELD if (root / _RWLOCK.parent).is_dir() else ():
-                stack.enter_context(locks.alone(root / path, "A process of DVC is at work."))
+                stack.enter_context(locks.alone(root / path, "A process of DVC is running."))
         except Busy:
             idle = False
         yield idle
 
 
 def _state(root: Path) -> Iterator[Damage]:
-    """Find damage in the state of the last tick and of the loop, which the next ones write anew."""
+    """Yield damage in the state files of ticks and of the loop, which the next tick rewrites."""
     for path in (root / ".cll" / name for name in _STATE):
         if path.is_file() and (finding := _finding(path, path.read_bytes())):
             yield Damage(f".cll/{path.name}: {finding}", "removed", path.unlink)
     path = root / BEFORE
     if path.is_file() and not _IDS.fullmatch(path.read_bytes()):
-        remedy = "removed; what a tick that was broken off left behind stays"
+        remedy = "removed; files of an interrupted tick stay"
         yield Damage(f"{BEFORE}: names no commit and tree", remedy, path.unlink)
 
 
 def _made(root: Path) -> Iterator[Damage]:
-    """Find damage in files of DVC and of the stages; none while a process of DVC is at work."""
+    """Yield damage in files of DVC and of the stages; none while a process of DVC runs."""
     path, running = root / _RWLOCK, _running(root / _RWLOCK)
     if running is None:
         yield Damage(f"{_RWLOCK}: empty, cut off or damaged", "removed", path.unlink)
@@ -160,13 +163,13 @@ def _made(root: Path) -> Iterator[Damage]:
         return
     elif running.processes:
         yield Damage(f"{_RWLOCK}: names only processes that have ended", "removed", path.unlink)
-    for made in (found for name in (str(_LOCK), *_STAGES) for found in sorted(root.glob(name))):
+    for made in (path for name in (str(_LOCK), *_STAGES) for path in sorted(root.glob(name))):
         if finding := _finding(made, made.read_bytes()):
             yield _again(root, made, finding)
 
 
 def _running(path: Path) -> _Running | None:
-    """Read DVC's list of running processes; None where it is not one."""
+    """Read DVC's list of running processes; return None if it is damaged."""
     try:
         return _RUNNING.validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError:
@@ -176,17 +179,17 @@ def _running(path: Path) -> _Running | None:
 
 
 def _is_at_work(process: _Process, listed: float) -> bool:
-    """Tell whether a process that was listed by then still runs.
+    """Return whether a process that DVC had listed at time `listed` still runs.
 
-    Another one may have its number by now: after the machine, or a container, started again.
+    After a restart of the machine or container, another process may have the same id.
     """
     import psutil  # noqa: PLC0415  only where processes are listed
 
     try:
-        found = psutil.Process(process.pid)
-        if found.status() == psutil.STATUS_ZOMBIE:
+        running = psutil.Process(process.pid)
+        if running.status() == psutil.STATUS_ZOMBIE:
             return False
-        return found.create_time() <= listed or any("dvc" in word for word in found.cmdline())
+        return running.create_time() <= listed or any("dvc" in word for word in running.cmdline())
     except (psutil.NoSuchProcess, ValueError):
         return False
     except psutil.AccessDenied:
@@ -194,7 +197,7 @@ def _is_at_work(process: _Process, listed: float) -> bool:
 
 
 def _again(root: Path, path: Path, finding: str) -> Damage:
-    """Take git's version of a damaged file where that is whole; else leave it to be made again."""
+    """Plan to restore a damaged file from git, if that version is whole; else to remove it."""
     name = path.relative_to(root)
     aside = root / ".cll" / f"damaged-{path.name}"
     before = _committed(root, name)
@@ -212,13 +215,13 @@ def _again(root: Path, path: Path, finding: str) -> Damage:
 
 def _committed(root: Path, name: Path) -> bytes:
     try:
-        return git.at(root, "HEAD", name.as_posix()) if git.there(root) else b""
+        return git.read_file(root, "HEAD", name.as_posix()) if git.has_commit(root) else b""
     except CllError:
         return b""
 
 
 def _finding(path: Path, data: bytes) -> str:
-    """Name the damage in a file's bytes; empty where there is none, or a merge conflict to end."""
+    """Return the damage in a file's bytes; empty for a sound file and for a merge conflict."""
     if not data.strip(_BLANK):
         return "empty"
     if _CONFLICT.search(data):
@@ -227,13 +230,13 @@ def _finding(path: Path, data: bytes) -> str:
         tree = json.loads(data) if path.suffix == ".json" else yaml.load(data, yaml.CSafeLoader)
         if path.name == _LOCK.name:
             _LOCKED.validate_json(json.dumps(tree, default=str), strict=True)
-    except (ValueError, yaml.YAMLError):  # which ValidationError is, too
+    except (ValueError, yaml.YAMLError):  # ValidationError is a ValueError
         return "" if path.name == _LOCK.name and _reads(data) else "cut off or damaged"
     return "" if isinstance(tree, dict) and tree else "damaged: it holds no mapping"
 
 
 def _reads(lock: bytes) -> bool:
-    """Tell whether DVC itself reads a dvc.lock: its own schema is the last word."""
+    """Return whether DVC's own schema accepts a dvc.lock."""
     from dvc.exceptions import DvcException  # noqa: PLC0415  a quarter of a second
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA  # noqa: PLC0415  as above
     from dvc.utils import strictyaml  # noqa: PLC0415  as above

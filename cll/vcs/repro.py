@@ -1,6 +1,6 @@
-"""`dvc repro` as a child: the exit code of the stage that failed, and DVC's reason where none did.
+"""Run of `dvc repro` as a child process, with the exit code of the stage that failed.
 
-DVC flattens every failure to 255.
+DVC itself ends with 255 for every failure. Where no stage failed, its message gives the reason.
 """
 
 import subprocess
@@ -19,17 +19,17 @@ _BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
 
 @dataclass(frozen=True)
 class Failure:
-    """The reason of a `dvc repro` that failed, and the exit code that goes with it."""
+    """Reason of a failed `dvc repro`, and the exit code for it."""
 
     exit_code: int
     reason: str
 
 
 def run(root: Path, *words: str, silent: bool = False) -> Failure | None:
-    """Let DVC bring the project, or a stage, up to date; return why it failed, where it did.
+    """Run `dvc repro` for the project or for stages; return the failure, or None.
 
-    DVC's own lines go to stderr, so that stdout is ours. Databases of DVC that are damaged are
-    replaced, and DVC is run again.
+    DVC's output goes to stderr, so that stdout holds only cll's. If databases of DVC are damaged,
+    they are replaced and DVC runs again.
     """
     failure = _run(root, *words, silent=silent)
     if failure is not None and (note := repair.databases(root, failure.reason)):
@@ -57,17 +57,17 @@ def _run(root: Path, *words: str, silent: bool) -> Failure | None:
     if done.returncode == 0:
         return None
     if refused := _refused(refusal):
-        return refused  # the stage has said so itself
+        return refused  # the stage printed it
     reason = cause(stderr) or f"it ended with {done.returncode}"
-    code = Busy.exit_code if any(says in reason for says in _BUSY) else CllError.exit_code
-    if quiet:  # else DVC has said so itself
-        asked = " ".join(["dvc repro", *(word for word in words if not word.startswith("-"))])
-        progress.say(f"cll: `{asked}` failed: {reason}.")
+    code = Busy.exit_code if any(text in reason for text in _BUSY) else CllError.exit_code
+    if quiet:  # otherwise DVC printed it
+        command = " ".join(["dvc repro", *(word for word in words if not word.startswith("-"))])
+        progress.say(f"cll: `{command}` failed: {reason}.")
     return Failure(code, reason)
 
 
 def _refused(refusal: Path) -> Failure | None:
-    """Return the refusal that a stage wrote, where one did."""
+    """Return the refusal that a stage wrote, if there is one."""
     if not refusal.is_file():
         return None
     try:

@@ -1,4 +1,4 @@
-"""What git holds at a revision: the one place that asks git, and the one that finds a base."""
+"""Files at a git revision, and the choice of the revision to compare the working tree with."""
 
 import subprocess
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ _UNSHALLOW = "this clone is shallow; run `git fetch --unshallow`"
 
 @dataclass(frozen=True)
 class Revision:
-    """A commit, and the word by which it was asked for."""
+    """A commit, and the name by which the user gave it."""
 
-    root: Path  # the project's folder, wherever in the repository it lies
+    root: Path  # the project's folder; it may lie below the repository's
     name: str
     commit: str
 
@@ -24,20 +24,20 @@ class Revision:
         return short if self.commit.startswith(self.name) else f"{self.name} ({short})"
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's bytes; None where that commit has no such file."""
-        told = _git(self.root, "cat-file", "--batch", given=f"{self.commit}:./{path}\n")
-        head, _, rest = told.stdout.partition(b"\n")
+        """Return a file's bytes; None if the commit has no such file."""
+        output = _git(self.root, "cat-file", "--batch", given=f"{self.commit}:./{path}\n")
+        head, _, rest = output.stdout.partition(b"\n")
         fields = head.split()
-        if told.returncode or len(fields) != 3 or fields[1] != b"blob":  # noqa: PLR2004  id, kind, size
+        if output.returncode or len(fields) != 3 or fields[1] != b"blob":  # noqa: PLR2004  id, kind, size
             return None
         return rest[: int(fields[2])]
 
 
-def find(root: Path, asked: str | None) -> Revision:
-    """Find what to compare the working tree with; `A...` is the last commit shared with A.
+def find(root: Path, name: str | None) -> Revision:
+    """Return the revision to compare the working tree with; `A...` is the merge base with A.
 
-    Unless asked for: the last commit shared with the default branch. Where HEAD is that itself, it
-    is HEAD if the tree differs from it, and on the default branch the commit before.
+    Without a name it is the merge base with the default branch. If that is HEAD itself, it is HEAD
+    where the tree has changes, and else, on the default branch, the commit before HEAD.
     """
     if _git(root, "rev-parse", "--git-dir").returncode:
         raise ConfigError(
@@ -45,11 +45,11 @@ def find(root: Path, asked: str | None) -> Revision:
         )
     if not _commit(root, "HEAD"):
         raise ConfigError("git holds no commit yet, so there is nothing to compare with; commit.")
-    if asked is None:
+    if name is None:
         return _default(root)
-    if asked.endswith("..."):
-        return _shared(root, asked.removesuffix("...") or "HEAD")
-    return _named(root, asked)
+    if name.endswith("..."):
+        return _shared(root, name.removesuffix("...") or "HEAD")
+    return _named(root, name)
 
 
 def _default(root: Path) -> Revision:
@@ -59,20 +59,20 @@ def _default(root: Path) -> Revision:
         return base
     if _git(root, "diff", "--quiet", "HEAD", "--", ".").returncode:
         return _named(root, "HEAD")
-    on = _line(root, "symbolic-ref", "--quiet", "--short", "HEAD")  # nothing where it is detached
-    is_trunk = not on or not trunk or trunk.removeprefix("origin/") == on
+    branch = _line(root, "symbolic-ref", "--quiet", "--short", "HEAD")  # empty for a detached HEAD
+    is_trunk = not branch or not trunk or trunk.removeprefix("origin/") == branch
     return _named(root, "HEAD~1") if is_trunk else base
 
 
 def _trunk(root: Path) -> str:
-    """Name the default branch: what origin says, else the usual names."""
-    told = _line(root, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
-    names = [told, *_TRUNKS] if told else [*_TRUNKS]
+    """Return the default branch of origin, else the first usual name that exists."""
+    default = _line(root, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
+    names = [default, *_TRUNKS] if default else [*_TRUNKS]
     return next((name for name in names if _commit(root, name)), "")
 
 
 def _shared(root: Path, name: str) -> Revision:
-    """Find the last commit that HEAD shares with another one."""
+    """Return the merge base of HEAD and another revision."""
     other = _named(root, name)
     commit = _line(root, "merge-base", other.commit, "HEAD")
     if not commit:
@@ -91,8 +91,8 @@ def _named(root: Path, name: str) -> Revision:
     raise _refusal(root, f"{name}: no such revision; `git fetch`, or see `git branch -a`.")
 
 
-def _refusal(root: Path, says: str) -> CllError:
-    return Unavailable(says) if _is_shallow(root) else ConfigError(says)
+def _refusal(root: Path, message: str) -> CllError:
+    return Unavailable(message) if _is_shallow(root) else ConfigError(message)
 
 
 def _commit(root: Path, name: str) -> str:
@@ -104,7 +104,7 @@ def _is_shallow(root: Path) -> bool:
 
 
 def _line(root: Path, *words: str) -> str:
-    """Return what git answers, or nothing where it has no answer."""
+    """Return the output of a git command; empty if it fails."""
     done = _git(root, *words)
     return "" if done.returncode else done.stdout.decode(errors="replace").strip()
 

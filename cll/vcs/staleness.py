@@ -1,4 +1,4 @@
-"""What DVC would run again, and so whether a verdict is that of the project as it stands."""
+"""Stages that DVC would run again, and whether the verdict is still up to date."""
 
 import json
 import subprocess
@@ -15,10 +15,10 @@ from cll.types.times import format_instant
 from cll.vcs.commands import for_child, python
 
 ANSWERS = ("promote", "reject", "not enough evidence")
-# A clone without DVC's cache lacks what is large; what it has says whether the verdict holds.
+# A clone without DVC's cache lacks the large files. A change of any other file makes the verdict stale.
 _ABSENT = {"deleted", "not in cache"}
 _RELEASED = "registry/models/"
-# What a tick leaves as it is where no trigger fires, though these went on.
+# After a tick at which no trigger fired, these stages may be stale, because of these inputs.
 _TAUGHT = {"train", "evaluate", "gate", "report"}
 _GOES_ON = {
     *("data/signals", "data/features", "data/signals/quarantine.parquet"),
@@ -27,7 +27,7 @@ _GOES_ON = {
 
 
 def stale(ws: Workspace) -> CllError | None:
-    """Say why the verdict is not the one of the project as it stands, or None."""
+    """Return the reason why the verdict is out of date, as an error; None if it is up to date."""
     changes = list(_changes(_status(ws.root)))
     if changes and (refused := _refused(ws)):
         return refused
@@ -40,10 +40,11 @@ def stale(ws: Workspace) -> CllError | None:
 
 
 def would_run(root: Path) -> dict[str, str]:
-    """Say of each stage that `dvc repro` would run why. What only DVC's cache lacks is no reason.
+    """Return the stages that `dvc repro` would run, each with the reason.
 
-    Nor is it that data came in, where the triggers said that they ask for no training.
-    What follows from these stages is not told: DVC can't look through a stage that it has to run.
+    A file that only DVC's cache lacks is no reason. New data are no reason for the training stages
+    either, if the triggers decided not to train. Stages after a stale one may be missing: DVC does
+    not know their inputs before it runs that stage.
     """
     changes, decided = list(_changes(_status(root))), _decided(root)
     return _due(
@@ -52,22 +53,24 @@ def would_run(root: Path) -> dict[str, str]:
 
 
 def read_verdict(ws: Workspace) -> Mapping[str, Any]:
-    """Read the gate's answer, whether or not it still holds."""
+    """Read verdict.json, whether or not it is up to date."""
     path = ws.reports / "verdict.json"
-    found = disk.read_json(path)
-    if not isinstance(found, Mapping) or found.get("answer") not in ANSWERS:
+    verdict = disk.read_json(path)
+    if not isinstance(verdict, Mapping) or verdict.get("answer") not in ANSWERS:
         raise DataRefused(f"{path}: not a verdict; run `dvc repro` again.")
-    return found
+    return verdict
 
 
 def _decided(root: Path) -> bool:
-    """Tell whether the triggers, asked at this `as_of`, said not to train."""
-    told = root / "reports" / "trigger.json"
-    if not told.is_file():
+    """Return whether the triggers decided at this `as_of` not to train."""
+    path = root / "reports" / "trigger.json"
+    if not path.is_file():
         return False
-    found, world = disk.read_json(told), load_world(Workspace(root))
+    decision, world = disk.read_json(path), load_world(Workspace(root))
     as_of = format_instant(world.as_of)
-    return isinstance(found, Mapping) and (found.get("fires"), found.get("as_of")) == (False, as_of)
+    if not isinstance(decision, Mapping):
+        return False
+    return (decision.get("fires"), decision.get("as_of")) == (False, as_of)
 
 
 def _due(root: Path, changes: Sequence[tuple[str, str, str]]) -> dict[str, str]:
@@ -80,7 +83,7 @@ def _due(root: Path, changes: Sequence[tuple[str, str, str]]) -> dict[str, str]:
 
 
 def _in_git(root: Path) -> set[str]:
-    """Name what a clone has, also without DVC's cache: code, conf/, and what is not cached."""
+    """Return the paths that git holds: code, conf/, and outputs that DVC does not cache."""
     stages = components.load_yaml(root / "dvc.yaml").get("stages", {}).values()
     deps = {str(dep) for stage in stages for dep in stage.get("deps", ())}
     made = [out for stage in stages for key in ("outs", "metrics") for out in stage.get(key, ())]
@@ -95,26 +98,26 @@ def _status(folder: Path) -> Mapping[str, Any]:
         command, cwd=folder, env=for_child(), capture_output=True, text=True, check=False
     )
     try:
-        found = json.loads(done.stdout) if done.returncode == 0 else None
+        status = json.loads(done.stdout) if done.returncode == 0 else None
     except ValueError:
-        found = None
-    if not isinstance(found, Mapping):
-        says = (done.stderr.strip().splitlines() or ["no word"])[0].removeprefix("ERROR: ")
-        raise Unavailable(f"`dvc status` can't tell what changed: {says.rstrip('.')}; run it.")
-    return found
+        status = None
+    if not isinstance(status, Mapping):
+        reason = (done.stderr.strip().splitlines() or ["no message"])[0].removeprefix("ERROR: ")
+        raise Unavailable(f"`dvc status` can't tell what changed: {reason.rstrip('.')}; run it.")
+    return status
 
 
 def _changes(status: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield stage, path and what became of it."""
+    """Yield stage, path and kind of each change."""
     for stage, entries in status.items():
-        if stage.startswith(_RELEASED):  # no stage reads these without a check of its own
+        if stage.startswith(_RELEASED):  # a stage that reads these checks them itself
             continue
         for entry in entries:
             if not isinstance(entry, Mapping):  # "changed command"
                 yield stage, str(entry).removeprefix("changed "), "changed"
                 continue
             for path, word in (item for paths in entry.values() for item in paths.items()):
-                if isinstance(word, Mapping):  # parameters: one that is gone is no missing file
+                if isinstance(word, Mapping):  # a removed parameter is no missing file
                     key, what = next(iter(word.items()))
                     yield stage, f"{path}: {key}", "removed" if what == "deleted" else what
                 else:
@@ -122,11 +125,11 @@ def _changes(status: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _refused(ws: Workspace) -> CllError | None:
-    """Return what the stage said that failed last."""
+    """Return the error of the stage that failed last, if any."""
     try:
-        found = disk.read_json(ws.reports / "refusal.json")
-        error = CllError(str(found["says"]))
-        error.exit_code = int(found["exit_code"])
+        refusal = disk.read_json(ws.reports / "refusal.json")
+        error = CllError(str(refusal["says"]))
+        error.exit_code = int(refusal["exit_code"])
     except (CllError, TypeError, KeyError, ValueError):
         return None
     return error

@@ -20,8 +20,8 @@ from cll.model import artifact
 from cll.pipeline import stages
 from cll.pipeline.dataset import labelled, tables
 from cll.system import disk, manifest
-from cll.system.partitions import Renewal, Standing
-from cll.system.stat_cache import memo
+from cll.system.partitions import Renewal, SealedFolder
+from cll.system.stat_cache import open_stat_cache
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError
 from cll.types.tables import Columns
@@ -110,13 +110,13 @@ def _compute(
     label = components.build("label", case.tree["label"])
     labels = _select(label(signals, incidents, case.at), keys)
     with tempfile.TemporaryDirectory(prefix="cll-verify-") as scratch:
-        whole = replace(case.ws, out=Path(scratch, "whole"), apart=True)
+        whole = replace(case.ws, out=Path(scratch, "whole"), isolated=True)
         _write_signals(whole, case, signals, incidents)
         stages.STAGES["featurize"](whole, case.tree, case.world)
         features = _select(tables.read(whole.features), keys)
-        then = replace(case.ws, out=Path(scratch, "then"), apart=True)
+        then = replace(case.ws, out=Path(scratch, "then"), isolated=True)
         _write_signals(then, case, _select(signals, keys), incidents)
-        key = dict(Standing(whole.features).key)
+        key = dict(SealedFolder(whole.features).key)
         key["inputs"] = {"signals": disk.sha256(then.signals / manifest.MANIFEST)}
         _write(then, then.features, key, features, {})
         return Results(features, labels, _train(then, case))
@@ -129,7 +129,7 @@ def _select(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
 def _write_signals(
     ws: Workspace, case: LeakageCase, signals: pl.DataFrame, incidents: pl.DataFrame
 ) -> None:
-    project = Standing(case.ws.signals)
+    project = SealedFolder(case.ws.signals)
     facts = {name: fact for name, fact in project.facts.items() if name not in _FACTS_OF_ROWS}
     _write(ws, ws.signals, project.key, signals, facts, incidents)
 
@@ -142,7 +142,7 @@ def _write(
     facts: Mapping[str, Any],
     incidents: pl.DataFrame | None = None,
 ) -> None:
-    with Renewal(folder, key, memo(ws)) as renewal:
+    with Renewal(folder, key, open_stat_cache(ws)) as renewal:
         days = rows.group_by(pl.col("time").dt.date().alias("date"), maintain_order=True)
         for (day,), day_rows in sorted(days, key=lambda item: str(item[0][0])):
             renewal.stage(manifest.part(str(day)), day_rows)

@@ -133,7 +133,7 @@ def main(folder: str, wanted: Sequence[str]) -> None:
 
     The workspace is separate from the project, so no cached result is used.
     """
-    ws = Workspace(Path(), Path(folder), apart=True)
+    ws = Workspace(Path(), Path(folder), isolated=True)
     tree: Mapping[str, Any] = load_tree(Workspace(Path()))
     for name in wanted:
         stages.STAGES[name](ws, tree, load_world(ws))

@@ -1,6 +1,6 @@
-"""`hydra/launcher=local`: jobs beside each other, in as many processes as there are processors.
+"""Launcher `hydra/launcher=local`: runs jobs in parallel, in one process per processor.
 
-Hydra runs this file again whenever it looks for plugins, so nothing is remembered here.
+Hydra executes this file each time it looks for plugins, so the module holds no state.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from cll.pipeline.compose.hydra_errors import one_line
 
 
 class Local(Launcher):
-    """Runs each batch of jobs in processes that it keeps for the next."""
+    """Runs batches of jobs in worker processes, which stay alive between batches."""
 
     def __init__(self, processes: int | None = None) -> None:
         self._processes = processes
-        self.judge: Judge | None = None  # set by a sweeper that ends jobs early
-        self.total: int | None = None  # jobs of the whole sweep, where a batch is a part of it
+        self.judge: Judge | None = None  # set by a sweeper that may end jobs early
+        self.total: int | None = None  # jobs of the whole sweep, if a batch is only a part of it
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -37,7 +37,9 @@ class Local(Launcher):
         """Run a batch, whose jobs are numbered from `initial_job_idx`."""
         if self._beside is None:
             self._beside = Beside(self._run, self._config.hydra.sweep.dir, self._processes)
-        batch = [Job(initial_job_idx + k, tuple(one)) for k, one in enumerate(job_overrides)]
+        batch = [
+            Job(initial_job_idx + k, tuple(overrides)) for k, overrides in enumerate(job_overrides)
+        ]
         figures = self._beside.run(batch, self.judge, self.total)
         return [_returned(job, figures[job.number]) for job in batch]
 
@@ -49,19 +51,19 @@ class Local(Launcher):
             config = loader.load_sweep_config(self._config, list(job.overrides))
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = job.number
-        HydraConfig.instance().set_config(config)  # its own names are part of the folder's
+        HydraConfig.instance().set_config(config)  # the names of job folders refer to this config
         folder = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))
         with logged(folder):
-            found: Any = run_job(
+            figure: Any = run_job(
                 hydra_context=self._context,
                 task_function=self._task,
                 config=config,
                 job_dir_key="hydra.sweep.dir",
                 job_subdir_key="hydra.sweep.subdir",
             ).return_value
-        return None if found is None else float(found)
+        return None if figure is None else float(figure)
 
 
 def _returned(job: Job, figure: float | None) -> JobReturn:
-    """Return what Hydra's sweepers look at; what failed is told by the job itself."""
+    """Return a result for Hydra's sweepers; a job that failed has reported its error itself."""
     return JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED, _return_value=figure)

@@ -1,8 +1,8 @@
-"""`hydra/sweeper=optuna`: trials chosen by those before, and ended early where others are better.
+"""Sweeper `hydra/sweeper=optuna`: Optuna chooses each trial by the earlier ones and prunes bad ones.
 
-Hydra's own plugin for Optuna is released for versions from before 2023, and can't end a trial.
-Trials are chosen a batch at a time and told in their order, so a sweep that goes on after it was
-broken off chooses the same ones.
+Hydra's own plugin supports only versions of Optuna from before 2023, and can't prune. Trials are
+chosen in batches, and their results are reported in order, so an interrupted sweep that is resumed
+chooses the same trials.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from cll.types.errors import ConfigError
 
 
 class Optuna(Sweeper):
-    """Asks Optuna for trials, and tells it what came of them."""
+    """Gets trials from Optuna, runs them, and reports their results to it."""
 
     def __init__(self, trials: int, seed: int, startup: int, beside: int | None) -> None:
         self._trials, self._seed, self._startup = trials, seed, startup
@@ -44,14 +44,16 @@ class Optuna(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run all trials; what can't be told (a failed job) counts as failed to Optuna too."""
+        """Run all trials; a failed job is reported to Optuna as a failed trial."""
         optuna = _library()
         overrides = OverridesParser.create().parse_overrides(arguments)
-        fixed = [str(one.input_line) for one in overrides if not one.is_sweep_override()]
+        fixed = [
+            str(override.input_line) for override in overrides if not override.is_sweep_override()
+        ]
         space = {
-            one.get_key_element(): _distribution(optuna, one)
-            for one in overrides
-            if one.is_sweep_override()
+            override.get_key_element(): _distribution(optuna, override)
+            for override in overrides
+            if override.is_sweep_override()
         }
         study = self._study(optuna)
         folder = Path(self._cfg.hydra.sweep.dir)
@@ -60,11 +62,11 @@ class Optuna(Sweeper):
         for begin in range(0, self._trials, self._beside):
             count = min(self._beside, self._trials - begin)
             trials = [study.ask(space) for _ in range(count)]
-            asked = [[*fixed, *(f"{k}={v}" for k, v in t.params.items())] for t in trials]
-            self._launch(optuna, study, trials, asked)
+            jobs = [[*fixed, *(f"{k}={v}" for k, v in t.params.items())] for t in trials]
+            self._launch(optuna, study, trials, jobs)
 
     def _study(self, optuna: Any) -> Any:
-        """Make a study that looks for more of the gate's metric, or for less."""
+        """Return a study that maximizes or minimizes the gate's metric, by its direction."""
         return optuna.create_study(
             direction="maximize" if self._wants_more else "minimize",
             sampler=optuna.samplers.TPESampler(seed=self._seed, n_startup_trials=self._startup),
@@ -78,9 +80,11 @@ class Optuna(Sweeper):
         node: Any = OmegaConf.to_container(self._cfg.metric[name], resolve=True)
         return direction_of(name, components.build("metric", {name: node})[name]) == "higher"
 
-    def _launch(self, optuna: Any, study: Any, trials: Sequence[Any], asked: Any) -> None:
+    def _launch(self, optuna: Any, study: Any, trials: Sequence[Any], jobs: Any) -> None:
         first, ended = trials[0].number, set[int]()
-        sign = -1 if self._wants_more else 1  # a study looks one way for trials and their folds
+        sign = (
+            -1 if self._wants_more else 1
+        )  # a study uses one direction for trials and their folds
 
         def goes_on(number: int, fold: int, loss: float) -> bool:
             trial = trials[number - first]
@@ -92,10 +96,10 @@ class Optuna(Sweeper):
         if hasattr(self._launcher, "judge"):
             self._launcher.judge, self._launcher.total = goes_on, self._trials
         states = optuna.trial.TrialState
-        returned = self._launcher.launch(asked, initial_job_idx=first)
-        for trial, one in zip(trials, returned, strict=True):
-            if one.return_value is not None:
-                study.tell(trial, one.return_value)
+        returned = self._launcher.launch(jobs, initial_job_idx=first)
+        for trial, result in zip(trials, returned, strict=True):
+            if result.return_value is not None:
+                study.tell(trial, result.return_value)
             else:
                 study.tell(trial, state=states.PRUNED if trial.number in ended else states.FAIL)
 
@@ -111,24 +115,24 @@ def _library() -> Any:
     return optuna
 
 
-def _ends(found: IntervalSweep) -> tuple[Any, Any]:
-    """Return the ends of an interval: whole numbers where it is int(interval(1, 9))."""
-    return found.start, found.end
+def _ends(interval: IntervalSweep) -> tuple[Any, Any]:
+    """Return the ends of an interval; they are integers for `int(interval(1, 9))`."""
+    return interval.start, interval.end
 
 
-def _distribution(optuna: Any, one: Override) -> Any:
-    """Turn what Hydra's grammar says of a value into what Optuna may choose."""
-    found: Any = one.value()
+def _distribution(optuna: Any, override: Override) -> Any:
+    """Return Optuna's distribution for a sweep in Hydra's grammar."""
+    sweep: Any = override.value()
     kinds = optuna.distributions
-    if isinstance(found, IntervalSweep):
-        low, high, log = *_ends(found), "log" in found.tags
+    if isinstance(sweep, IntervalSweep):
+        low, high, log = *_ends(sweep), "log" in sweep.tags
         if isinstance(low, int) and isinstance(high, int):
             return kinds.IntDistribution(low, high, log=log)
         return kinds.FloatDistribution(low, high, log=log)
-    if not isinstance(found, ChoiceSweep | RangeSweep):
-        says = "Optuna can't span that; write choices, a range or an interval."
-        raise ConfigError(f"{str(one.input_line).removeprefix('++')}: {says}")
-    values = list(one.sweep_iterator(Transformer.encode))
-    if isinstance(found, RangeSweep) and all(isinstance(value, int) for value in values):
-        return kinds.IntDistribution(values[0], values[-1], step=found.step)
+    if not isinstance(sweep, ChoiceSweep | RangeSweep):
+        message = "Optuna can't search that; write choices, a range or an interval."
+        raise ConfigError(f"{str(override.input_line).removeprefix('++')}: {message}")
+    values = list(override.sweep_iterator(Transformer.encode))
+    if isinstance(sweep, RangeSweep) and all(isinstance(value, int) for value in values):
+        return kinds.IntDistribution(values[0], values[-1], step=sweep.step)
     return kinds.CategoricalDistribution(values)

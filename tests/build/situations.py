@@ -59,11 +59,11 @@ def at(frame, day, learnt=20, trained=25, **known):
     told = {
         "champion": "0123456789abcdef",
         "trained": None if trained is None else START + trained * DAY,
-        "learnt_until": START + learnt * DAY,
+        "champion_trained_until": START + learnt * DAY,
         "threshold": 0.5,
     }
     return Situation(as_of, lambda: seen, COLUMNS, **told | known)
 
 
 def without_model(situation):
-    return replace(situation, champion="none", learnt_until=None, threshold=None)
+    return replace(situation, champion="none", champion_trained_until=None, threshold=None)

@@ -134,7 +134,7 @@ def test_the_world_needs_an_instant_with_a_zone(tmp_path):
 
 
 def test_a_key_that_stands_twice_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"some.yaml:3: not YAML: the key source stands twice"):
+    with pytest.raises(ConfigError, match=r"some.yaml:3: not YAML: the key source occurs twice"):
         components.load_yaml(write(tmp_path, "source: a\nlabel: b\nsource: c\n"))
 
 
@@ -206,7 +206,7 @@ def test_a_file_that_nothing_can_make_again_is_never_empty(tmp_path, name, text)
 def test_one_that_was_cut_off_is_named_with_the_way_out(tmp_path):
     (tmp_path / "world.yaml").write_text('as_of: "2026-01-3')
     with pytest.raises(
-        ConfigError, match=r"not YAML: .*; mend it, or restore it: `git checkout -- w"
+        ConfigError, match=r"not YAML: .*; fix it, or restore it: `git checkout -- w"
     ):
         project.read_world(tmp_path / "world.yaml")
 

@@ -86,7 +86,9 @@ def test_a_stage_whose_code_is_not_the_composed_one_is_refused(ws):
     tree = small.compose_into(ws, small.CLASSIC)
     fingerprint.refuse_other_code("train", tree)
     other = {**tree, "code": {**tree["code"], "train": "v0"}}
-    with pytest.raises(ConfigError, match=r"code\.train=v0: .* another now; run `cll compose`"):
+    with pytest.raises(
+        ConfigError, match=r"code\.train=v0: .* has changed since; run `cll compose`"
+    ):
         fingerprint.refuse_other_code("train", other)
     with pytest.raises(ConfigError, match=r"code\.gate=None"):
         fingerprint.refuse_other_code("gate", {**tree, "code": {}})

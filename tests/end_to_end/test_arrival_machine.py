@@ -28,7 +28,7 @@ from cll.pipeline.compose import compose
 from cll.pipeline.ingest import arrival_log
 from cll.pipeline.ingest import stage as ingest_stage
 from cll.system import disk, frames, manifest
-from cll.system.partitions import Standing
+from cll.system.partitions import SealedFolder
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError, DataRefused
 from tests.build import small
@@ -348,7 +348,7 @@ class Arrivals(RuleBasedStateMachine):
 
     def _as_a_rebuild_has_it(self):
         with tempfile.TemporaryDirectory(prefix="rebuild-") as folder:
-            there = Workspace(self.ws.root, Path(folder), apart=True)
+            there = Workspace(self.ws.root, Path(folder), isolated=True)
             self._run(there)
             built = {name: data for name, (data, _) in _state(there).items()}
         there = {name: data for name, (data, _) in _state(self.ws).items()}
@@ -423,7 +423,7 @@ def _state(ws):
 
 
 def _digests(folder):
-    there = Standing(folder)
+    there = SealedFolder(folder)
     return {day: there.files.get(day) for day, told in there.partitions.items() if told["rows"]}
 
 

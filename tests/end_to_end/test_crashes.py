@@ -15,7 +15,7 @@ from cll.pipeline import stages as order
 from cll.pipeline.dataset import tables
 from cll.pipeline.ingest import arrival_log
 from cll.system import manifest
-from cll.system.stat_cache import Memo
+from cll.system.stat_cache import StatCache
 from cll.types.errors import CllError
 from cll.types.records import Arrival
 from tests.build import small
@@ -174,7 +174,7 @@ def test_on_a_full_disk_a_stage_says_so_and_what_was_there_is_as_it_was(stages, 
         done = process(ws, stage)
         if done.returncode:
             says = refusal_of(done)
-            assert "No space left on device; see to it." in says
+            assert "No space left on device; check the disk and the permissions." in says
             assert str(ws.root) in says or "registry/" in says or ".cll/" in says or "data/" in says
             now = killed.contents(ws.root)
             assert {n: d for n, d in now.items() if n in old and n not in LOGS} == {
@@ -197,7 +197,7 @@ def test_a_read_only_folder_is_named_and_can_be_made_writable(stages, life, stag
     old = killed.contents(ws.root)
     assert mounted("-o", "remount,ro", str(disk))
     says = refusal_of(process(ws, stage))
-    assert "Read-only file system; see to it." in says
+    assert "Read-only file system; check the disk and the permissions." in says
     assert any(name in says for name in ("registry/arrivals.jsonl", ".cll", "data"))
     assert killed.contents(ws.root) == old
     assert mounted("-o", "remount,rw", str(disk))
@@ -227,7 +227,9 @@ def test_where_files_may_not_grow_a_stage_says_so_and_the_next_run_is_whole(stag
     ws = small.copied(before, tmp_path / "project")
     old = killed.contents(ws.root, killed.DATA)
     limit = f"resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))"
-    assert "File too large; see to it." in refusal_of(process(ws, "ingest", limit))
+    assert "File too large; check the disk and the permissions." in refusal_of(
+        process(ws, "ingest", limit)
+    )
     assert killed.contents(ws.root, killed.DATA) == old
     run(ws)
     assert killed.contents(ws.root) == killed.contents(whole.root)
@@ -332,12 +334,12 @@ def flipped(path):
 def test_a_flipped_bit_anywhere_in_what_is_remembered_makes_it_forgotten(tmp_path):
     (tmp_path / "a").write_text("one")
     os.utime(tmp_path / "a", ns=(10**18, 10**18))
-    memo = Memo(tmp_path / "memo.json")
-    memo.sha256(tmp_path / "a")
-    memo.save()
+    cache = StatCache(tmp_path / "memo.json")
+    cache.sha256(tmp_path / "a")
+    cache.save()
     for _ in flipped(tmp_path / "memo.json"):
-        assert Memo(tmp_path / "memo.json")._known == {}
-    assert Memo(tmp_path / "memo.json")._known
+        assert StatCache(tmp_path / "memo.json")._entries == {}
+    assert StatCache(tmp_path / "memo.json")._entries
 
 
 def test_a_flipped_bit_anywhere_in_a_manifest_is_found_with_the_files_name(tmp_path):

@@ -63,7 +63,7 @@ def test_signals_and_features_are_made_once_whatever_runs_beside(swept):
     assert len(logs) == 4
     for stage in ("ingest", "featurize"):
         assert sum(f"{stage}: made " in log for log in logs) == 1
-        assert sum(f"{stage}: as kept in " in log for log in logs) == 1
+        assert sum(f"{stage}: reused from " in log for log in logs) == 1
     assert len(list((folder / ".cll" / "store").glob("*-*"))) == 2
 
 
@@ -167,7 +167,7 @@ def test_a_damaged_record_of_a_sweep_is_refused(swept, tmp_path):
     (sweep / "sweep.json").write_text(json.dumps(told))
     said = small.cll(copied, "run", "--resume", str(sweep))
     assert said.code == 4
-    assert said.err.endswith("its bytes are not what its checksum says; begin the sweep anew.\n")
+    assert said.err.endswith("its bytes do not match its checksum; begin the sweep anew.\n")
 
 
 SPACE = ["estimator.num_leaves=range(3,30)", "estimator.learning_rate=tag(log,interval(0.01,0.3))"]
@@ -208,7 +208,7 @@ def test_optuna_says_what_it_can_not_span(tmp_path):
     said = run(folder, *words)
     assert said.returncode == 2
     assert said.stderr == (
-        "cll: estimator.num_leaves=glob(*): Optuna can't span that; write choices, a range or an "
+        "cll: estimator.num_leaves=glob(*): Optuna can't search that; write choices, a range or an "
         "interval.\n"
     )
 

@@ -80,7 +80,7 @@ def test_what_is_kept_is_the_champion_and_the_gate_says_so(copy):
         assert (ws.candidate / path.name).read_bytes() == path.read_bytes()
     rules = disk.read_json(ws.reports / "verdict.json")["rules"]
     (noted,) = [rule for rule in rules if rule["name"] == "beats.champion"]
-    assert noted["says"].startswith("The candidate is the champion already in force")
+    assert noted["says"].startswith("The candidate is the champion itself")
 
 
 @pytest.mark.parametrize("update", ["warm", "online", "race"])

@@ -496,7 +496,7 @@ def test_for_any_job_the_new_params_yaml_composes_to_its_tree(ws, words, start, 
     made = laid_out(ws.root / "outputs" / "job", ran)
     write(ws.root, then)
     adopt.adopt(ws.root, made)
-    assert trees.of(composed(ws.root)) == trees.of(ran)
+    assert trees.flatten(composed(ws.root)) == trees.flatten(ran)
 
 
 def test_the_best_job_of_a_sweep_is_what_dvc_repeats_to_the_last_digit(tmp_path):

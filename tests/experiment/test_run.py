@@ -173,8 +173,8 @@ def test_signals_and_features_are_made_once_for_all_that_share_them(made):
     folder, _ = made
     before = {path: path.stat().st_mtime_ns for path in (folder / ".cll" / "store").rglob("*")}
     said = small.cll(folder, "run", *UNLABELLED, "seed=1")
-    assert "ingest: as kept in " in said.err
-    assert "featurize: as kept in " in said.err
+    assert "ingest: reused from " in said.err
+    assert "featurize: reused from " in said.err
     assert before == {
         path: path.stat().st_mtime_ns for path in (folder / ".cll" / "store").rglob("*")
     }
@@ -183,7 +183,7 @@ def test_signals_and_features_are_made_once_for_all_that_share_them(made):
 
 def binned(said):
     """Count the data sets that each training made, and those that it found."""
-    found = re.findall(r"train: binned data: (\d+) made, (\d+) as kept", said)
+    found = re.findall(r"train: binned data: (\d+) made, (\d+) reused", said)
     return [(int(made), int(kept)) for made, kept in found]
 
 
@@ -210,7 +210,7 @@ def test_what_proves_the_bytes_takes_over_no_bins(made, tmp_path, capsys):
     apart = replace(
         ws,
         out=tmp_path / "apart",
-        apart=True,
+        isolated=True,
         signals_folder=ws.signals,
         features_folder=ws.features,
     )
@@ -255,7 +255,7 @@ def test_a_damaged_partition_is_made_again(made, tmp_path):
     whole = part.read_bytes()
     part.write_bytes(whole[:-1] + b"x")
     said = small.cll(folder, "run", *UNLABELLED)
-    assert "featurize: as kept in " not in said.err
+    assert "featurize: reused from " not in said.err
     assert part.read_bytes() == whole
 
 

@@ -204,7 +204,7 @@ def test_a_release_that_was_broken_off_before_its_commit_is_finished_first(ws, m
     assert turning.SECOND in world(ws)  # the release follows from it
     assert len(ledger.read(ws.root).pending) == 1
     said = ticked(ws, turning.THIRD, "--mode", "auto")
-    assert "committed now; it had been broken off." in said.err
+    assert "committed now; an earlier command was interrupted before its commit." in said.err
     assert log(ws)[:2] == [
         f"Move as_of to {turning.THIRD}: rejected",
         f"Release v1.1.0: model {ledger.read(ws.root).champion}",
@@ -263,7 +263,7 @@ def test_what_could_not_be_pushed_is_pushed_by_the_next_tick(plain, tmp_path):
     (tmp_path / "store").write_text("no folder")
     turning.arrive(plain, "2026-01-05")
     said = ticked(plain, turning.SECOND, "--mode", "auto", code=6)
-    assert " is committed here, and not pushed: `dvc push" in said.err
+    assert " is committed here but not pushed: `dvc push" in said.err
     assert said.err.endswith("The next tick tries again.\n")
     assert log(plain)[0] == f"Move as_of to {turning.SECOND}: not trained"
     (tmp_path / "store").unlink()

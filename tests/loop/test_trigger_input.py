@@ -62,7 +62,7 @@ def test_a_champion_that_was_never_released_is_refused(tmp_path_factory, tmp_pat
 
 def test_where_no_model_is_in_force_there_is_no_score(known, tree, as_of):
     found = trigger_input.situation(known, tree, as_of, None, as_of)
-    assert (found.champion, found.learnt_until, found.threshold) == ("none", None, None)
+    assert (found.champion, found.champion_trained_until, found.threshold) == ("none", None, None)
     assert found.trained == as_of
     assert found.rows["p"].is_null().all()
     assert found.rows.height == known.signals.height
@@ -112,7 +112,7 @@ def test_the_champion_learnt_until_its_last_label_was_known(known, tree, as_of, 
     found = trigger_input.situation(known, tree, as_of, champion, None)
     last = parse_instant(champion.meta["lineage"]["train_until"])
     embargo = components.build("label", tree["label"]).embargo
-    assert found.learnt_until == last + embargo - timedelta(microseconds=1)
+    assert found.champion_trained_until == last + embargo - timedelta(microseconds=1)
 
 
 @pytest.mark.slow

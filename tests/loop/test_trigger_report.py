@@ -3,7 +3,7 @@ import json
 import pytest
 
 from cll.loop import trigger_report
-from cll.types.triggers import Answer, Reason
+from cll.types.triggers import Reason, TriggerDecision
 from tests.build import released, small
 
 QUIET = Reason("schedule", False, 2.0, 7.0, "2 of 7 days are over.", 0.0)  # noqa: FBT003
@@ -12,7 +12,7 @@ BARE = Reason("first", True, None, None, "Nothing was trained yet.")  # noqa: FB
 
 
 def test_each_rule_is_explained_with_its_numbers_and_its_false_alarms():
-    told = trigger_report.explained(Answer(True, (QUIET, FIRING, BARE)))  # noqa: FBT003
+    told = trigger_report.explained(TriggerDecision(True, (QUIET, FIRING, BARE)))  # noqa: FBT003
     assert told == [
         "quiet  schedule 2 (bound 7): 2 of 7 days are over.",
         "       false alarms: 0 a tick",
@@ -26,7 +26,7 @@ def test_each_rule_is_explained_with_its_numbers_and_its_false_alarms():
 
 def test_numbers_are_told_to_programs_with_six_decimals_and_never_as_nan():
     odd = Reason("odd", False, float("nan"), "x", "?", None)  # noqa: FBT003
-    told = trigger_report.as_json(Answer(True, (FIRING, odd)))["reasons"]  # noqa: FBT003
+    told = trigger_report.as_json(TriggerDecision(True, (FIRING, odd)))["reasons"]  # noqa: FBT003
     assert told[0]["value"] == 0.123457
     assert told[1]["value"] is None
     assert json.dumps(told, allow_nan=False)

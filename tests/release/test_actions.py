@@ -84,22 +84,22 @@ def test_what_is_in_force_already_is_not_released_again(once):
     said = released.cll(once.root, "release")
     assert said.code == 0
     assert "v1.0.0" in said.out
-    assert "is in force already; nothing to release." in said.out
+    assert "is the champion already; nothing to release." in said.out
     assert len(entries(once)) == 1
 
 
 def test_a_second_bootstrap_is_refused(once):
-    assert "leave it out" in refused(once, "release", "--bootstrap", code=2)
+    assert "omit the option" in refused(once, "release", "--bootstrap", code=2)
 
 
 def test_a_ledger_that_git_had_is_not_begun_anew(once):
     (once.root / ledger_entries.PATH).unlink()
     for words in (["release"], ["release", "--bootstrap"], ["registry", "list"]):
         says = refused(once, *words, code=4)
-        assert "gone, and git's history has it; restore it" in says
+        assert "missing, and git's history has it; restore it" in says
     released.commit(once.root)
-    assert "gone, and git's history has it" in refused(once, "release", "--bootstrap", code=4)
-    with pytest.raises(CllError, match="gone, and git's history"):
+    assert "missing, and git's history has it" in refused(once, "release", "--bootstrap", code=4)
+    with pytest.raises(CllError, match="missing, and git's history"):
         ledger.read(once.root)
 
 
@@ -132,7 +132,7 @@ def test_a_verdict_that_was_altered_is_not_believed(project):
     told = disk.read_json(path)
     told["rules"] = told["rules"][1:]
     disk.write_json(path, told)
-    assert "not what the gate says of metrics.json" in refused(
+    assert "not the gate's verdict on metrics.json" in refused(
         project, "release", "--bootstrap", code=4
     )
 
@@ -164,7 +164,7 @@ def test_a_verdict_against_another_champion_than_the_one_in_force_is_refused(onc
     pipeline.unlink()
     released.commit(once.root)
     says = refused(once, "release", code=2)
-    assert "The verdict is against champion none, and in force is" in says
+    assert "The verdict compares with none, and the champion is" in says
 
 
 @pytest.mark.parametrize("name", ["params.yaml", "new.py", "conf/source/classic.yaml"])
@@ -203,7 +203,7 @@ def test_while_a_merge_is_under_way_nothing_is_released(project):
     head = released.git(project.root, "rev-parse", "HEAD")
     (project.root / ".git" / "MERGE_HEAD").write_text(head + "\n")
     says = refused(project, "release", "--bootstrap", code=2)
-    assert "A merge is under way; end it (`git merge --continue`) first." in says
+    assert "A merge is in progress; end it (`git merge --continue`) first." in says
 
 
 def test_while_another_changes_the_project_nothing_is_released(project):
@@ -273,8 +273,8 @@ def test_a_rollback_puts_the_version_before_in_force_and_says_why(twice):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["v7.0.0", "--why", "no"], "v7.0.0: never released; released are: v1.0.0, v1.1.0."),
-        (["v1.0.0", "--why", "  "], "--why: say in a sentence why"),
+        (["v7.0.0", "--why", "no"], "v7.0.0: never released; there are: v1.0.0, v1.1.0."),
+        (["v1.0.0", "--why", "  "], "--why: write a sentence"),
     ],
 )
 def test_a_rollback_to_nothing_or_for_nothing_is_refused(twice, words, says):
@@ -284,7 +284,7 @@ def test_a_rollback_to_nothing_or_for_nothing_is_refused(twice, words, says):
 def test_a_rollback_to_what_is_in_force_does_nothing(twice):
     said = released.cll(twice.root, "rollback", "v1.1.0", "--why", "again")
     assert (said.code, len(entries(twice))) == (0, 2)
-    assert "is in force already" in said.out
+    assert "is the champion already" in said.out
 
 
 def test_a_rollback_takes_the_model_from_dvcs_cache(twice):
@@ -331,10 +331,10 @@ def test_a_process_killed_before_its_commit_leaves_an_entry_that_the_next_one_co
     assert ledger.read(project.root).champion == "none"
     said = released.cll(project.root, "registry", "verify")
     assert said.code == 2
-    assert "is not committed yet; `cll release` goes on with it." in said.err
+    assert "is not committed yet; `cll release` commits it." in said.err
     said = released.cll(project.root, "release", "--bootstrap")
     assert said.code == 0, said.err
-    assert "committed now; it had been broken off." in said.out
+    assert "committed now; an earlier command was interrupted before its commit." in said.out
     assert entries(project) == (entry,)
     assert len(list(audit.verify(project.root))) == 3
 
@@ -387,7 +387,7 @@ def test_what_was_left_behind_is_committed_before_something_else_is_done(twice, 
             released.cll(twice.root, "rollback", "--why", "no")
     said = released.cll(twice.root, "release")
     assert said.code == 2
-    assert "is v1.1.0 already; put it in force again by `cll rollback v1.1.0" in said.err
+    assert "is v1.1.0 already; make it the champion again by `cll rollback v1.1.0" in said.err
     assert ledger.read(twice.root).pending == ()
     assert ledger.read(twice.root).committed[-1].kind == "rollback"
 
@@ -413,7 +413,7 @@ def test_an_entry_left_behind_is_not_committed_on_another_verdict(left_behind):
     path = left_behind.reports / "verdict.json"
     path.write_text(path.read_text() + " ")
     says = refused(left_behind, "release", code=4)
-    assert "is not what the verdict is on; take it back: `rm registry/ledger.jsonl`." in says
+    assert "is not based on reports/verdict.json; undo it: `rm registry/ledger.jsonl`." in says
 
 
 def test_an_entry_of_what_the_gate_rejects_is_not_committed(left_behind, monkeypatch):
@@ -424,7 +424,7 @@ def test_an_entry_of_what_the_gate_rejects_is_not_committed(left_behind, monkeyp
     judged = ledger_entries.VerdictRecord("promote", disk.sha256(path))
     line = ledger_entries.line(replace(entry, verdict=judged))
     (project.root / ledger_entries.PATH).write_text(line + "\n")
-    assert "not what the gate says of metrics.json" in refused(project, "release", code=4)
+    assert "not the gate's verdict on metrics.json" in refused(project, "release", code=4)
     monkeypatch.setattr(actions.stages, "judge", lambda *_: disk.read_json(path))
     assert "rejected by the gate" in refused(project, "release", code=10)
 
@@ -447,7 +447,7 @@ def test_without_an_author_nothing_is_released(project, monkeypatch):
     released.git(project.root, "config", "user.useConfigOnly", "true")
     said = released.small.cll(project.root, "release", "--bootstrap")
     assert said.code == 2
-    assert "git knows no author: `git config user.name`" in said.err
+    assert "git has no author name; set `git config user.name`" in said.err
 
 
 def test_an_entry_that_someone_else_appended_is_not_committed(twice):
@@ -460,7 +460,7 @@ def test_an_entry_that_someone_else_appended_is_not_committed(twice):
     path.write_text(path.read_text() + line + "\n")
     says = refused(twice, "release", code=4)
     assert "v2.0.0" in says
-    assert "was not appended by `cll` here; take it back: `git checkout HEAD --" in says
+    assert "was not appended by `cll` here; undo it: `git checkout HEAD --" in says
     assert ledger.read(twice.root).champion == last.model_id
 
 

@@ -47,7 +47,7 @@ def test_what_holds_is_told_line_by_line(ws):
         ["release", "v1.0.0"],
         ["release", "v1.1.0"],
     ]
-    assert lines[3].startswith("in force: v1.1.0 (")
+    assert lines[3].startswith("champion: v1.1.0 (")
 
 
 def test_an_edited_entry_is_found_by_the_chain(ws):
@@ -125,7 +125,7 @@ def test_a_model_is_found_in_dvcs_cache_too(ws):
 def test_a_model_that_is_neither_here_nor_in_the_cache_is_told_with_the_way_to_get_it(ws):
     shutil.rmtree(model(ws))
     shutil.rmtree(ws.root / ".dvc" / "cache")
-    assert f"v1.0.0 is not there; run `dvc pull {models.MODELS}/{model(ws).name}.dvc`" in verify(
+    assert f"v1.0.0 is missing; run `dvc pull {models.MODELS}/{model(ws).name}.dvc`" in verify(
         ws, 6
     )
 
@@ -136,7 +136,7 @@ def test_a_forged_note_of_dvc_is_found(ws):
     shutil.rmtree(model(ws))
     assert "not the files that v1.0.0 was released with" in verify(ws, 4)
     note.write_text("outs: 1\n")
-    assert f"{note.relative_to(ws.root)}: not DVC's" in verify(ws, 4)
+    assert f"{note.relative_to(ws.root)}: not a .dvc file" in verify(ws, 4)
 
 
 def test_a_blob_of_the_cache_that_was_changed_is_found(ws):
@@ -145,13 +145,13 @@ def test_a_blob_of_the_cache_that_was_changed_is_found(ws):
         if blob.is_file() and b'"calibration"' in blob.read_bytes():
             blob.chmod(0o644)
             blob.write_bytes(blob.read_bytes() + b" ")
-    assert "not what SHA256SUMS says; fetch it again" in verify(ws, 4)
+    assert "does not match its SHA256SUMS; fetch it again" in verify(ws, 4)
 
 
 def test_rows_with_known_scores_that_were_changed_or_lost_are_found(ws):
-    path = models.known(ws.root, model(ws).name)
+    path = models.known_scores_path(ws.root, model(ws).name)
     path.write_text(path.read_text().replace("0", "1", 1))
-    assert f"{path.name}: not what v1.0.0 was released with" in verify(ws, 4)
+    assert f"{path.name}: not the file that v1.0.0 was released with" in verify(ws, 4)
     path.unlink()
     assert f"{path.name}: gone" in verify(ws, 4)
 
@@ -191,5 +191,5 @@ def test_without_git_nothing_can_be_proved(ws):
 def test_before_the_first_release_there_is_nothing_to_prove(tmp_path_factory):
     ws = released.candidate(tmp_path_factory)
     assert list(audit.verify(ws.root)) == [
-        "registry/ledger.jsonl: not there, and git never had one: nothing was released."
+        "registry/ledger.jsonl: missing, and git never had one: nothing was released."
     ]

@@ -56,7 +56,7 @@ def test_a_mirror_that_fails_takes_no_release_back(ws, monkeypatch):
     said = released.cll(ws.root, "rollback", "--why", "no")
     assert said.code == 0
     assert said.err.endswith(
-        "mirror: mirror: the registry is down; the ledger stands; `cll registry sync`.\n"
+        "mirror: mirror: the registry is down; the ledger is unaffected; try again: `cll registry sync`.\n"
     )
     assert ledger.read(ws.root).entries[-1].kind == "rollback"
 
@@ -77,5 +77,5 @@ def test_before_the_first_release_there_is_nothing_to_mirror(tmp_path_factory):
 def test_a_resolved_yaml_that_names_no_registry_says_what_to_run(ws):
     text = ws.resolved.read_text()
     ws.resolved.write_text(text[: text.index("mirror:\n  _target_")])
-    with pytest.raises(ConfigError, match=r"resolved\.yaml: mirror: not there; run `dvc repro`"):
+    with pytest.raises(ConfigError, match=r"resolved\.yaml: mirror: missing; run `dvc repro`"):
         mirror.sync(ws.root)

@@ -36,7 +36,7 @@ def test_a_verdict_on_another_model_is_refused():
     [(MODELS[0], "run `dvc repro` once world.yaml names it."), (MODELS[1], "run `dvc repro`.")],
 )
 def test_a_verdict_against_another_champion_is_refused(world, way):
-    with pytest.raises(ConfigError, match=r"against champion 0+a, and in force is 0+b") as found:
+    with pytest.raises(ConfigError, match=r"compares with 0+a, and the champion is 0+b") as found:
         refuse(verdict(champion=MODELS[0]), world=world)
     assert str(found.value).endswith(way)
 
@@ -51,7 +51,7 @@ def test_what_the_gate_leaves_open_is_refused_with_its_reason():
     rules = [rule("evidence", "not enough evidence", "9 blocks.")]
     with pytest.raises(Undecided, match=r"0f: not enough evidence: 9 blocks\."):
         refuse(verdict("not enough evidence", rules=rules))
-    with pytest.raises(Undecided, match="no rule says why"):
+    with pytest.raises(Undecided, match="no rule gives a reason"):
         refuse(verdict("not enough evidence"))
 
 
@@ -76,7 +76,7 @@ def test_the_message_says_version_model_reason_figures_and_what_is_replaced():
         f"It replaces v1.1.0 ({MODELS[1]}), from the next tick on.\n"
         f"As of 2026-01-05T00:00:00Z. Verdict: promote, {'3' * 64}.\n"
         "\n"
-        "What the gate found:\n"
+        "Results of the gate:\n"
         "- 60 blocks.\n"
         "- The gain is 0.1.\n"
         "\n"
@@ -89,7 +89,7 @@ def test_the_message_of_a_rollback_needs_no_verdict():
     entries = ledger(2)
     text = policy.message(back_to(entries, 0, why="too slow"), entries, None)
     assert text.startswith(f"Roll back to v1.0.0: model {MODELS[0]}\n\nWhy: too slow\n")
-    assert "What the gate found" not in text
+    assert "Results of the gate" not in text
 
 
 def test_the_first_release_says_so_and_one_by_hand_is_named():

@@ -61,7 +61,7 @@ def test_a_release_stands_also_where_its_model_can_not_be_pushed(shared, tmp_pat
     (tmp_path / "store").write_text("no folder")
     said = released.cll(shared.root, "release")
     assert said.code == 6
-    assert "is committed here, and not pushed: `dvc push" in said.err
+    assert "is committed here but not pushed: `dvc push" in said.err
     assert said.err.endswith("Then `cll registry push`.\n")
     (tmp_path / "store").unlink()
     (tmp_path / "away").rename(tmp_path / "store")
@@ -79,7 +79,7 @@ def test_two_that_release_at_once_the_second_is_told_how_to_go_on(shared, tmp_pa
     said = released.cll(shared.root, "release", "--push")
     assert said.code == 6
     assert (
-        "If another released meanwhile, take yours back (`git reset --hard @{upstream}`)"
+        "If another clone released meanwhile, undo yours (`git reset --hard @{upstream}`)"
         in said.err
     )
     assert said.err.count("\n") == 1
@@ -114,8 +114,8 @@ def test_another_machine_takes_over_after_a_pull(tmp_path):
     shutil.rmtree(first.folder)
     second.run("dvc", "pull")
     assert "Data and pipelines are up to date." in second.run("dvc", "status")
-    assert "in force: v1.0.0" in second.run("cll", "registry", "verify")
-    assert "is in force already" in second.run("cll", "release")
+    assert "champion: v1.0.0" in second.run("cll", "registry", "verify")
+    assert "is the champion already" in second.run("cll", "release")
     champion = ledger.read(second.folder).champion
     second.write("world.yaml", second.read("world.yaml").replace("none", f'"{champion}"'))
     second.write("params.yaml", SMALL.replace("logistic", "lightgbm"))

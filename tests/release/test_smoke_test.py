@@ -24,7 +24,7 @@ def folder(ws):
 
 @pytest.fixture
 def told(ws, folder):
-    return models.known(ws.root, folder.name)
+    return models.known_scores_path(ws.root, folder.name)
 
 
 def changed(path, **changes):
@@ -54,7 +54,7 @@ def test_a_fresh_process_gives_the_known_scores_bit_for_bit(ws, folder, told):
 def test_a_score_that_is_off_by_the_last_bit_is_refused(ws, folder, told):
     scores = json.loads(told.read_bytes())["scores"]
     changed(told, scores=[np.nextafter(scores[0], 1), *scores[1:]])
-    with pytest.raises(SecurityRefusal, match=r"gives other scores than .*known\.json has, by up"):
+    with pytest.raises(SecurityRefusal, match=r"its scores differ from .*known\.json by up"):
         smoke_test.check(ws, folder, told)
 
 
@@ -65,7 +65,7 @@ def test_on_another_kind_of_machine_a_millionth_is_fair(ws, folder, told):
     changed(told, made_by=made_by, scores=[scores[0] + 5e-7, *scores[1:]])
     assert smoke_test.check(ws, folder, told) == 100
     changed(told, scores=[scores[0] + 5e-6, *scores[1:]])
-    with pytest.raises(SecurityRefusal, match="gives other scores"):
+    with pytest.raises(SecurityRefusal, match="its scores differ from"):
         smoke_test.check(ws, folder, told)
 
 
@@ -76,7 +76,7 @@ def test_on_another_kind_of_machine_a_millionth_is_fair(ws, folder, told):
         ({"names": ["a"]}, "not the rows of the model in"),
         ({"scores": [0.5]}, "not the rows of the model in"),
         ({"rows": "all"}, "not rows with their scores"),
-        ({"scores": [None] * 100}, "gives other scores"),
+        ({"scores": [None] * 100}, "its scores differ from"),
     ],
 )
 def test_rows_of_another_model_are_refused(ws, folder, told, changes, says):

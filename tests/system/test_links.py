@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cll.pipeline import stages
 from cll.release import models
 from cll.system import disk, links, locks, partitions
-from cll.system.stat_cache import Memo
+from cll.system.stat_cache import StatCache
 from cll.types.errors import SecurityRefusal
 from cll.vcs import git
 from tests.build import small
@@ -182,7 +182,9 @@ def test_a_run_goes_to_a_folder_elsewhere_that_was_named(tmp_path, foreign):
 def test_a_renewal_of_partitions_refuses_a_link(tmp_path, foreign, name):
     linked(tmp_path, name, foreign)
     before = contents(foreign)
-    renewal = partitions.Renewal(tmp_path / "data" / "signals", {}, Memo(tmp_path / "memo.json"))
+    renewal = partitions.Renewal(
+        tmp_path / "data" / "signals", {}, StatCache(tmp_path / "memo.json")
+    )
     with pytest.raises(SecurityRefusal, match="is a link"), renewal as begun:
         begun.publish({})
     assert contents(foreign) == before

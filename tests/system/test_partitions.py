@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 
 from cll.system import frames, manifest
-from cll.system.partitions import DAMAGED, NEW, OTHERS, Renewal, Standing
-from cll.system.stat_cache import Memo
+from cll.system.partitions import DAMAGED, NEW, OTHERS, Renewal, SealedFolder
+from cll.system.stat_cache import StatCache
 from cll.types.errors import DataRefused
 
 KEY = {"code": {"a.py": "1"}, "config": {"x": 1}, "libraries": {}, "inputs": {"as_of": "now"}}
@@ -18,9 +18,9 @@ def part(date):
 
 def renew(folder, days, key=KEY, seeds=(), *, until="publish"):
     """Renew a folder whose days are made of one number each; return why which days were made."""
-    with Renewal(folder, key, Memo(folder.parent / "memo.json"), seeds) as renewal:
+    with Renewal(folder, key, StatCache(folder.parent / "memo.json"), seeds) as renewal:
         for date, value in days.items():
-            if not renewal.keep(date, value):
+            if not renewal.reuse(date, value):
                 renewal.stage(part(date), pl.DataFrame({"x": [value]}))
                 renewal.add(date, value, {"rows": 1})
         if until == "publish":
@@ -103,9 +103,9 @@ def test_a_file_without_a_manifest_is_not_believed(tmp_path):
     folder = tmp_path / "signals"
     frames.write_frame(folder / part("2026-01-01"), pl.DataFrame({"x": [9.0]}))
     assert renew(folder, DAYS) == {NEW: list(DAYS)}
-    assert manifest.read_sealed(folder, Standing(folder).files["2026-01-01"])["x"].to_list() == [
-        1.0
-    ]
+    assert manifest.read_sealed(folder, SealedFolder(folder).files["2026-01-01"])[
+        "x"
+    ].to_list() == [1.0]
 
 
 def test_what_a_process_that_is_no_more_had_staged_is_swept(tmp_path):
@@ -127,7 +127,7 @@ def test_the_same_bytes_are_not_written_again(tmp_path):
 def test_a_missing_partition_is_named_when_it_is_read(tmp_path):
     folder = tmp_path / "signals"
     renew(folder, DAYS)
-    files = Standing(folder).files["2026-01-01"]
+    files = SealedFolder(folder).files["2026-01-01"]
     (folder / part("2026-01-01")).unlink()
     with pytest.raises(DataRefused, match=r"part-0.parquet: is missing; run `dvc repro` again"):
         manifest.read_sealed(folder, files)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cll.loop import backoff
 from cll.pipeline import input_guard
 from cll.system import locks, processes
 from cll.types.errors import Busy, ConfigError, Unavailable
@@ -126,9 +127,10 @@ def test_a_lock_is_seen_to_be_held_and_to_be_free(tmp_path):
 def with_code(root):
     """Give a project a module of `cll`, as a clone of this repository has it."""
     (root / "dvc.yaml").write_text(PIPELINE.replace("[code]", "[cll/loop/backoff.py]"))
-    copy = root / "cll" / "loop" / "backoff.py"
-    copy.parent.mkdir(parents=True)
-    return shutil.copy(Path(processes.__file__).parents[1] / "loop" / "backoff.py", copy)
+    (root / "cll").mkdir()
+    source = Path(backoff.__file__)
+    (root / "cll" / "loop").mkdir()
+    return shutil.copy(source, root / "cll" / "loop" / source.name)
 
 
 def test_code_of_the_project_that_is_not_what_runs_is_refused(tmp_path):

@@ -44,6 +44,6 @@ def test_what_is_apart_takes_over_nothing(ws, tmp_path):
     run = workspace.Workspace(ws.root, tmp_path / "run")
     assert run.seeds("signals") == [ws.root / "data" / "signals"]
     assert run.cache == ws.root / ".cll"
-    apart = workspace.Workspace(ws.root, tmp_path / "run", apart=True)
+    apart = workspace.Workspace(ws.root, tmp_path / "run", isolated=True)
     assert apart.seeds("signals") == []
     assert apart.cache == tmp_path / "run" / ".cll"

@@ -49,11 +49,11 @@ def binned(
         except lgb.basic.LightGBMError as error:
             raise Unavailable(f"{path}: can't be written: {error}; check the disk.") from None
 
-    if rows.keep is None:
+    if rows.file_cache is None:
         return afresh()
     bins_of = rows if as_in is None else as_in[0]
     by = {"lightgbm": lgb.__version__, **binning}
-    return read(rows.keep({"rows": rows.sha256, "bins_of": bins_of.sha256, "by": by}, make))
+    return read(rows.file_cache({"rows": rows.sha256, "bins_of": bins_of.sha256, "by": by}, make))
 
 
 def scorable(

@@ -1,1 +1,1 @@
-"""Metrics: figures of merit of scored rows."""
+"""Metrics of scored rows."""

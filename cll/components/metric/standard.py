@@ -1,4 +1,4 @@
-"""The figures everyone knows, of weighted rows; NaN where a figure is not defined."""
+"""Standard classification metrics of weighted rows; NaN where a metric is not defined."""
 
 import numpy as np
 
@@ -12,13 +12,13 @@ _TINY = float(np.finfo(np.float64).eps)
 
 @higher_is_better
 def accuracy(rows: Scored, weight: Floats) -> float:
-    """Share of rows whose alert agrees with what came."""
+    """Return the share of rows whose alert agrees with the label."""
     return _share(weight[rows.alert == (rows.y > 0)].sum(), weight.sum())
 
 
 @higher_is_better
 def balanced_accuracy(rows: Scored, weight: Floats) -> float:
-    """Mean of the share of positives found and the share of negatives left alone."""
+    """Return the mean of the true positive rate and the true negative rate."""
     hits, alerts, positives = _counts(rows, weight)
     negatives = weight.sum() - positives
     return (_share(hits, positives) + _share(negatives - (alerts - hits), negatives)) / 2
@@ -26,25 +26,25 @@ def balanced_accuracy(rows: Scored, weight: Floats) -> float:
 
 @higher_is_better
 def roc_auc(rows: Scored, weight: Floats) -> float:
-    """Chance that a positive row ranks above a negative one; equal scores count half."""
+    """Return the chance that a positive row ranks above a negative one; equal scores count half."""
     return roc_area(rows, weight)
 
 
 @higher_is_better
 def average_precision(rows: Scored, weight: Floats) -> float:
-    """Mean precision over the steps of the recall; rows with equal scores are one step."""
+    """Return the mean precision over the steps of the recall; rows with equal scores are one step."""
     return precision_area(rows, weight)
 
 
 @lower_is_better
 def brier(rows: Scored, weight: Floats) -> float:
-    """Mean squared error of the probability."""
+    """Return the mean squared error of the probability."""
     return _share(np.sum(weight * (rows.p - rows.y) ** 2), weight.sum())
 
 
 @lower_is_better
 def log_loss(rows: Scored, weight: Floats) -> float:
-    """Mean surprise at what came, in nats."""
+    """Return the mean negative log-likelihood of the labels, in nats."""
     of_outcome = np.abs(1.0 - rows.y - rows.p)
     surprise = -np.log(np.clip(of_outcome, _TINY, 1.0 - _TINY))
     return _share(np.sum(weight * surprise), weight.sum())
@@ -52,9 +52,9 @@ def log_loss(rows: Scored, weight: Floats) -> float:
 
 @lower_is_better
 def calibration_error(rows: Scored, weight: Floats) -> float:
-    """Mean gap of probability and frequency over 15 bins of equally many rows (ECE, equal mass).
+    """Return the mean gap of probability and frequency, over 15 bins of equally many rows (ECE).
 
-    Equal widths would put nearly all rows of a rare failure into one bin.
+    Bins of equal width would put nearly all rows of a rare failure into one bin.
     """
     if not len(rows.p):
         return float("nan")
@@ -64,40 +64,41 @@ def calibration_error(rows: Scored, weight: Floats) -> float:
 
 @higher_is_better
 def precision(rows: Scored, weight: Floats) -> float:
-    """Share of alerts that were right; not defined without an alert."""
+    """Return the share of alerts that were right; NaN without an alert."""
     hits, alerts, _ = _counts(rows, weight)
     return _share(hits, alerts)
 
 
 @higher_is_better
 def recall(rows: Scored, weight: Floats) -> float:
-    """Share of positive rows with an alert."""
+    """Return the share of positive rows with an alert."""
     hits, _, positives = _counts(rows, weight)
     return _share(hits, positives)
 
 
 @higher_is_better
 def f1(rows: Scored, weight: Floats) -> float:
-    """Harmonic mean of precision and recall."""
+    """Return the harmonic mean of precision and recall."""
     hits, alerts, positives = _counts(rows, weight)
     return _share(2 * hits, alerts + positives)
 
 
 @higher_is_better
 def kappa_temporal(rows: Scored, weight: Floats) -> float:
-    """Accuracy gained over no-change, as a share of what no-change leaves (Zliobaite et al. 2015).
+    """Return the accuracy gained over the no-change classifier, as a share of its error rate.
 
-    Over the rows where no-change knows an earlier label; below 0 the model is worse than it.
+    No-change predicts the last known label; rows without one are left out. Below 0 the model is
+    worse than no-change. Source: Zliobaite et al. 2015, kappa-temporal statistic.
     """
-    positive, known = rows.y > 0, ~np.isnan(rows.unchanged)
-    whole = weight[known].sum()
-    right = _share(weight[known & (rows.alert == positive)].sum(), whole)
-    same = _share(weight[known & ((rows.unchanged > 0) == positive)].sum(), whole)
+    positive, comparable = rows.y > 0, ~np.isnan(rows.unchanged)
+    whole = weight[comparable].sum()
+    right = _share(weight[comparable & (rows.alert == positive)].sum(), whole)
+    same = _share(weight[comparable & ((rows.unchanged > 0) == positive)].sum(), whole)
     return _share(right - same, 1.0 - same)
 
 
 def _counts(rows: Scored, weight: Floats) -> tuple[float, float, float]:
-    """Weigh the alerts that were right, all alerts, and all positive rows."""
+    """Return the weight of right alerts, of all alerts, and of all positive rows."""
     alerts, positive = weight[rows.alert], rows.y > 0
     hits = alerts[positive[rows.alert]]
     return float(hits.sum()), float(alerts.sum()), float(weight[positive].sum())

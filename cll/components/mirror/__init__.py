@@ -1,1 +1,1 @@
-"""Mirrors of the ledger in other registries; they never decide."""
+"""Mirrors, which copy the ledger's releases to other registries."""

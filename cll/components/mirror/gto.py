@@ -1,4 +1,4 @@
-"""Releases as GTO's tags in git: one a version, and one more each time another comes into force."""
+"""Mirror of releases as git tags of GTO: one per version, and one per change of the champion."""
 
 import re
 import time
@@ -15,53 +15,60 @@ from cll.vcs.commands import git
 
 Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$")]
 
-_SECONDS = 2.0  # that may have to pass
+_SECONDS = 2.0  # longest wait for a tag's second to pass
 
 
 @dataclass(frozen=True)
 class Gto:
-    """Makes the tags say what the ledger says; a tag that says otherwise goes."""
+    """Brings GTO's tags in line with the ledger; a tag that contradicts it is removed."""
 
     artifact: Name = "failure-model"
     stage: Name = "production"
 
     def __call__(self, root: Path, releases: Sequence[Released], in_force: str) -> list[str]:
-        api, said = _api(), []
-        there = self._versions(root)
-        wanted = {one.version: one for one in releases}
-        for version, commit in there.items():
+        api, changes = _api(), []
+        existing = self._versions(root)
+        wanted = {release.version: release for release in releases}
+        for version, commit in existing.items():
             if version not in wanted or wanted[version].commit != commit:
                 git(root, "tag", "--delete", f"{self.artifact}@{version}")
-                why = "not of its release's commit" if version in wanted else "never released"
-                said.append(f"{self.artifact}@{version}: removed, {why}.")
-        there = self._versions(root)
-        for one in (one for one in releases if one.version not in there):
-            # An explicit version: after a deprecation, GTO's own count would propose one again.
+                why = "not at its release's commit" if version in wanted else "never released"
+                changes.append(f"{self.artifact}@{version}: removed, {why}.")
+        existing = self._versions(root)
+        for release in (release for release in releases if release.version not in existing):
+            # The version is explicit: after a deprecation, GTO would propose a used one again.
             api.register(
-                str(root), self.artifact, ref=one.commit, version=one.version, message=one.says
+                str(root),
+                self.artifact,
+                ref=release.commit,
+                version=release.version,
+                message=release.says,
             )
-            said.append(f"{self.artifact}@{one.version}: at {one.commit[:12]}.")
-        return said + self._put_in_force(api, root, in_force)
+            changes.append(f"{self.artifact}@{release.version}: at {release.commit[:12]}.")
+        return changes + self._assign_stage(api, root, in_force)
 
-    def _put_in_force(self, api: Any, root: Path, version: str) -> list[str]:
-        """Leave one version in the stage: GTO names the highest that is, DVC the newest tag's."""
-        there = self._staged(api, root)
-        if there == [version]:
+    def _assign_stage(self, api: Any, root: Path, version: str) -> list[str]:
+        """Make the champion the only version in the stage.
+
+        Of several versions in a stage, GTO shows the highest and DVC the one tagged last.
+        """
+        staged = self._staged(api, root)
+        if staged == [version]:
             return []
-        self._let_a_second_pass(root)
-        for other in (one for one in there if one != version):
+        self._wait_a_second(root)
+        for other in (name for name in staged if name != version):
             api.unassign(str(root), self.artifact, stage=self.stage, version=other)
-        self._let_a_second_pass(root)
-        # force: an earlier version was in this stage before, which GTO else takes for a mistake.
+        self._wait_a_second(root)
+        # force: GTO refuses a version that was in this stage before.
         api.assign(str(root), self.artifact, self.stage, version=version, force=True)
         if self._staged(api, root) != [version]:
             raise Unavailable(
-                f"{self.artifact}#{self.stage}: GTO does not say {version}; run `gto show`."
+                f"{self.artifact}#{self.stage}: GTO does not show {version}; run `gto show`."
             )
         return [f"{self.artifact}#{self.stage}: {version}."]
 
-    def _let_a_second_pass(self, root: Path) -> None:
-        """Wait until a new tag is newer than the last one: GTO orders them by their second."""
+    def _wait_a_second(self, root: Path) -> None:
+        """Wait until a new tag gets a later time than the last one; GTO orders tags by whole seconds."""
         last = git(
             root,
             "for-each-ref",
@@ -79,18 +86,18 @@ class Gto:
         time.sleep(max(0.0, ahead))
 
     def _versions(self, root: Path) -> dict[str, str]:
-        """Return version -> commit, of the tags that there are; a tag without a record has none."""
+        """Return the commit of each tagged version; empty for a tag without annotation."""
         form = "--format=%(refname:strip=2) %(*objectname)"
         lines = git(root, "for-each-ref", form, f"refs/tags/{self.artifact}@*").splitlines()
-        found = (re.fullmatch(r".*@(v[0-9.]+) ([0-9a-f]*)", line) for line in lines)
-        return {match[1]: match[2] for match in found if match}
+        matches = (re.fullmatch(r".*@(v[0-9.]+) ([0-9a-f]*)", line) for line in lines)
+        return {match[1]: match[2] for match in matches if match}
 
     def _staged(self, api: Any, root: Path) -> list[str]:
-        """List the versions in the stage."""
-        found = api.find_versions_in_stage(
+        """Return the versions in the stage."""
+        versions = api.find_versions_in_stage(
             str(root), self.artifact, self.stage, versions_per_stage=-1
         )
-        return [one.version for one in found or ()]
+        return [entry.version for entry in versions or ()]
 
 
 def _api() -> Any:

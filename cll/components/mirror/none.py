@@ -1,4 +1,4 @@
-"""No mirror: the ledger alone says what was released."""
+"""Mirror that does nothing; the ledger alone lists the releases."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from cll.types.verdicts import Released
 
 @dataclass(frozen=True)
 class NoMirror:
-    """Mirrors nothing."""
+    """Does nothing."""
 
     def __call__(self, root: Path, releases: Sequence[Released], in_force: str) -> list[str]:
         del root, releases, in_force

@@ -59,12 +59,15 @@ def labelled_until(rows: pl.DataFrame, as_of: datetime, width: timedelta, share:
 
 def waiting(situation: Situation, rest: timedelta) -> str | None:
     """Say why the model in force is not to be asked about; None where it is."""
-    if situation.champion == "none" or situation.learnt_until is None:
+    if situation.champion == "none" or situation.champion_trained_until is None:
         return NO_MODEL
     if situation.trained is not None and situation.as_of - situation.trained < rest:
         trained, again = format_instant(situation.trained), format_instant(situation.trained + rest)
         return f"The last training was at {trained}; this rule rests until {again}."
-    if situation.learnt_until > situation.as_of:
-        learnt, as_of = format_instant(situation.learnt_until), format_instant(situation.as_of)
+    if situation.champion_trained_until > situation.as_of:
+        learnt, as_of = (
+            format_instant(situation.champion_trained_until),
+            format_instant(situation.as_of),
+        )
         return f"The model in force learnt from rows up to {learnt}, and as_of is {as_of}."
     return None

@@ -39,7 +39,7 @@ class Cost:
                 raise config_error(f"trigger.{key}", "0", "write how long it is: 7d.")
 
     def __call__(self, situation: Situation) -> Sequence[Reason]:
-        learnt, threshold = situation.learnt_until, situation.threshold
+        learnt, threshold = situation.champion_trained_until, situation.threshold
         says = time_windows.waiting(situation, self.rest)
         if says or learnt is None or threshold is None:
             return [self._untold(says or "The model in force has no threshold, so no errors.")]

@@ -60,7 +60,7 @@ class Decay:
             raise config_error("trigger.at_least", self.at_least, way_out)
 
     def __call__(self, situation: Situation) -> Sequence[Reason]:
-        learnt = situation.learnt_until
+        learnt = situation.champion_trained_until
         says = time_windows.waiting(situation, self.rest)
         if says or learnt is None:
             return [_untold(says or time_windows.NO_MODEL)]

@@ -88,7 +88,7 @@ class Drift:
         return [*self._reasons(judged, min(fewest, default=0)), *lacking]
 
     def _watches(self, situation: Situation) -> list[_Watch]:
-        learnt, as_of, width = situation.learnt_until, situation.as_of, self.window
+        learnt, as_of, width = situation.champion_trained_until, situation.as_of, self.window
         if learnt is None:
             return []
         begin = learnt if situation.rows.is_empty() else situation.rows["time"][0]

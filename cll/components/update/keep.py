@@ -18,4 +18,4 @@ class Keep:
     def __call__(self, times: pl.Series, since: datetime | None) -> TrainingPlan:
         if since is None:
             return TrainingPlan(np.ones(len(times), np.bool_))
-        return TrainingPlan(np.zeros(len(times), np.bool_), continues=True)
+        return TrainingPlan(np.zeros(len(times), np.bool_), continues_champion=True)

@@ -20,4 +20,4 @@ class Online:
     def __call__(self, times: pl.Series, since: datetime | None) -> TrainingPlan:
         if since is None:
             return TrainingPlan(np.ones(len(times), np.bool_))
-        return TrainingPlan((times > since).to_numpy(), continues=True, daily=True)
+        return TrainingPlan((times > since).to_numpy(), continues_champion=True, daily=True)

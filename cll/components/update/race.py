@@ -8,7 +8,7 @@ from annotated_types import Interval
 
 from cll.pipeline.evaluate.statistics.bootstrap import interval
 from cll.types.errors import config_error
-from cll.types.updates import RaceEntry
+from cll.types.updates import Contender
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Race:
             return "it had the best figure"
         return "the cheapest that did not surely lose to the best"
 
-    def __call__(self, entries: Sequence[RaceEntry]) -> str:
+    def __call__(self, entries: Sequence[Contender]) -> str:
         by_cost = sorted(entries, key=lambda entry: entry.row_visits)
         best = max(by_cost, key=lambda entry: entry.value)  # the cheapest of equal ones
         if self.prefer == "cheapest":

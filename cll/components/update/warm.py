@@ -23,5 +23,5 @@ class Warm:
             return TrainingPlan(everything)
         newer = (times > since).to_numpy()
         return TrainingPlan(
-            newer if self.new_only or not newer.any() else everything, continues=True
+            newer if self.new_only or not newer.any() else everything, continues_champion=True
         )

@@ -1,1 +1,1 @@
-"""Stage compose: conf/ and params.yaml into resolved.yaml."""
+"""Stage compose: compose conf/ and params.yaml into resolved.yaml."""

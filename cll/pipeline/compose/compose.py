@@ -1,11 +1,10 @@
-"""conf/ and params.yaml, composed by Hydra into the one tree that every stage reads.
+"""Composition of conf/, params.yaml and the command line by Hydra into the tree of resolved.yaml.
 
-Precedence: conf/ < experiment < params.yaml < command line. What a person asked for is turned
-into Hydra overrides, so that `dvc repro`, `cll run` and a sweep compose in the same way.
+Precedence: conf/ < experiment < params.yaml < command line. params.yaml is turned into Hydra
+overrides, so that `dvc repro`, `cll run` and a sweep compose in the same way.
 """
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from cll.config import catalog, components, fingerprint, resolvers, safety, secret_values
-from cll.pipeline.compose import conf_files, row_clock
+from cll.pipeline.compose import conf_files, override_grammar, row_clock
 from cll.pipeline.compose.hydra_errors import first_line, one_line
 from cll.pipeline.compose.hydra_limits import limits
 from cll.types.directions import TREE_KEY, Directions, directions_of
@@ -29,20 +28,19 @@ HEADER = (
     "# Composed from conf/ and params.yaml by the compose stage of dvc.yaml. Committed, so that a\n"
     "# review shows what changed and each stage can depend on the part it reads. Never edited.\n"
 )
-_KEY = re.compile(r"[A-Za-z_][\w-]*")
 EXPERIMENT = "experiment"
 SEEDS = 2**31
 
 
 def resolve(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Compose, check and return the tree of resolved.yaml: seed, choices, and a subtree a group."""
+    """Return the composed and checked tree of resolved.yaml: seed, choices, a subtree per group."""
     refuse_unsafe(conf, params, overrides)
     tree, choices = composed(conf, baseline(conf, params, overrides) + list(overrides))
     return checked(conf, tree, choices)
 
 
 def refuse_unsafe(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = ()) -> None:
-    """Refuse what is unsafe in conf/, params.yaml or the command line, before Hydra sees it."""
+    """Refuse unsafe values in conf/, params.yaml and overrides, before Hydra reads them."""
     conf_files.refuse_unsafe(conf)
     names = partial(conf_files.names, conf)
     secret_values.refuse(params, "params.yaml", names)
@@ -55,10 +53,10 @@ def refuse_unsafe(conf: Path, params: Mapping[str, Any], overrides: Sequence[str
 
 
 def checked(conf: Path, tree: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
-    """Check a composed tree against the allow-list and each component's own annotations."""
+    """Return a composed tree, checked against the catalog and each component's annotations."""
     secret_values.refuse(tree, "", partial(conf_files.names, conf))
     safety.refuse_unsafe(tree, "")
-    tree = row_clock.in_time(tree)
+    tree = row_clock.with_delays_as_time(tree)
     for key in sorted(set(tree) - {*catalog.GROUPS, "seed"}):
         raise ConfigError(f"{key}: unknown key; {_hint(key, [*catalog.GROUPS, 'seed'])}")
     seed = tree.get("seed")
@@ -77,7 +75,7 @@ def checked(conf: Path, tree: Mapping[str, Any], choices: Mapping[str, str]) -> 
     simulated = (
         components.load_yaml(conf / "source" / f"{fallback}.yaml") if fallback != "none" else None
     )
-    # An experiment maps data of its own, so what is known of these goes by its name.
+    # An experiment may read other data, so its schema is stored under its own name.
     section = choices.get(EXPERIMENT) or choices["source"]
     derived = {TREE_KEY: directions, "fallback": simulated, "schema": section}
     composed = {"choices": dict(choices), **tree, **derived}
@@ -85,17 +83,15 @@ def checked(conf: Path, tree: Mapping[str, Any], choices: Mapping[str, str]) -> 
 
 
 def _refuse_unknown_metrics(tree: Mapping[str, Any]) -> None:
-    """Refuse a gate that would look for figures which are not made."""
-    gate, known = tree["gate"], tree["metric"]
-    asked = {"gate.metric": [gate["metric"]]}
-    asked |= {"gate.slices.metric": [gate["slices"]["metric"]]} if gate.get("slices") else {}
-    asked |= {f"gate.{kind}": list(gate.get(kind) or ()) for kind in ("floors", "ceilings")}
-    for key, names in asked.items():
+    """Refuse settings of the gate that name metrics which evaluate does not compute."""
+    gate, metrics = tree["gate"], tree["metric"]
+    required = {"gate.metric": [gate["metric"]]}
+    required |= {"gate.slices.metric": [gate["slices"]["metric"]]} if gate.get("slices") else {}
+    required |= {f"gate.{kind}": list(gate.get(kind) or ()) for kind in ("floors", "ceilings")}
+    for key, names in required.items():
         for name in names:
-            if name not in known:
-                raise ConfigError(
-                    f"{key}={name}: not a metric that is chosen; {_hint(name, known)}"
-                )
+            if name not in metrics:
+                raise ConfigError(f"{key}={name}: not a chosen metric; {_hint(name, metrics)}")
     by_slice, paired = gate.get("slices"), tree["evaluate"]["slice_paired"]
     if by_slice and by_slice["metric"] not in paired:
         raise ConfigError(
@@ -110,7 +106,7 @@ def _refuse_unknown_metrics(tree: Mapping[str, Any]) -> None:
 
 
 def _refuse_contrary_bounds(gate: Mapping[str, Any], directions: Directions) -> None:
-    """Refuse a floor under a metric whose lower value is better, and a ceiling over another."""
+    """Refuse a floor for a metric whose lower values are better, and a ceiling for any other."""
     for kind, better, other in (("floors", "lower", "ceilings"), ("ceilings", "higher", "floors")):
         for name, bound in (gate.get(kind) or {}).items():
             if bound is not None and directions[name] == better:
@@ -121,37 +117,39 @@ def _refuse_contrary_bounds(gate: Mapping[str, Any], directions: Directions) -> 
 
 
 def render(tree: Mapping[str, Any]) -> str:
-    """Write resolved.yaml: same tree, same text."""
+    """Return the text of resolved.yaml; equal trees give equal text."""
     return HEADER + yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True, width=100)
 
 
 def baseline(conf: Path, params: Mapping[str, Any], overrides: Sequence[str] = ()) -> list[str]:
-    """Turn params.yaml into Hydra overrides, without those that `overrides` makes void."""
+    """Return params.yaml as Hydra overrides, without those that `overrides` replaces."""
     groups = choices_of(conf)
     for key in params:
         if key not in {*groups, "set"}:
             raise ConfigError(f"params.yaml: {key}: unknown key; {_hint(key, [*groups, 'set'])}")
     named = {key: value for key, value in params.items() if key != "set" and value is not None}
-    asked = _asked(overrides)
-    for key, value in {**named, **asked}.items():
+    requested = _requested(overrides)
+    for key, value in {**named, **requested}.items():
         if isinstance(value, list) and key not in catalog.NAMED and value is named.get(key):
             raise ConfigError(f"params.yaml: {key}={value}: name one choice.")
         for choice in value if isinstance(value, list) else [value]:
             _refuse_unknown_choice(groups, key, choice)
-    if EXPERIMENT in asked:
+    if EXPERIMENT in requested:
         named = {}
-    chosen = [f"{key}={quote(value)}" for key, value in named.items()]
+    chosen = [f"{key}={override_grammar.quote(value)}" for key, value in named.items()]
     values = params.get("set") or {}
     if not values:
         return chosen
-    _, single = composed(conf, [*chosen, *(f"{k}={quote(v)}" for k, v in asked.items())])
-    listed = {k: v for k, v in {**named, **asked}.items() if isinstance(v, list)}
-    in_force = {**{group: [choice] for group, choice in single.items()}, **listed}
-    return chosen + _set_overrides(conf, groups, values, in_force)
+    _, single = composed(
+        conf, [*chosen, *(f"{k}={override_grammar.quote(v)}" for k, v in requested.items())]
+    )
+    listed = {k: v for k, v in {**named, **requested}.items() if isinstance(v, list)}
+    selected = {**{group: [choice] for group, choice in single.items()}, **listed}
+    return chosen + _set_overrides(conf, groups, values, selected)
 
 
 def choices_of(conf: Path) -> dict[str, list[str]]:
-    """List each group's choices by its files; a folder below a group is Hydra's own affair."""
+    """Return each group's choices, by its files; folders below a group are left to Hydra."""
     if not conf.is_dir():
         raise ConfigError(f"{conf}: no such folder; is this the project's folder?")
     return {
@@ -161,19 +159,19 @@ def choices_of(conf: Path) -> dict[str, list[str]]:
     }
 
 
-def _asked(overrides: Sequence[str]) -> dict[str, Any]:
-    """Read the group choices among command-line overrides (one choice, or a list of them)."""
-    asked: dict[str, Any] = {}
+def _requested(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the group choices among command-line overrides (one choice or a list, by group)."""
+    requested: dict[str, Any] = {}
     for override in overrides:
         key, separator, value = override.partition("=")
         if separator and key in {*catalog.GROUPS, EXPERIMENT}:
             try:
-                asked[key] = OverridesParser.create().parse_override(override).value()
+                requested[key] = OverridesParser.create().parse_override(override).value()
             except HydraException as error:
                 raise ConfigError(f"{override}: {first_line(error)}") from None
-            if not isinstance(asked[key], str | list):
+            if not isinstance(requested[key], str | list):
                 raise ConfigError(f"{key}={value}: name a choice.")
-    return asked
+    return requested
 
 
 def _refuse_unknown_choice(groups: Mapping[str, list[str]], key: str, choice: object) -> None:
@@ -183,15 +181,15 @@ def _refuse_unknown_choice(groups: Mapping[str, list[str]], key: str, choice: ob
 
 
 def _set_overrides(
-    conf: Path, groups: Mapping[str, list[str]], values: object, in_force: Mapping[str, list[str]]
+    conf: Path, groups: Mapping[str, list[str]], values: object, selected: Mapping[str, list[str]]
 ) -> list[str]:
-    """Turn `set: {group: {choice: {key: value}}}` into overrides, for the choices in force."""
+    """Return `set: {group: {choice: {key: value}}}` as overrides, for the selected choices."""
     if not isinstance(values, Mapping):
         raise ConfigError("params.yaml: set: write {group: {choice: {key: value}}}.")
     overrides = []
     for group, by_choice in values.items():
         if group == "seed":
-            overrides.append(f"seed={quote(by_choice)}")
+            overrides.append(f"seed={override_grammar.quote(by_choice)}")
             continue
         if group not in catalog.GROUPS:
             hint = _hint(group, [*catalog.GROUPS, "seed"])
@@ -204,8 +202,8 @@ def _set_overrides(
                 )
             _refuse_unknown_choice(groups, group, choice)
             components.refuse_unknown_keys(group, conf / group / f"{choice}.yaml", settings or {})
-            if choice in in_force.get(group, []):
-                overrides += _flatten(group, settings)
+            if choice in selected.get(group, []):
+                overrides += override_grammar.flatten(group, settings)
     return overrides
 
 
@@ -213,37 +211,8 @@ def _is_map(value: object) -> bool:
     return value is None or isinstance(value, Mapping)
 
 
-def _flatten(key: str, value: object) -> list[str]:
-    if isinstance(value, Mapping) and value:
-        return [line for k, v in value.items() for line in _flatten(f"{key}.{_plain(k)}", v)]
-    return [] if value is None and "." not in key else [f"++{key}={quote(value)}"]
-
-
-def _plain(key: object) -> str:
-    if not isinstance(key, str) or not _KEY.fullmatch(key):
-        raise ConfigError(f"params.yaml: set: {key!r} is not a plain key (letters, digits, _).")
-    return key
-
-
-def quote(value: object) -> str:
-    """Write a value in Hydra's override grammar."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{_plain(k)}:{quote(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(quote, value)) + "]"
-    # In Hydra's quotes a backslash is itself, unless it stands before a quote.
-    text = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), str(value))
-    return f"'{text}'"
-
-
 def composed(conf: Path, overrides: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Let Hydra compose; return the tree as it comes, unchecked, and each group's choice."""
+    """Compose with Hydra; return the unchecked tree, and each group's choice."""
     where = str(conf.resolve())
     with one_line(), limits(conf), initialize_config_dir(where, version_base=None, job_name="cll"):
         cfg = hydra_compose("config", overrides=overrides, return_hydra_config=True)
@@ -251,14 +220,14 @@ def composed(conf: Path, overrides: list[str]) -> tuple[dict[str, Any], dict[str
 
 
 def split(cfg: DictConfig, chosen: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Take Hydra's own part off a composed config; what is left are plain values."""
+    """Return a composed config without Hydra's settings, as plain values, and each group's choice."""
     plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    with one_line(), resolvers.in_force():
+    with one_line(), resolvers.restricted():
         tree: Any = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
-    known = {group: chosen[group] for group in (EXPERIMENT, *catalog.GROUPS) if chosen.get(group)}
-    return tree, known
+    choices = {group: chosen[group] for group in (EXPERIMENT, *catalog.GROUPS) if chosen.get(group)}
+    return tree, choices
 
 
-def _hint(key: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(key, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}."
+def _hint(key: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(key, list(names), n=1)
+    return f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}."

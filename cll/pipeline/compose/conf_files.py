@@ -1,4 +1,4 @@
-"""Checks of the files under conf/, chosen or not, before Hydra reads any."""
+"""Checks of all files under conf/, chosen or not, before Hydra reads any."""
 
 import os
 import re
@@ -16,7 +16,7 @@ _HYDRA_PACKAGE = re.compile(r"hydra(\..+)?|_group_(\..+)?")
 
 
 def refuse_unsafe(conf: Path) -> None:
-    """Refuse a link, a secret, a resolver, or a target off the list, in any file."""
+    """Refuse links, and any file with a secret, a resolver, or a target that is not in the catalog."""
     _refuse_links(conf)
     trees = {path: components.load_yaml(path) for path in sorted(conf.rglob("*.y*ml"))}
     by_name = {str(path.relative_to(conf)): tree for path, tree in trees.items()}
@@ -31,7 +31,7 @@ def refuse_unsafe(conf: Path) -> None:
 
 
 def names(conf: Path) -> set[str]:
-    """Return the names of conf/: of its files, of their keys, and the words that make up these."""
+    """Return the names of files and keys in conf/, and the words within them, in lower case."""
     return _names({path: components.load_yaml(path) for path in conf.rglob("*.y*ml")})
 
 
@@ -53,12 +53,12 @@ def _keys(tree: object) -> Iterator[str]:
 
 
 def _refuse_links(conf: Path) -> None:
-    """Refuse links: Hydra would follow one to files that nobody reviews."""
+    """Refuse links, since Hydra would follow them to files that nobody reviews."""
     inner = [Path(at, name) for at, *kinds in os.walk(conf) for kind in kinds for name in kind]
     for path in [conf, *sorted(inner)]:
         if path.is_symlink():
             raise SecurityRefusal(
-                f"{path}: a link, and conf/ may hold none; copy the files there instead."
+                f"{path}: a link, which conf/ may not contain; copy the files there instead."
             )
 
 
@@ -75,7 +75,7 @@ def _refuse_unsafe_hydra(path: Path, inner: Path, tree: Mapping[str, Any]) -> No
 
 
 def _package(path: Path) -> str | None:
-    """Return what the header says, read as Hydra reads it."""
+    """Return the package in the header of a file, parsed by Hydra's own function."""
     try:
         text = path.read_text(encoding="utf-8")[:_HEADER_LENGTH]
         return ConfigSource._get_header_dict(text)["package"]  # noqa: SLF001  Hydra's own reading

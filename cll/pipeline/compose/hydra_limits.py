@@ -1,8 +1,8 @@
-"""Limits within which Hydra composes and runs a config.
+"""Limits on the configs that Hydra composes and runs.
 
-A config may refer to its own keys; Hydra's own settings also know the time, the process and the
-job. No config is read from outside of conf/, none calls a function, and none writes outside of the
-folders of runs. Each config is checked when Hydra has composed it, before it is acted upon.
+A config may refer to its own keys; Hydra's own settings may also refer to the time, the process and
+the job. No config may be read from outside of conf/, call a function, or write outside of the
+folders of runs. Each config is checked after Hydra composed it and before it takes effect.
 """
 
 import re
@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from cll.config import resolvers, safety
 from cll.types.errors import CllError, SecurityRefusal
 
-FOLDERS = ("outputs", "multirun")  # of runs: all that a config makes lies below one of them
+FOLDERS = ("outputs", "multirun")  # folders of runs: a run writes only below them
 _PLUGINS = {
     "launcher": (
         "hydra_plugins.cll_sweeps.launcher.Local",
@@ -33,12 +33,12 @@ _PLUGINS = {
 }
 _KNOWN = {
     *("run", "sweep", "launcher", "sweeper", "job", "output_subdir", "verbose", "mode"),
-    *("help", "hydra_help", "job_logging", "hydra_logging", "env"),  # text, or not in force
+    *("help", "hydra_help", "job_logging", "hydra_logging", "env"),  # text, or disabled below
     *("callbacks", "searchpath", "overrides", "runtime"),
 }
 _UNSET: dict[
     str, tuple[str, tuple[object, ...]]
-] = {  # what a value would do, and values that do not
+] = {  # by key: what other values would do, and the harmless values
     "callbacks": ("call code", (None, {})),
     "searchpath": ("read files outside of conf/", ([],)),
     "job.chdir": ("leave the project's folder", (None, False)),
@@ -53,16 +53,19 @@ _load, _read = ConfigLoaderImpl.load_configuration, ConfigRepository.load_config
 
 @contextmanager
 def limits(conf: Path) -> Iterator[None]:
-    """Check each file that Hydra reads and each config that it composes, for the project of `conf`.
+    """Check each file that Hydra reads and each config that it composes, within the block.
 
-    Hydra has no hook there, and a sweep's launcher composes each job's config itself.
+    Two methods of Hydra are replaced for that, since it has no hook there, and a sweep's launcher
+    composes each job's config itself.
     """
     root = conf.absolute().parent
 
     def load(self: ConfigLoaderImpl, *args: Any, **named: Any) -> DictConfig:
         cfg = _composed(self, *args, **named)
         refuse_unsafe_settings(cfg, root)
-        for name in _LOGGING:  # its config can call any function by its name, so none is applied
+        for name in (
+            _LOGGING
+        ):  # a logging config can call any function by name, so it is replaced by an empty one
             silent = {"version": 1, "root": None}
             OmegaConf.update(cfg, f"hydra.{name}", silent, merge=False, force_add=True)
         return cfg
@@ -71,7 +74,7 @@ def limits(conf: Path) -> Iterator[None]:
     ConfigLoaderImpl.load_configuration = load  # type: ignore[method-assign]
     ConfigRepository.load_config = _inside  # type: ignore[method-assign]
     try:
-        with resolvers.in_force():
+        with resolvers.restricted():
             yield
     finally:
         ConfigLoaderImpl.load_configuration = before[0]  # type: ignore[method-assign]
@@ -88,26 +91,26 @@ def _composed(self: ConfigLoaderImpl, *args: Any, **named: Any) -> DictConfig:
 
 
 def _inside(self: ConfigRepository, config_path: str) -> Any:
-    """Read a file of conf/, or of Hydra itself: `//etc/x` and `../x` lie outside."""
+    """Read a config of conf/ or of Hydra; refuse paths that lead outside, such as `//etc/x`, `../x`."""
     if config_path.startswith("/") or ".." in config_path.split("/"):
-        raise SecurityRefusal(f"{config_path}: lies outside of conf/; name a choice that is there.")
+        raise SecurityRefusal(f"{config_path}: lies outside of conf/; name an existing choice.")
     return _read(self, config_path)
 
 
 def refuse_unsafe_settings(cfg: DictConfig, root: Path) -> None:
-    """Refuse Hydra's settings where they would call code, or read or write what they may not."""
+    """Refuse settings of Hydra that would call code, or read or write outside of the allowed folders."""
     if OmegaConf.is_interpolation(cfg, "hydra"):
         raise _no_mapping("hydra")
     node: Any = OmegaConf.to_container(cfg.hydra, resolve=False)
     for name, value in node.items():
         if name not in _KNOWN:
-            raise SecurityRefusal(f"hydra.{name}: not a setting of Hydra's; remove it.")
+            raise SecurityRefusal(f"hydra.{name}: not a setting of Hydra; remove it.")
         if name in _MAPPINGS and not isinstance(value, Mapping):
             raise _no_mapping(f"hydra.{name}")
     settings = {name: value for name, value in node.items() if name not in _COMPOSED_BY_HYDRA}
     for key, value in safety.leaves(settings, "hydra"):
         safety.refuse_unsafe_leaf(key, value, resolvers.NAMES)
-    for name in _PLUGINS:  # Hydra follows references there, and calls what it comes to
+    for name in _PLUGINS:  # Hydra resolves references here, and calls the target
         settings[name] = OmegaConf.to_container(cfg.hydra[name], resolve=True)
     _refuse_calls(settings, "hydra")
     _refuse_set(node)
@@ -119,7 +122,7 @@ def _no_mapping(key: str) -> SecurityRefusal:
 
 
 def _refuse_set(node: Mapping[str, Any]) -> None:
-    """Refuse a setting that has to stay as Hydra has it."""
+    """Refuse settings that must keep a harmless value."""
     for key, (_, harmless) in _UNSET.items():
         *outer, last = key.split(".")
         inner = node[outer[0]] if outer else node
@@ -135,7 +138,7 @@ def _unset_refusal(key: str) -> CllError:
 
 
 def _refuse_calls(node: object, where: str) -> None:
-    """Refuse `_target_` and the like, but for the launchers and sweepers there are."""
+    """Refuse `_target_` and similar keys, except for the allowed launchers and sweepers."""
     if isinstance(node, list):
         for index, value in enumerate(node):
             _refuse_calls(value, f"{where}[{index}]")
@@ -156,7 +159,7 @@ def _refuse_calls(node: object, where: str) -> None:
 
 
 def _refuse_outside(cfg: DictConfig, node: Mapping[str, Any], root: Path) -> None:
-    """Refuse a folder of a run, a sweep or a job that lies outside of the folders of runs."""
+    """Refuse a folder of a run, a sweep or a job outside of the folders of runs."""
     below = {"sweep.subdir": _first_job(node["sweep"]["subdir"])}
     if cfg.hydra.output_subdir is not None:
         below["output_subdir"] = str(cfg.hydra.output_subdir)
@@ -177,11 +180,11 @@ def _refuse_outside(cfg: DictConfig, node: Mapping[str, Any], root: Path) -> Non
 
 
 def _first_job(text: str) -> str:
-    """Return the folder of a sweep's first job; jobs may differ by their number and the time."""
+    """Return the folder of a sweep's first job; its name may only depend on number and time."""
     job = {"num": 0, "id": "0"}
-    known = OmegaConf.create({"hydra": {"job": job, "sweep": {"subdir": text}}})
+    config = OmegaConf.create({"hydra": {"job": job, "sweep": {"subdir": text}}})
     try:
-        return str(known.hydra.sweep.subdir)
+        return str(config.hydra.sweep.subdir)
     except OmegaConfBaseException:
         raise SecurityRefusal(
             f"hydra.sweep.subdir={text}: may only name ${{hydra:job.num}}, ${{now:...}} and ${{pid:}}."
@@ -189,11 +192,11 @@ def _first_job(text: str) -> str:
 
 
 def _refuse_outside_of_runs(root: Path, key: str, folder: str) -> None:
-    """Refuse a folder that is not below one of runs once `..` and links are followed."""
+    """Refuse a folder that is not below a folder of runs after resolving `..` and links."""
     try:
         place = (root / folder).resolve()
         inside = any(place.is_relative_to(root.resolve() / name) for name in FOLDERS)
-    except (OSError, RuntimeError, ValueError):  # a link to itself, or a name no disk takes
+    except (OSError, RuntimeError, ValueError):  # a link to itself, or an invalid name
         inside = False
     if not inside or "${" in folder:
         raise SecurityRefusal(

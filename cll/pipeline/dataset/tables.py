@@ -9,8 +9,8 @@ import polars as pl
 from pydantic import TypeAdapter
 
 from cll.system import disk, manifest
-from cll.system.partitions import Standing
-from cll.system.stat_cache import memo
+from cll.system.partitions import SealedFolder
+from cll.system.stat_cache import open_stat_cache
 from cll.system.workspace import Workspace
 from cll.types.errors import DataRefused, Unavailable
 from cll.types.tables import Columns
@@ -39,7 +39,7 @@ def load(ws: Workspace) -> Tables:
     """Read signals, features and incidents; refuse features that were computed from other signals."""
     found_columns = columns(ws)
     signals, features = read(ws.signals), read(ws.features)
-    signals_digest = Standing(ws.features).key.get("inputs", {}).get("signals")
+    signals_digest = SealedFolder(ws.features).key.get("inputs", {}).get("signals")
     same_rows = features.select("entity", "time").equals(signals.select("entity", "time"))
     if signals_digest != disk.sha256(ws.signals / manifest.MANIFEST) or not same_rows:
         raise DataRefused(f"{ws.features}: not the features of {ws.signals}; run `dvc repro`.")
@@ -48,7 +48,7 @@ def load(ws: Workspace) -> Tables:
 
 def read(folder: Path) -> pl.DataFrame:
     """Read all days of signals or features, sorted, and check each file's digest."""
-    sealed = Standing(folder, strict=True)
+    sealed = SealedFolder(folder, strict=True)
     days = [date for date, entry in sorted(sealed.partitions.items()) if entry["rows"]]
     if not days:
         raise Unavailable(f"{folder}: not there yet; run `dvc repro` first.")
@@ -69,7 +69,7 @@ def quarantine(ws: Workspace) -> pl.DataFrame:
 
 def _read_other(ws: Workspace, name: str) -> pl.DataFrame:
     """Read a file of the signals folder that is not a day's, after checking its digest."""
-    content = Standing(ws.signals, strict=True).files.get(name)
+    content = SealedFolder(ws.signals, strict=True).files.get(name)
     if content is None:
         raise Unavailable(f"{ws.signals / name}: not there yet; run `dvc repro` first.")
     return manifest.read_exactly(ws.signals / name, content[name])
@@ -77,7 +77,7 @@ def _read_other(ws: Workspace, name: str) -> pl.DataFrame:
 
 def facts(ws: Workspace) -> dict[str, Any]:
     """Read ingest's facts on the signals (columns, counts), after checking that no file changed."""
-    digests = memo(ws)
+    digests = open_stat_cache(ws)
     content = dict(manifest.unseal(ws.signals, digests.sha256)["facts"])
     digests.save()
     return content

@@ -15,8 +15,8 @@ import polars as pl
 from cll.pipeline.featurize import compute as step
 from cll.system import frames as system_frames
 from cll.system import manifest
-from cll.system.partitions import Standing
-from cll.types.components import FeatureSet, Halved
+from cll.system.partitions import SealedFolder
+from cll.types.components import FeatureSet, TwoPassFeatureSet
 from cll.types.tables import Columns
 
 _DAY = timedelta(days=1)
@@ -29,7 +29,7 @@ class LargeDay:
     """A day of signals, with the settings and inputs of its features."""
 
     date: str
-    signals: Standing
+    signals: SealedFolder
     reach: Sequence[str]  # the day and the days within its lookback
     columns: Columns
     incidents: pl.DataFrame
@@ -41,7 +41,7 @@ class LargeDay:
 
 
 def featurize(
-    day: LargeDay, feature_set: Halved, scratch: Path
+    day: LargeDay, feature_set: TwoPassFeatureSet, scratch: Path
 ) -> Iterator[tuple[int, pl.DataFrame]]:
     """Yield number and features of each part of the day."""
     for date in day.reach:

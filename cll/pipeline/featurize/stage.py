@@ -17,10 +17,10 @@ from cll.pipeline.dataset import tables
 from cll.pipeline.featurize import compute as step
 from cll.pipeline.featurize import large_days
 from cll.system import disk, manifest, progress
-from cll.system.partitions import Renewal, Standing
-from cll.system.stat_cache import memo
+from cll.system.partitions import Renewal, SealedFolder
+from cll.system.stat_cache import open_stat_cache
 from cll.system.workspace import Workspace
-from cll.types.components import FeatureSet, Halved
+from cll.types.components import FeatureSet, TwoPassFeatureSet
 from cll.types.tables import Columns
 
 _DAY = timedelta(days=1)
@@ -36,12 +36,12 @@ def featurize(ws: Workspace, tree: Tree, _world: project.World) -> None:
     """
     feature_set: FeatureSet = components.build("features", tree["features"])
     columns, incidents = tables.columns(ws), tables.incidents(ws)
-    signals = Standing(ws.signals)
-    with Renewal(ws.features, key(ws, tree), memo(ws), ws.seeds("features")) as renewal:
+    signals = SealedFolder(ws.signals)
+    with Renewal(ws.features, key(ws, tree), open_stat_cache(ws), ws.seeds("features")) as renewal:
         days = [date for date, entry in sorted(signals.partitions.items()) if entry["rows"]]
         inputs_of = {date: _inputs_of(date, days, signals, feature_set, incidents) for date in days}
-        fresh = [date for date in days if not renewal.keep(date, inputs_of[date])]
-        for line in renewal.told("featurize"):
+        fresh = [date for date in days if not renewal.reuse(date, inputs_of[date])]
+        for line in renewal.describe("featurize"):
             progress.note(line)
         visible = incidents if feature_set.reads_incidents else incidents.clear()
         work = _Featurizing(signals, days, feature_set, columns, visible)
@@ -67,7 +67,7 @@ def key(ws: Workspace, tree: Tree) -> dict[str, Any]:
 class _Featurizing:
     """The signals, the feature set, and the other inputs of the features."""
 
-    signals: Standing
+    signals: SealedFolder
     days: Sequence[str]
     feature_set: FeatureSet
     columns: Columns
@@ -92,7 +92,9 @@ class _Featurizing:
         """Yield date, number and features of each part; compute days too big for memory in buckets."""
         reach = _within(stretch[0], stretch[-1], self.days, self.feature_set.lookback)
         big = self._rows(reach) > _AT_ONCE * self._bucket_rows
-        if isinstance(self.feature_set, Halved) and (big or self._parts(stretch) > len(stretch)):
+        if isinstance(self.feature_set, TwoPassFeatureSet) and (
+            big or self._parts(stretch) > len(stretch)
+        ):
             for date in stretch:
                 reach = _within(date, date, self.days, self.feature_set.lookback)
                 day = large_days.LargeDay(
@@ -125,7 +127,7 @@ class _Featurizing:
 def _inputs_of(
     date: str,
     days: Sequence[str],
-    signals: Standing,
+    signals: SealedFolder,
     feature_set: FeatureSet,
     incidents: pl.DataFrame,
 ) -> dict[str, Any]:

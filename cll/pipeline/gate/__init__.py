@@ -1,1 +1,1 @@
-"""Stage gate: decide whether the candidate may take over."""
+"""Stage gate: decide whether the candidate may replace the champion."""

@@ -1,4 +1,4 @@
-"""Figures of metrics.json as a rule of the gate reads them: with their interval, or as none."""
+"""Readers of metrics.json for the gate: a value with its interval, or None if either is missing."""
 
 import math
 from collections.abc import Mapping
@@ -8,11 +8,13 @@ from typing import Any, Literal
 from cll.types.directions import Better
 from cll.types.verdicts import Rule
 
-Outcome = Literal["passed", "failed", "not enough evidence", "noted"]
+RuleOutcome = Literal["passed", "failed", "not enough evidence", "noted"]
 
 
 @dataclass(frozen=True)
 class Figure:
+    """A value with the ends of its confidence interval."""
+
     value: float
     low: float
     high: float
@@ -22,17 +24,17 @@ class Figure:
 
 
 def read(metrics: Mapping[str, Any], *path: str) -> Figure | None:
-    """Read value, low and high: a figure without an interval is no evidence."""
+    """Read value, low and high; return None if one is missing or not finite."""
     value, low, high = (number(metrics, *path, key) for key in ("value", "low", "high"))
     return None if value is None or low is None or high is None else Figure(value, low, high)
 
 
 def gain(metrics: Mapping[str, Any], better: Better, *path: str) -> Figure | None:
-    """Read a difference so that more is better."""
-    found = read(metrics, *path)
-    if found is None or better == "higher":
-        return found
-    return Figure(-found.value, -found.high, -found.low)
+    """Read a difference, with its sign changed if lower is better, so that higher is better."""
+    figure = read(metrics, *path)
+    if figure is None or better == "higher":
+        return figure
+    return Figure(-figure.value, -figure.high, -figure.low)
 
 
 def number(metrics: Mapping[str, Any], *path: str) -> float | None:
@@ -42,7 +44,7 @@ def number(metrics: Mapping[str, Any], *path: str) -> float | None:
     return float(node) if isinstance(node, int | float) and math.isfinite(node) else None
 
 
-def outcome(passes: bool, *, open_: bool = False) -> Outcome:  # noqa: FBT001  the condition itself
+def outcome(passes: bool, *, open_: bool = False) -> RuleOutcome:  # noqa: FBT001  the condition itself
     if passes:
         return "passed"
     return "not enough evidence" if open_ else "failed"

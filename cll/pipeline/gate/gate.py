@@ -1,4 +1,4 @@
-"""Step: decide from the figures alone whether a candidate may take over, and say why."""
+"""Step: decide from metrics.json whether a candidate may replace the champion, with reasons."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -8,11 +8,11 @@ from annotated_types import Ge, Interval
 
 from cll.pipeline.gate import champion_rules
 from cll.pipeline.gate.champion_rules import Slices
-from cll.pipeline.gate.figures import Outcome, gain, number, outcome, read, undefined
+from cll.pipeline.gate.figures import RuleOutcome, gain, number, outcome, read, undefined
 from cll.types.directions import Better, Directions
 from cll.types.verdicts import Rule, Verdict
 
-NONE = "none"  # the champion when no model is in force
+NONE = "none"  # the champion's model_id where there is no champion
 EXIT_CODES = {"promote": 0, "reject": 10, "not enough evidence": 11}
 
 Baseline = Literal["prior", "no_change", "one_column"]
@@ -20,7 +20,7 @@ Baseline = Literal["prior", "no_change", "one_column"]
 
 @dataclass(frozen=True)
 class GateSettings:
-    """What is asked of a candidate; a floor or ceiling set to null is lifted."""
+    """Requirements for a candidate; a floor or ceiling that is null does not apply."""
 
     metric: str = "average_precision"
     min_gain: Annotated[float, Ge(-1)] = 0.0
@@ -36,7 +36,7 @@ class GateSettings:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What the gate must know of the model; `notes` are sentences that are passed on, by name."""
+    """Facts about the candidate; `notes` are sentences by name, which become noted rules."""
 
     model_id: str
     calibrated: bool
@@ -51,9 +51,10 @@ def decide(
     candidate: Candidate,
     champion: str = NONE,
 ) -> Verdict:
-    """Apply every rule to the tree of metrics.json; `directions` say which value is better.
+    """Return the verdict after applying every rule to the tree of metrics.json.
 
-    One failed rule rejects. Else one rule without enough evidence leaves it open. Else promote.
+    One failed rule rejects the candidate. Otherwise, one rule without enough evidence makes the
+    verdict "not enough evidence". Otherwise the candidate is promoted.
     """
     rules = (
         _evidence(metrics, settings),
@@ -72,12 +73,12 @@ def decide(
 
 
 def exit_code(verdict: Verdict) -> int:
-    """Return what `cll gate` ends with: 0 promote, 10 reject, 11 not enough evidence."""
+    """Return the exit code of `cll gate`: 0 promote, 10 reject, 11 not enough evidence."""
     return EXIT_CODES[verdict.answer]
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
-    """Return verdict.json's tree: rules in their order, numbers of six decimals."""
+    """Return the tree of verdict.json: rules in their order, numbers rounded to six decimals."""
     tree = asdict(verdict)
     for rule in tree["rules"]:
         for key in ("value", "bound"):
@@ -89,13 +90,13 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
 def _evidence(metrics: Mapping[str, Any], settings: GateSettings) -> Rule:
     blocks = number(metrics, "data", "positive_blocks") or 0.0
     bound = settings.min_positive_blocks
-    answer: Outcome = "passed" if blocks >= bound else "not enough evidence"
+    answer: RuleOutcome = "passed" if blocks >= bound else "not enough evidence"
     says = f"{blocks:g} held-out blocks have a positive row; {bound} are needed."
     return Rule("evidence", blocks, bound, answer, says)
 
 
 def _limits(metrics: Mapping[str, Any], settings: GateSettings) -> Iterator[Rule]:
-    """Hold floors against the interval's low end, ceilings against its high end."""
+    """Yield a rule per floor, for the interval's low end, and per ceiling, for its high end."""
     floors = [("floor", name, bound) for name, bound in settings.floors.items()]
     ceilings = [("ceiling", name, bound) for name, bound in settings.ceilings.items()]
     for kind, name, bound in floors + ceilings:
@@ -115,17 +116,17 @@ def _limits(metrics: Mapping[str, Any], settings: GateSettings) -> Iterator[Rule
 def _baselines(
     metrics: Mapping[str, Any], settings: GateSettings, better: Better
 ) -> Iterator[Rule]:
-    """Ask for a gain above 0; what can't be above 0 is rejected."""
+    """Yield a rule per baseline: the gain's interval must be above 0; if it is below 0, the rule fails."""
     scored = metrics.get("baseline", {})
     for name in settings.baselines:
         rule, key = f"beats.{name}", settings.metric
-        found = gain(metrics, better, "over", name, key)
-        if found is not None:
-            answer = outcome(found.low > 0, open_=found.high > 0)
-            says = f"The candidate's gain in {key} over {name} is {found}; it must be above 0."
-            yield Rule(rule, found.low, 0.0, answer, says)
+        figure = gain(metrics, better, "over", name, key)
+        if figure is not None:
+            answer = outcome(figure.low > 0, open_=figure.high > 0)
+            says = f"The candidate's gain in {key} over {name} is {figure}; it must be above 0."
+            yield Rule(rule, figure.low, 0.0, answer, says)
         elif name == "one_column" and "prior" in scored and name not in scored:
-            says = "No single column tells the training rows apart, so there is none to beat."
+            says = "No single column separates the training rows, so there is none to beat."
             yield Rule(rule, None, 0.0, "noted", says)
         else:
             why = f"add {key} to evaluate.paired, unless it is not defined on these rows"
@@ -139,9 +140,9 @@ def _champion(
     candidate: Candidate,
     champion: str,
 ) -> Iterator[Rule]:
-    """Hold the candidate against the champion, where there is another one."""
+    """Yield the rules that compare the candidate with the champion, if there is another one."""
     if candidate.model_id == champion:
-        says = "The candidate is the champion already in force; there is nothing to gain."
+        says = "The candidate is the champion itself; there is nothing to gain."
         yield Rule("beats.champion", None, settings.min_gain, "noted", says)
     elif champion != NONE:
         yield from champion_rules.rules(
@@ -150,7 +151,7 @@ def _champion(
 
 
 def _leakage(metrics: Mapping[str, Any], settings: GateSettings) -> Iterator[Rule]:
-    """Look for signs that the answer was in the question."""
+    """Yield rules that look for leakage of the label into the features or the training rows."""
     column, area = metrics.get("leakage", {}).get("best_column"), settings.max_column_auc
     alone = number(metrics, "leakage", "best_column_auc")
     if alone is not None:
@@ -163,7 +164,7 @@ def _leakage(metrics: Mapping[str, Any], settings: GateSettings) -> Iterator[Rul
         says = f"The candidate's roc_auc is {own:g}; {bound:g} is too good to be true."
         yield Rule("leak.score", own, bound, outcome(own < bound), says)
     shared = number(metrics, "leakage", "shared_rows") or 0.0
-    says = f"{shared:g} held-out rows were trained on as well; there may be none."
+    says = f"{shared:g} held-out rows are also training rows; there may be none."
     yield Rule("leak.overlap", shared, 0.0, outcome(shared == 0), says)
     late = number(metrics, "leakage", "late_train_rows") or 0.0
     says = f"{late:g} training rows are not older than the holdout; a split in time has none."
@@ -171,18 +172,16 @@ def _leakage(metrics: Mapping[str, Any], settings: GateSettings) -> Iterator[Rul
 
 
 def _model(settings: GateSettings, candidate: Candidate) -> Iterator[Rule]:
-    """Note what a reader should know of the model; none of it decides."""
+    """Yield notes on the model for the reader; they do not affect the verdict."""
     if len(candidate.importance) > 1:
         feature = max(candidate.importance, key=lambda name: candidate.importance[name])
         share, bound = candidate.importance[feature], settings.max_importance
-        says = (
-            f"{feature} has {share:.0%} of the importance; above {bound:.0%} look where it is from."
-        )
+        says = f"{feature} has {share:.0%} of the importance; above {bound:.0%} check where it comes from."
         yield Rule("leak.importance", share, bound, "noted" if share > bound else "passed", says)
-    said = "calibrated" if candidate.calibrated else "not calibrated"
-    says = candidate.notes.get("calibration", f"The probabilities are {said}.")
+    state = "calibrated" if candidate.calibrated else "not calibrated"
+    says = candidate.notes.get("calibration", f"The probabilities are {state}.")
     yield Rule(
-        "calibration", said, "calibrated", "passed" if candidate.calibrated else "noted", says
+        "calibration", state, "calibrated", "passed" if candidate.calibrated else "noted", says
     )
     for name, note in candidate.notes.items():
         if name != "calibration":

@@ -1,4 +1,4 @@
-"""The gate's verdict on figures that are there; for stages and replays alike."""
+"""Application of the gate to a metrics tree and a model; used by the stage and by replays."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +12,11 @@ from cll.types.directions import directions_in
 def decide(
     metrics: Mapping[str, Any], model: Mapping[str, Any], tree: Tree, champion: str
 ) -> dict[str, Any]:
-    """Return the verdict as verdict.json has it; `model` is the candidate's model.json."""
+    """Return the verdict in the form of verdict.json; `model` is the candidate's model.json."""
     notes = model["train"]
-    judged = step.Candidate(
+    candidate = step.Candidate(
         model["model_id"], notes["calibrated"], model["importance"], {"calibration": notes["says"]}
     )
     settings = components.build("gate", tree["gate"])
     directions = directions_in(tree)
-    return step.as_json(step.decide(metrics, directions, settings, judged, champion))
+    return step.as_json(step.decide(metrics, directions, settings, candidate, champion))

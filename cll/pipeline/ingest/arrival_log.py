@@ -20,7 +20,7 @@ from cll.pipeline.ingest import growth
 from cll.pipeline.ingest.readers.limits import Limits
 from cll.pipeline.ingest.readers.splitter import Cut, Survey, survey
 from cll.system import disk, progress
-from cll.system.stat_cache import Memo, memo, stamp
+from cll.system.stat_cache import StatCache, open_stat_cache, stamp
 from cll.system.workspace import Workspace
 from cll.types.components import Source
 from cll.types.errors import Busy, ConfigError, DataRefused, Unavailable
@@ -54,7 +54,7 @@ def see(ws: Workspace, source: Source, as_of: datetime) -> Seen:
 
     Raises DataRefused for a file that was seen before, and now is another, shorter, or not there.
     """
-    log, remembered = read(ws.root / LOG), memo(ws)
+    log, remembered = read(ws.root / LOG), open_stat_cache(ws)
     chains = growth.chains(log)
     reads = source.reads
     stamps = {path.as_posix(): stamp(path) for path in reads}
@@ -81,7 +81,7 @@ def see(ws: Workspace, source: Source, as_of: datetime) -> Seen:
 
 
 def _survey(
-    path: Path, chain: Sequence[Arrival], remembered: Memo, source: Source, as_of: datetime
+    path: Path, chain: Sequence[Arrival], remembered: StatCache, source: Source, as_of: datetime
 ) -> Survey:
     limits = getattr(source, "limits", Limits())
     known = growth.known(path, chain, as_of)
@@ -92,9 +92,9 @@ def _survey(
 
     try:
         given = [known.ends, asdict(limits), settled]
-        facts = remembered.of(path, "survey", look, given=json.loads(json.dumps(given)))
+        facts = remembered.get(path, "survey", look, given=json.loads(json.dumps(given)))
     except OSError as why:
-        raise Unavailable(f"{path}: {why.strerror}; see to it.") from None
+        raise Unavailable(f"{path}: {why.strerror}; check the disk and the permissions.") from None
     tail = Tail(**facts["tail"]) if facts["tail"] else None
     digests = dict(zip(known.ends, facts["prefixes"], strict=True))
     digests |= {facts["size"]: facts["sha256"]}

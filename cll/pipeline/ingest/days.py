@@ -78,7 +78,7 @@ def _task(making: Making, date: str, pieces: Pieces) -> _Task | None:
         return None
     rows = sorted((one["sha256"], name) for name, one in pieces.items())
     made_of = {"rows": rows, "as_of": format_instant(making.as_of) if waits else None}
-    if making.renewal.keep(date, made_of):
+    if making.renewal.reuse(date, made_of):
         return None
     repeats = {name: one["repeats"] for name, one in pieces.items()}
     return _Task(date, repeats, made_of, sum(one["rows"] for one in pieces.values()))
@@ -94,7 +94,7 @@ def _settled(making: Making, pool: Executor, tasks: Sequence[_Task]) -> Iterator
 
 def _take_over(making: Making, date: str, name: str, only: Facts) -> None:
     """Take a piece's rows as they are: they are all of the day, all known, and none stands twice."""
-    if making.renewal.keep(date, only["sha256"]):
+    if making.renewal.reuse(date, only["sha256"]):
         return
     taken = manifest.part(date)
     making.renewal.put(taken, making.segments.take(name, date, making.renewal.staging / taken))

@@ -21,7 +21,7 @@ from cll.pipeline.ingest.schema.rules import Enforcement
 from cll.pipeline.ingest.segments import Facts, Segments
 from cll.system import disk, manifest, progress
 from cll.system.partitions import SHARED, Renewal
-from cll.system.stat_cache import memo
+from cll.system.stat_cache import open_stat_cache
 from cll.system.workspace import Workspace
 from cll.types.components import Source
 from cll.types.errors import DataRefused
@@ -54,8 +54,8 @@ def ingest(ws: Workspace, tree: Tree, world: project.World) -> None:
     common = {name: made_of[name] for name in SHARED}
     folders = [ws.signals, *ws.seeds("signals")]
     segments = Segments(ws.cache / "segments", common, source.columns, folders)
-    with Renewal(ws.signals, made_of, memo(ws), ws.seeds("signals")) as renewal:
-        known = renewal.known("pieces")
+    with Renewal(ws.signals, made_of, open_stat_cache(ws), ws.seeds("signals")) as renewal:
+        known = renewal.reusable_facts("pieces")
         read = read_all(partial(source, world.as_of), seen.files, segments, known)
         making = ingest_days.Making(
             renewal,
@@ -233,7 +233,7 @@ def _publish(
     counts = _counted(settled.counts)
     renewal.stage("incidents.parquet", settled.incidents)
     renewal.stage(manifest.QUARANTINE, settled.quarantine)
-    for line in renewal.told("ingest"):
+    for line in renewal.describe("ingest"):
         progress.note(line)
     facts = {"columns": asdict(source.columns), "counts": counts, "pieces": read, **more}
     renewal.publish(facts)

@@ -17,8 +17,8 @@ from cll.model.artifact import Predictor
 from cll.pipeline.dataset.labelled import Dataset
 from cll.pipeline.train import race
 from cll.pipeline.train.update import TrainingInputs, UpdateResult, apply
-from cll.types.arrays import Keep
-from cll.types.components import Contest, Update
+from cll.types.arrays import FileCache
+from cll.types.components import Update, UpdateRace
 from cll.types.directions import directions_in
 from cll.types.times import format_instant, parse_instant
 from cll.types.verdicts import Lineage
@@ -36,7 +36,7 @@ def fit(
     rows: Dataset,
     tree: Tree,
     as_of: datetime,
-    keep: Keep | None = None,
+    keep: FileCache | None = None,
     report: Callable[[int, float], None] | None = None,
     notes: Mapping[str, Any] | None = None,
     champion: Predictor | None = None,
@@ -72,10 +72,10 @@ def fit(
 
 
 def _chosen(
-    update: Update | Contest, inputs: TrainingInputs, tree: Tree
+    update: Update | UpdateRace, inputs: TrainingInputs, tree: Tree
 ) -> tuple[str, Update, dict[str, Any]]:
     """Return name and update that train the candidate, and notes on how a race chose it."""
-    if not isinstance(update, Contest):
+    if not isinstance(update, UpdateRace):
         return tree["choices"]["update"], update, {}
     named = {name: update.settings[name] for name in update.contenders}
     contenders = {name: components.build("update", node) for name, node in named.items()}

@@ -18,7 +18,7 @@ from cll.pipeline.train.calibrate import BaseCalibration, FittedCalibration, Sco
 from cll.pipeline.train.forward_chaining import FoldInputs, OutOfFold
 from cll.pipeline.train.threshold import Threshold
 from cll.types.arrays import Floats, Matrix
-from cll.types.components import Estimator, GoesOn, Metric, Model, Report
+from cll.types.components import Estimator, FittedModel, Metric, Report, WarmStartEstimator
 from cll.types.times import Duration
 
 # Boosting rounds where nothing could be held out for early stopping: of a new model, and added to a base.
@@ -38,8 +38,8 @@ class TrainSettings:
 class Start:
     """The model that a fit continues from, with an estimator that can do so."""
 
-    model: Model
-    estimator: GoesOn
+    model: FittedModel
+    estimator: WarmStartEstimator
     calibration: BaseCalibration
     since: datetime  # the last instant that the model's training knew of
     daily: bool = False  # fit in steps of a day
@@ -53,7 +53,7 @@ class Trained:
     were set on them. Only the holdout is used to evaluate the model.
     """
 
-    model: Model
+    model: FittedModel
     slope: float
     intercept: float
     threshold: float
@@ -138,7 +138,7 @@ def _decide(
 
 def _fit(
     inputs: FoldInputs, estimator: Estimator, folds: int, start: Start | None
-) -> tuple[OutOfFold, Model]:
+) -> tuple[OutOfFold, FittedModel]:
     if start is None:
         return forward_chaining.fit_in_folds(inputs, estimator, folds, UNGUIDED_ROUNDS)
     if start.daily:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cll.model import platt
 from cll.types.arrays import Flags, Floats, Matrix
-from cll.types.components import Counted, Estimator, GoesOn, Model, Report
+from cll.types.components import CountsPasses, Estimator, FittedModel, Report, WarmStartEstimator
 
 OPTIMISTIC = "Slightly optimistic: rounds, calibration and threshold were set on these rows."
 DAY_US = 86_400_000_000
@@ -66,7 +66,7 @@ class FoldInputs:
 
 def fit_in_folds(
     inputs: FoldInputs, estimator: Estimator, folds: int, unguided: int
-) -> tuple[OutOfFold, Model]:
+) -> tuple[OutOfFold, FittedModel]:
     """Fit and score fold by fold, then fit on all rows with the median rounds of the folds.
 
     `unguided` is the number of rounds where no fold could be scored.
@@ -93,7 +93,9 @@ def _chain(inputs: FoldInputs, estimator: Estimator, folds: int) -> OutOfFold:
     return OutOfFold(margin, tuple(rounds), skipped, visits)
 
 
-def fit_by_day(inputs: FoldInputs, estimator: GoesOn, base: Model) -> tuple[OutOfFold, Model]:
+def fit_by_day(
+    inputs: FoldInputs, estimator: WarmStartEstimator, base: FittedModel
+) -> tuple[OutOfFold, FittedModel]:
     """Update `base` one UTC day at a time; each day is scored before the model is fitted on it.
 
     Rows up to `since` are fitted but not scored, since `base` may have known of their labels.
@@ -115,8 +117,8 @@ def fit_by_day(inputs: FoldInputs, estimator: GoesOn, base: Model) -> tuple[OutO
     return OutOfFold(margin, (), 0, visits), model
 
 
-def _passes(model: Model) -> int:
-    return model.passes if isinstance(model, Counted) else 1
+def _passes(model: FittedModel) -> int:
+    return model.passes if isinstance(model, CountsPasses) else 1
 
 
 def _report(report: Report | None, number: int, margin: Floats, y: Floats) -> None:

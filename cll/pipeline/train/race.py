@@ -16,10 +16,10 @@ from cll.pipeline.evaluate.statistics.ranking import rank
 from cll.pipeline.train.update import TrainingInputs, apply
 from cll.system import progress
 from cll.types.arrays import Flags
-from cll.types.components import Contest, Update
+from cll.types.components import Update, UpdateRace
 from cll.types.errors import DataRefused
 from cll.types.times import format_instant
-from cll.types.updates import RaceEntry
+from cll.types.updates import Contender
 
 REPLICATES, DRAWS_SEED = 300, 0
 
@@ -42,7 +42,7 @@ class _Stretch:
 
 
 def race(
-    race_rule: Contest,
+    race_rule: UpdateRace,
     contenders: Mapping[str, Update],
     inputs: TrainingInputs,
     metric: str,
@@ -84,7 +84,7 @@ def _entries(
     metric: str,
     *,
     lower: bool,
-) -> tuple[list[RaceEntry], dict[str, str]]:
+) -> tuple[list[Contender], dict[str, str]]:
     """Train and judge each contender; also return the reasons of those that could not run."""
     entries, left_out = [], {}
     for name, update in runnable.items():
@@ -133,7 +133,7 @@ def _entry(
     metric: str,
     *,
     lower: bool,
-) -> RaceEntry:
+) -> Contender:
     """Train a contender on the older rows, and judge it on the newer ones."""
     began = time.process_time()
     result = apply(update, stretch.train, inputs)
@@ -144,7 +144,7 @@ def _entry(
         f"race: {name}: {metric} {value:.4g}, {result.row_visits:,} row visits, {seconds:.1f} s of CPU"
     )
     sign = -1.0 if lower else 1.0
-    return RaceEntry(name, sign * value, sign * draws, result.row_visits, judged.evidence)
+    return Contender(name, sign * value, sign * draws, result.row_visits, judged.evidence)
 
 
 def _figures(model: Predictor, judge: Flags, inputs: TrainingInputs, metric: str) -> Figures:
@@ -157,7 +157,7 @@ def _figures(model: Predictor, judge: Flags, inputs: TrainingInputs, metric: str
     return figures(blocked, {metric: inputs.metrics[metric]}, REPLICATES, DRAWS_SEED)
 
 
-def _table(entries: Sequence[RaceEntry], *, lower: bool) -> dict[str, Any]:
+def _table(entries: Sequence[Contender], *, lower: bool) -> dict[str, Any]:
     """Return each entry's metric, its distance to the best with an interval, and its cost."""
     best, sign = max(entries, key=lambda entry: entry.value), -1.0 if lower else 1.0
     table: dict[str, Any] = {}

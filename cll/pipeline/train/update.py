@@ -15,8 +15,8 @@ from cll.pipeline.dataset.labelled import Dataset
 from cll.pipeline.train import fit as step
 from cll.pipeline.train.calibrate import BaseCalibration
 from cll.pipeline.train.fit import Start, Trained
-from cll.types.arrays import Flags, Keep
-from cll.types.components import Estimator, GoesOn, Metric, Report, Update
+from cll.types.arrays import FileCache, Flags
+from cll.types.components import Estimator, Metric, Report, Update, WarmStartEstimator
 from cll.types.errors import ConfigError, DataRefused
 from cll.types.updates import TrainingPlan
 
@@ -33,7 +33,7 @@ class TrainingInputs:
     settings: step.TrainSettings
     metrics: Mapping[str, Metric]
     seed: int
-    keep: Keep | None = None
+    keep: FileCache | None = None
     champion: Predictor | None = None
 
 
@@ -58,11 +58,11 @@ def apply(
     """Train with `update` on those rows of the mask `candidates` that it chooses."""
     champion = inputs.champion if update.reads_champion else None
     plan = _plan(update, candidates, inputs, champion)
-    if champion is not None and plan.continues and not plan.rows.any():
+    if champion is not None and plan.continues_champion and not plan.rows.any():
         return UpdateResult(champion, plan.rows, None)
-    base = champion if plan.continues else None
+    base = champion if plan.continues_champion else None
     start = None if base is None else _start(base, plan, inputs)
-    matrix = replace(inputs.rows.matrix(plan.rows), keep=inputs.keep)
+    matrix = replace(inputs.rows.matrix(plan.rows), file_cache=inputs.keep)
     with threadpool_limits(1, user_api="blas"):
         trained = step.train(
             *(matrix, inputs.rows.rows.filter(pl.Series(plan.rows)), inputs.estimator),
@@ -97,7 +97,7 @@ def _start(base: Predictor, plan: TrainingPlan, inputs: TrainingInputs) -> Start
     Refuse a base that predicts something else, or whose training may have known held-out rows.
     """
     estimator = inputs.estimator
-    if not isinstance(estimator, GoesOn):
+    if not isinstance(estimator, WarmStartEstimator):
         name = _name(estimator)
         raise ConfigError(f"estimator={name}: can't continue from a model; choose update=full.")
     _refuse_other(base, inputs)

@@ -7,7 +7,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from cll.components.estimator.lightgbm import FILE, LightGBM, LightGBMModel, load
-from cll.system.content_cache import Shelf
+from cll.system.content_cache import ContentCache
 from cll.types.arrays import Matrix
 from cll.types.errors import DataRefused, Unavailable
 
@@ -49,21 +49,27 @@ def test_one_and_two_threads_give_the_same_bytes(weight):
 def test_bins_that_were_kept_give_the_bytes_of_bins_made_afresh(tmp_path, threads, members):
     train, valid = noisy(8000), noisy(2000, seed=2)
     estimator = replace(SMALL, members=members)
-    made, found = Shelf(tmp_path), Shelf(tmp_path)
+    made, found = ContentCache(tmp_path), ContentCache(tmp_path)
     with threadpool_limits(threads, user_api="openmp"):
         afresh = estimator(train, SEED, valid)
         kept = [
-            estimator(replace(train, keep=shelf.keep), SEED, replace(valid, keep=shelf.keep))
-            for shelf in (made, found)
+            estimator(
+                replace(train, file_cache=cache.get_or_make),
+                SEED,
+                replace(valid, file_cache=cache.get_or_make),
+            )
+            for cache in (made, found)
         ]
     assert kept == [afresh, afresh]
-    assert (made.made, made.found) == (2, 0)
-    assert (found.made, found.found) == (0, 2)
+    assert (made.made, made.reused) == (2, 0)
+    assert (found.made, found.reused) == (0, 2)
 
 
 def test_jobs_share_bins_unless_they_bin_otherwise(tmp_path):
-    shelf = Shelf(tmp_path)
-    train, valid = (replace(rows, keep=shelf.keep) for rows in (noisy(), noisy(1000, seed=2)))
+    cache = ContentCache(tmp_path)
+    train, valid = (
+        replace(rows, file_cache=cache.get_or_make) for rows in (noisy(), noisy(1000, seed=2))
+    )
     SMALL(train, SEED, valid)
     for change in (
         {"num_leaves": 7},
@@ -76,20 +82,22 @@ def test_jobs_share_bins_unless_they_bin_otherwise(tmp_path):
         {"max_depth": 2},
     ):
         changed = replace(SMALL, **change)
-        alone = changed(replace(train, keep=None), SEED + 1, replace(valid, keep=None))
+        alone = changed(replace(train, file_cache=None), SEED + 1, replace(valid, file_cache=None))
         assert changed(train, SEED + 1, valid) == alone
-    assert shelf.made == 2
+    assert cache.made == 2
     for change in ({"max_bin": 15}, {"bin_construct_sample_cnt": 500}):
         replace(SMALL, **change)(train, SEED, valid)
-    assert shelf.made == 6
+    assert cache.made == 6
 
 
 def test_held_out_rows_are_binned_as_the_rows_that_teach(tmp_path):
-    shelf = Shelf(tmp_path)
-    one, other, valid = (replace(noisy(seed=seed), keep=shelf.keep) for seed in (1, 2, 3))
+    cache = ContentCache(tmp_path)
+    one, other, valid = (
+        replace(noisy(seed=seed), file_cache=cache.get_or_make) for seed in (1, 2, 3)
+    )
     SMALL(one, SEED, valid)
     SMALL(other, SEED, valid)
-    assert shelf.made == 4
+    assert cache.made == 4
 
 
 def test_other_rows_labels_or_names_are_other_bins():
@@ -110,7 +118,7 @@ def test_a_disk_that_takes_no_bins_is_told_in_one_line(tmp_path, monkeypatch):
     with pytest.raises(
         Unavailable, match="can't be written: Cannot write binary data to it; check"
     ):
-        SMALL(replace(noisy(), keep=Shelf(tmp_path).keep), SEED)
+        SMALL(replace(noisy(), keep=ContentCache(tmp_path).keep), SEED)
 
 
 def test_another_seed_gives_another_model():

@@ -78,7 +78,7 @@ def test_a_tag_of_what_was_never_released_goes(root, releases):
 def test_a_tag_at_another_commit_is_put_right(root, releases):
     released.git(root, "tag", "-a", "-m", "x", "failure-model@v1.0.0", "HEAD~1")
     said = Gto()(root, releases, "v1.2.0")
-    assert said[0] == "failure-model@v1.0.0: removed, not of its release's commit."
+    assert said[0] == "failure-model@v1.0.0: removed, not at its release's commit."
     at = released.git(root, "rev-parse", "failure-model@v1.0.0^{commit}")
     assert at == releases[0].commit
 

@@ -3,7 +3,7 @@ import pytest
 
 from cll.components.update.race import Race
 from cll.types.errors import ConfigError
-from cll.types.updates import RaceEntry
+from cll.types.updates import Contender
 
 ONE = {"full": {"_target_": "cll.components.update.full.Full"}}
 RACE, CHEAP = (Race(ONE, ("full",), prefer=first) for first in ("best", "cheapest"))
@@ -11,7 +11,7 @@ RACE, CHEAP = (Race(ONE, ("full",), prefer=first) for first in ("best", "cheapes
 
 def entry(name, value, visits, noise=0.01, seed=0):
     spread = np.random.default_rng(seed).normal(0, noise, 300)
-    return RaceEntry(name, value, value + spread, visits, evidence=1000)
+    return Contender(name, value, value + spread, visits, evidence=1000)
 
 
 @pytest.mark.parametrize(
@@ -46,5 +46,5 @@ def test_the_better_wins_at_the_same_cost():
 
 def test_without_an_interval_the_best_figure_wins():
     nothing = np.full(300, np.nan)
-    entries = [RaceEntry("dear", 0.5, nothing, 900, 20), RaceEntry("cheap", 0.4, nothing, 10, 20)]
+    entries = [Contender("dear", 0.5, nothing, 900, 20), Contender("cheap", 0.4, nothing, 10, 20)]
     assert CHEAP(entries) == "dear"

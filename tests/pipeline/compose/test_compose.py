@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cll.config import components
-from cll.pipeline.compose import compose
+from cll.pipeline.compose import compose, override_grammar
 from cll.types.errors import ConfigError, SecurityRefusal
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -127,7 +127,7 @@ def test_a_seed_that_no_generator_takes_is_refused(seed):
 
 @pytest.mark.parametrize("override", ["gate.metric=nosuch", "++gate.floors={nosuch: 1}"])
 def test_a_gate_that_asks_for_a_figure_that_is_not_made_is_refused(override):
-    with pytest.raises(ConfigError, match=r"gate\.\w+=nosuch: not a metric that is chosen"):
+    with pytest.raises(ConfigError, match=r"gate\.\w+=nosuch: not a chosen metric"):
         resolve([override])
 
 
@@ -174,7 +174,7 @@ plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, a
 
 @given(st.recursive(plain | nasty, lambda inner: st.lists(inner, max_size=3), max_leaves=6))
 def test_whatever_stands_under_set_comes_through_hydras_grammar_unchanged(value):
-    parsed = compose.OverridesParser.create().parse_override(f"++a={compose.quote(value)}")
+    parsed = compose.OverridesParser.create().parse_override(f"++a={override_grammar.quote(value)}")
     assert compose.OmegaConf.create({"a": None}) is not None
     found = parsed.value()
     assert _plain(found) == value

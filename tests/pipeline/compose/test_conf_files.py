@@ -20,7 +20,7 @@ def test_a_link_in_conf_is_refused_since_hydra_follows_it(conf, tmp_path, name):
     if place.exists():
         place.resolve().rename(tmp_path / "elsewhere")
     Path(str(place)).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(SecurityRefusal, match=r"conf.*: a link, and conf/ may hold none; copy"):
+    with pytest.raises(SecurityRefusal, match=r"conf.*: a link, which conf/ may not contain; copy"):
         compose.resolve(conf, {})
 
 

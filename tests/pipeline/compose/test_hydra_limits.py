@@ -99,7 +99,7 @@ def test_a_resolver_in_a_list_of_defaults_is_refused(folder):
 def test_what_a_plugin_registers_is_out_of_force_and_afterwards_there_again():
     OmegaConf.register_new_resolver("of_a_plugin", lambda: CANARY, replace=True)
     try:
-        with resolvers.in_force():
+        with resolvers.restricted():
             OmegaConf.register_new_resolver("later", lambda: CANARY)
             assert not OmegaConf.has_resolver("of_a_plugin")
             assert not OmegaConf.has_resolver("later")
@@ -148,7 +148,7 @@ SETTINGS = [
         "hydra.callbacks.a._target_=hydra_plugins.cll_sweeps.launcher.Path.write_text: not a",
     ),
     ("+hydra.callbacks.a={}", "hydra.callbacks: refused, since it would call code"),
-    ("+hydra.more=1", "hydra.more: not a setting of Hydra's; remove it."),
+    ("+hydra.more=1", "hydra.more: not a setting of Hydra; remove it."),
     ("++hydra={job: {env_set: {A: b}}}", "hydra.job.env_set: refused, since it would set"),
 ]
 

@@ -79,7 +79,7 @@ def test_one_flipped_byte_of_the_data_is_refused(copy, part):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    with pytest.raises(SecurityRefusal, match="its bytes are not those of the manifest"):
+    with pytest.raises(SecurityRefusal, match="its bytes do not match the manifest"):
         load(copy)
 
 

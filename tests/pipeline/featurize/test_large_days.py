@@ -4,7 +4,7 @@ import pytest
 from cll.config import components
 from cll.pipeline.dataset import tables
 from cll.system import frames, manifest
-from cll.system.partitions import Standing
+from cll.system.partitions import SealedFolder
 from tests.build import small
 
 WORDS = [
@@ -30,7 +30,7 @@ def whole(tmp_path_factory):
 
 
 def parts(folder):
-    there = Standing(folder)
+    there = SealedFolder(folder)
     return {date: len(manifest.parts(there.files[date])) for date in there.partitions}
 
 
@@ -47,7 +47,7 @@ def test_a_day_with_more_rows_than_a_bucket_has_parts_of_whole_entities(tmp_path
     features(ws, "source.duplicates=0.1", "ingest.bucket_rows=400")
     assert set(parts(ws.signals).values()) == {5}
     assert parts(ws.features) == parts(ws.signals)
-    first = Standing(ws.signals).files["2026-01-02"]
+    first = SealedFolder(ws.signals).files["2026-01-02"]
     entities = [
         set(frames.read_frame(ws.signals / name, ["entity"])["entity"])
         for name in manifest.parts(first)
@@ -81,7 +81,7 @@ def test_a_feature_set_that_has_no_halves_is_worked_whole(tmp_path):
 def test_only_what_is_within_a_bucket_is_read_at_once(tmp_path):
     ws = small.project(tmp_path / "project")
     small.reproduce(ws, [*WORDS, "ingest.bucket_rows=300"], last="ingest")
-    for date, files in Standing(ws.signals).files.items():
+    for date, files in SealedFolder(ws.signals).files.items():
         if date.startswith("2026"):
             for name in manifest.parts(files):
                 rows = pl.scan_parquet(ws.signals / name).select(pl.len()).collect().item()

@@ -296,7 +296,7 @@ def test_a_champion_that_learnt_from_held_out_rows_is_no_fair_rival():
     one = rule(found, "leak.champion")
     assert (one.value, one.bound, one.outcome) == (40, 0, "not enough evidence")
     assert one.says.startswith(
-        "40 held-out rows are no newer than what the champion learnt from (until 2026-01-20T"
+        "40 held-out rows are not newer than the champion's training rows (until 2026-01-20T"
     )
 
 

@@ -11,7 +11,7 @@ from cll.pipeline.ingest import days
 from cll.pipeline.ingest.readers import splitter, streams
 from cll.pipeline.ingest.segments import Segments
 from cll.system import disk, frames, manifest
-from cll.system.partitions import Standing
+from cll.system.partitions import SealedFolder
 from cll.types.errors import DataRefused
 from cll.verify import reproduce
 from tests.build import small
@@ -66,7 +66,7 @@ class Run:
         self.capsys.readouterr()
         small.reproduce(self.ws, [*WORDS, *words], last=last)
         said = self.capsys.readouterr().err.splitlines()
-        return [line for line in said if ": made " in line or " stand as " in line]
+        return [line for line in said if ": made " in line or " up to date" in line]
 
     def rebuilt(self, folder):
         """Tell whether everything from the files alone gives the same bytes."""
@@ -128,7 +128,7 @@ def test_a_late_record_leaves_the_features_of_rows_that_were_scored_before(run):
 
 def test_an_edit_of_the_features_makes_no_signals_again(run):
     assert run.tick("features.windows=[3h]") == [
-        "ingest: all of 3 days stand as they are.",
+        "ingest: all of 3 days are up to date.",
         "featurize: made 3 of 3 days (other config): 2026-01-01, 2026-01-02, 2026-01-03",
     ]
 
@@ -420,7 +420,7 @@ def test_the_same_record_in_two_files_and_two_formats_is_kept_once(run):
 
 
 def test_a_partition_that_is_taken_over_is_not_a_second_copy(run):
-    (name,) = manifest.parts(Standing(run.ws.signals).files["2026-01-02"])
+    (name,) = manifest.parts(SealedFolder(run.ws.signals).files["2026-01-02"])
     # DVC copies a file of two names before each run of its stage, so it has one.
     assert (run.ws.signals / name).stat().st_nlink == 1
     assert list((run.ws.root / ".cll" / "segments").glob("*/2026-01-02.parquet")) == []
@@ -433,7 +433,7 @@ def test_days_that_are_settled_at_once_are_the_same_as_one_by_one(tmp_path, caps
         for day in (1, 2, 3):
             write(run.ws, f"again {day}.jsonl", rows(day, hours=range(12), entities="abc"))
         run.tick(f"ingest.bucket_rows={bucket_rows}")
-        there = Standing(run.ws.signals)
+        there = SealedFolder(run.ws.signals)
         days = there.partitions.values()
         assert [(one["rows"], one["duplicate"]) for one in days] == [(60, 24)] * 3
         found.append((there.files["2026-01-02"], [one["profile"] for one in days]))
@@ -446,5 +446,5 @@ def test_days_settled_at_once_may_share_a_segment_that_is_gone(run, tmp_path):
     small.shutil.rmtree(run.ws.root / ".cll")
     write(run.ws, "late.jsonl", [row for day in (1, 2, 3) for row in rows(day, entities="d")])
     run.tick()
-    assert [one["rows"] for one in Standing(run.ws.signals).partitions.values()] == [96] * 3
+    assert [one["rows"] for one in SealedFolder(run.ws.signals).partitions.values()] == [96] * 3
     assert run.rebuilt(tmp_path / "rebuilt")

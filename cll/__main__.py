@@ -1,4 +1,4 @@
-"""The entry point of `cll`: choose whose code runs, then run a stage or the command line."""
+"""Entry point of `cll`: run a stage, or the command line, with the right copy of the code."""
 
 import importlib
 import sys
@@ -8,10 +8,7 @@ from cll.system import imports
 
 
 def main() -> NoReturn:
-    """Run `cll`. In DVC's copy of this repository, the copy's own `cll` runs.
-
-    `cll stage NAME` is for DVC, and imports nothing of the command line.
-    """
+    """Run `cll`; in DVC's copy of this repository, run the copy's own `cll`."""
     copy = imports.experiment()
     imports.search_no_source(copy)
     if copy is not None:
@@ -20,7 +17,7 @@ def main() -> NoReturn:
 
 
 def run() -> NoReturn:
-    """Run one stage, or the command line."""
+    """Run one stage for DVC (`cll stage NAME`), or the command line."""
     if sys.argv[1:2] == ["stage"]:
         from cll.pipeline import stages  # noqa: PLC0415  a stage starts without the command line
 

@@ -1,1 +1,1 @@
-"""Command line: a module a room, each command a few lines around one call."""
+"""Command line: each command parses its arguments, makes one call and prints the result."""

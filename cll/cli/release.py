@@ -1,162 +1,144 @@
-"""The commands on what is in force: release, rollback, registry; and doctor."""
+"""Commands that change or show what is released: release, rollback, registry."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cll.cli.options import ROOT, Json, Push, command, examples
 from cll.types.errors import ConfigError
 
-ROOT = Path()
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Push = Annotated[
-    bool, typer.Option("--push", help="Also `git push`, once DVC has pushed the model.")
-]
+PANEL = "Release"
 _BUMPS = ("major", "minor", "patch")
 
 app = typer.Typer()
 registry = typer.Typer(
-    help="What was released: registry/ledger.jsonl and registry/models.", no_args_is_help=True
+    help="List, check and share the released models.",
+    epilog=examples("cll registry list"),
+    no_args_is_help=True,
 )
+app.add_typer(registry, name="registry", rich_help_panel=PANEL)
 
 
-def register(main: typer.Typer) -> None:
-    """Add these commands to the command line."""
-    main.registered_commands += app.registered_commands
-    main.add_typer(registry, name="registry")
-
-
-@app.command()
+@command(
+    app,
+    'cll release --why "trained on March"',
+    'cll release --bootstrap --why "first model"',
+    panel=PANEL,
+)
 def release(
     *,
     why: Annotated[str | None, typer.Option(help="A sentence for the ledger.")] = None,
-    bump: Annotated[str, typer.Option(help="major, minor or patch.")] = "minor",
+    bump: Annotated[
+        str, typer.Option(help="The part of the version to raise: major, minor or patch.")
+    ] = "minor",
     bootstrap: Annotated[
-        bool, typer.Option("--bootstrap", help="Begin the ledger: the project's first release.")
+        bool, typer.Option("--bootstrap", help="Begin the ledger with the first release.")
     ] = False,
     push: Push = False,
 ) -> None:
-    """Release the candidate that the gate promotes: an entry of the ledger, and a commit.
+    """Release the candidate that the gate promotes, in a commit.
 
-    It counts from the next tick on. Exit 10 where the gate rejects it, 11 where it lacks evidence.
-    Where DVC has a default remote, the model and all that the stages made are pushed there.
+    The commit adds an entry to the ledger. The release takes effect with the next tick. If DVC has
+    a default remote, the model and everything that the stages made are pushed to it.
+
+    The exit code is 10 if the gate rejects the candidate, and 11 without enough evidence.
     """
     from cll.release import actions, publish  # noqa: PLC0415  each command imports what it uses
 
     if bump not in _BUMPS:
         raise ConfigError(f"--bump={bump}: write {', '.join(_BUMPS)}.")
     publish.refuse_unready(ROOT, push=push)
-    entry, says = actions.new(ROOT, why=why, bump=bump, bootstrap=bootstrap)  # type: ignore[arg-type]
-    typer.echo(says)
+    entry, message = actions.new(ROOT, why=why, bump=bump, bootstrap=bootstrap)  # type: ignore[arg-type]
+    typer.echo(message)
     for line in publish.share(ROOT, entry, push=push):
         typer.echo(line)
 
 
-@app.command()
+@command(app, 'cll rollback v1.1.0 --why "too many false alarms"', panel=PANEL)
 def rollback(
     version: Annotated[
-        str | None, typer.Argument(help="The version; else the one that it replaced.")
+        str | None,
+        typer.Argument(help="The version; by default the one before the champion."),
     ] = None,
     *,
     why: Annotated[str, typer.Option(help="A sentence for the ledger.")],
     push: Push = False,
 ) -> None:
-    """Put an earlier version in force again: an entry of the ledger, and a commit."""
+    """Make an earlier version the champion again, in a commit.
+
+    The commit adds an entry to the ledger. The rollback takes effect with the next tick.
+    """
     from cll.release import actions, publish  # noqa: PLC0415  each command imports what it uses
 
     publish.refuse_unready(ROOT, push=push)
-    entry, says = actions.back(ROOT, version, why=why)
-    typer.echo(says)
+    entry, message = actions.back(ROOT, version, why=why)
+    typer.echo(message)
     for line in publish.share(ROOT, entry, push=push):
         typer.echo(line)
 
 
-@app.command()
-def doctor(
-    *,
-    remote: Annotated[
-        str | None, typer.Option(help="Make this URL or path DVC's default remote, if it works.")
-    ] = None,
-    mend: Annotated[
-        bool, typer.Option("--repair", help="First repair files that can be made again.")
-    ] = False,
-) -> None:
-    """Look at what the project needs before others can rely on it; say what to do.
-
-    --repair does what each `cll tick` does first: it removes, or takes from git, what a kill or a
-    disk left empty, cut off or stale, so that DVC goes on. Each file is named.
-    """
-    from cll.maintenance import doctor as examining  # noqa: PLC0415  each command imports what it uses
-    from cll.release import remote as storing  # noqa: PLC0415  each command imports what it uses
-    from cll.system import (  # noqa: PLC0415
-        locks,
-    )
-    from cll.vcs import repair  # noqa: PLC0415  each command imports what it uses
-
-    if mend:
-        with repair.only_one(ROOT):
-            pass
-    if remote is not None:
-        with locks.only_one(ROOT):
-            where = storing.set_up(ROOT, remote)
-        typer.echo(f"ok  remote: {where}: a probe went there and back; commit .dvc/config.")
-        return
-    code = 0
-    for line, found in examining.examine(ROOT):
-        typer.echo(line)
-        code = code or found
-    raise typer.Exit(code)
-
-
-@registry.command("list")
+@command(registry, "cll registry list --json", name="list")
 def registry_list(*, as_json: Json = False) -> None:
-    """List releases and rollbacks, oldest first; a star marks what is in force."""
+    """List releases and rollbacks, oldest first.
+
+    A star marks the champion.
+    """
     from cll.release import versions  # noqa: PLC0415  each command imports what it uses
 
     versions.show_all(ROOT, as_json=as_json)
 
 
-@registry.command("show")
-def registry_show(version: Annotated[str, typer.Argument(help="A version or a model_id.")]) -> None:
-    """Print what the ledger says of a version."""
+@command(registry, "cll registry show v1.0.0", name="show")
+def registry_show(
+    version: Annotated[str, typer.Argument(help="A version or a model_id.")],
+) -> None:
+    """Print the ledger's entries for a version."""
     from cll.release import versions  # noqa: PLC0415  each command imports what it uses
 
     versions.show_one(ROOT, version)
 
 
-@registry.command("at")
+@command(registry, "cll registry at 2026-01-31", name="at")
 def registry_at(date: Annotated[str, typer.Argument(help="A date, or an instant.")]) -> None:
-    """Say which version was in force at an instant of the world."""
+    """Print the version that was the champion at an instant.
+
+    The instant is compared with as_of, not with the time of the commit.
+    """
     from cll.release import versions  # noqa: PLC0415  each command imports what it uses
 
     typer.echo(versions.at(ROOT, date))
 
 
-@registry.command("verify")
+@command(registry, "cll registry verify", name="verify")
 def registry_verify() -> None:
-    """Prove the chain, the commits, the verdicts and every model's files; exit 4 where one fails."""
+    """Check the ledger and the files of every released model.
+
+    It checks the chain of entries, the commits, the verdicts and each model's files. The exit code
+    is 4 if one of them fails.
+    """
     from cll.release import audit  # noqa: PLC0415  each command imports what it uses
 
     for line in audit.verify(ROOT):
         typer.echo(line)
 
 
-@registry.command("push")
+@command(registry, "cll registry push", name="push")
 def registry_push() -> None:
-    """Push what is in force: the model and what the stages made by DVC, the branch by git."""
+    """Push the champion and the stages' outputs to the remotes.
+
+    DVC pushes the model and the outputs; git pushes the branch.
+    """
     from cll.release import publish  # noqa: PLC0415  each command imports what it uses
 
     for line in publish.in_force(ROOT):
         typer.echo(line)
 
 
-@registry.command("sync")
+@command(registry, "cll registry sync", name="sync")
 def registry_sync() -> None:
-    """Make the mirror that `mirror` names say what the ledger says."""
+    """Update the mirror chosen by `mirror` from the ledger."""
     from cll.release import mirror  # noqa: PLC0415  each command imports what it uses
-    from cll.system import (  # noqa: PLC0415
-        locks,
-    )
+    from cll.system import locks  # noqa: PLC0415  each command imports what it uses
 
     with locks.only_one(ROOT):
         lines = mirror.sync(ROOT)

@@ -5,16 +5,12 @@ folder; what is computed there comes from the same functions as in `dvc repro`. 
 are kept by content under .cll/store, so that jobs share them.
 """
 
-import os
-import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -22,18 +18,14 @@ from omegaconf import DictConfig
 
 from cll.config import catalog, components
 from cll.config.project import Tree, load_world
-from cll.experiment import command_line, jobs, launcher, leaderboard
+from cll.experiment import command_line, hydra_app, jobs, launcher, leaderboard
 from cll.experiment.command_line import Asked, Plan
 from cll.pipeline import stage_cache, stages
 from cll.pipeline.compose import compose, override_grammar
-from cll.pipeline.compose.hydra_errors import one_line
-from cll.pipeline.compose.hydra_limits import limits
 from cll.pipeline.report import terminal
 from cll.system import console, disk, links, progress
 from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError, Stopped
-
-_FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra then raises its errors instead of printing pages
 
 
 @dataclass(frozen=True)
@@ -55,7 +47,7 @@ def main(root: Path, arguments: Sequence[str], kind: Kind | None = None) -> int:
     arguments, resumed = _resumed(arguments)
     asked = command_line.read(arguments)
     if not asked.is_experiment:
-        _hydra(conf, [*asked.flags, *asked.texts], lambda _: None)
+        hydra_app.launch(conf, [*asked.flags, *asked.texts], lambda _: None)
         return 0
     links.refuse(root)
     load_world(Workspace(root))
@@ -101,7 +93,7 @@ def _launch(
 ) -> None:
     """Let Hydra run `job` as often as it is asked for."""
     words = [*asked.flags, *plan.baseline, *plan.overrides, *more]
-    _hydra(root / "conf", words, job)
+    hydra_app.launch(root / "conf", words, job)
 
 
 def _alone(root: Path, kind: Kind, plan: Plan, refused: list[CllError], _: DictConfig) -> None:
@@ -229,21 +221,3 @@ def experiment(
     out_of_fold = disk.read_json(ws.candidate / "model.json")["train"]["out_of_fold"]
     figure = out_of_fold.get(tree["gate"]["metric"])
     return None if figure is None else float(figure)
-
-
-def _hydra(conf: Path, arguments: Sequence[str], job: Callable[[DictConfig], float | None]) -> None:
-    """Let Hydra run `job` as its command line asks for."""
-    before, errors = sys.argv, os.environ.get(_FULL_ERROR)
-    sys.argv, os.environ[_FULL_ERROR] = ["cll", *arguments], "1"
-    if line := os.environ.get("COMP_LINE"):  # completion doesn't know that `run` is a command
-        os.environ["COMP_LINE"] = re.sub(r"^(\S+\s+)run\s", r"\1", line)
-    try:
-        with one_line(), limits(conf):
-            wrap = hydra.main(
-                version_base=None, config_path=str(conf.resolve()), config_name="config"
-            )
-            wrap(job)()
-    finally:
-        sys.argv = before
-        if errors is None:
-            del os.environ[_FULL_ERROR]

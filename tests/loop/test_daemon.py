@@ -85,8 +85,8 @@ def state(root):
     ("words", "says"),
     [
         (["--every", "soon"], "--every: 'soon' is not a duration; write 30m, 1h30m, 7d or 0."),
-        (["--every", "0"], "--every, --retry: 0 is no interval; write 1h."),
-        (["--retry", "0"], "--every, --retry: 0 is no interval; write 1h."),
+        (["--every", "0"], "--every, --retry: 0 is not an interval; write 1h."),
+        (["--retry", "0"], "--every, --retry: 0 is not an interval; write 1h."),
     ],
 )
 def test_what_is_no_interval_is_refused(root, words, says):
@@ -100,7 +100,7 @@ def test_a_second_loop_in_a_project_is_refused(root):
         said = small.cll(root, "loop")
     assert said.code == 5
     assert said.err.splitlines() == [
-        "loop: every 1h; release.mode is never: nothing is committed or released.",
+        "loop: every 1h; release.mode is never: it commits and releases nothing.",
         "cll: Another `cll loop` runs in this project; `cll status` says what it does.",
     ]
 

@@ -94,7 +94,9 @@ def _by_name(ws):
 def test_a_remote_is_set_up_once_a_probe_went_there_and_back(ws, tmp_path):
     said = released.cll(ws.root, "doctor", "--remote", str(tmp_path / "store"))
     assert said.code == 0, said.err
-    assert said.out.startswith(f"ok  remote: {tmp_path / 'store'}: a probe went there and back; ")
+    assert said.out.startswith(
+        f"ok  remote: {tmp_path / 'store'}: a probe file was written and read back; "
+    )
     assert remote.default(ws.root) == "storage"
     released.commit(ws.root)
     assert doctor._remote(ws.root).endswith("a probe went there and back.")

@@ -147,7 +147,10 @@ def test_a_gate_without_a_metric_leaves_it_undecided(root):
 
 def test_markdown_and_json_stand_alone(root):
     said = small.cll(root, "diff", "--md", "--json")
-    assert (said.code, said.err) == (2, "cll: --md, --json: each stands alone; leave one out.\n")
+    assert (said.code, said.err) == (
+        2,
+        "cll: --md, --json: they exclude each other; leave one out.\n",
+    )
 
 
 @pytest.fixture

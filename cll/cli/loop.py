@@ -95,7 +95,7 @@ def loop(
         "branch": "it commits and releases on the branch tick",
     }
     progress.say(f"loop: every {every}; release.mode is {chosen}: {effects[chosen]}.")
-    daemon.run(daemon.Loop(ROOT, interval, wait, mode.value if mode else None))
+    daemon.run(daemon.LoopSettings(ROOT, interval, wait, mode.value if mode else None))
 
 
 @command(app, "cll status", "cll status --json", panel=PANEL)
@@ -106,7 +106,7 @@ def status(*, as_json: Json = False) -> None:
     """
     from cll.loop import status as loop_status  # noqa: PLC0415  each command imports what it uses
 
-    state = loop_status.of(ROOT)
+    state = loop_status.read(ROOT)
     typer.echo(json.dumps(state, indent=2) if as_json else "\n".join(loop_status.lines(state)))
 
 
@@ -126,7 +126,7 @@ def trigger(
     from cll.loop import trigger_report  # noqa: PLC0415  each command imports what it uses
     from cll.system import workspace  # noqa: PLC0415  each command imports what it uses
 
-    report = trigger_report.of(workspace.Workspace(ROOT, read_only=True))
+    report = trigger_report.ask_triggers(workspace.Workspace(ROOT, read_only=True))
     if as_json:
         typer.echo(json.dumps(trigger_report.as_json(report), indent=2))
         return

@@ -27,7 +27,7 @@ def predict(
     from cll.system import workspace  # noqa: PLC0415  each command imports what it uses
 
     counts = predict_files.score(workspace.Workspace(ROOT), data, out, model)
-    typer.echo(f"{out}: {predict_files.told(counts)}")
+    typer.echo(f"{out}: {predict_files.summary(counts)}")
 
 
 @command(app, "cll export --onnx model.onnx", panel=PANEL)

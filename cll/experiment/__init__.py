@@ -1,1 +1,1 @@
-"""`cll run` and sweeps: experiments as a Hydra app, their leaderboard, and adoption of one."""
+"""Command `cll run` and sweeps: experiments as a Hydra app, the leaderboard, and adoption of a job."""

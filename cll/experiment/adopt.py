@@ -1,7 +1,7 @@
-"""Make what one job of `cll run` ran with the choice of params.yaml, so that `dvc repro` repeats it.
+"""Write the config of one job of `cll run` into params.yaml, so that `dvc repro` repeats the job.
 
-It goes by the job's resolved.yaml, not by its overrides: params.yaml and conf/ may have changed
-since. Nothing is written before the new params.yaml was composed and gave the job's tree.
+The job's resolved.yaml decides, not its overrides, since params.yaml and conf/ may have changed
+since. Before anything is written, the new params.yaml is composed and must give the job's config.
 """
 
 import contextlib
@@ -19,15 +19,15 @@ from cll.system.workspace import Workspace
 from cll.types.errors import CllError, ConfigError
 from cll.types.times import format_instant, parse_instant
 
-_FIGURES = ("metrics.json", "replay.json")  # what an experiment, or a replay, leaves at its end
-_DERIVED = {"choices", "code", "directions", "fallback", "schema"}  # what compose adds to a tree
-_NAMED = 2  # jobs of a sweep, in an error
+_FIGURES = ("metrics.json", "replay.json")  # written at the end of an experiment, or of a replay
+_DERIVED = {"choices", "directions", "fallback", "schema"}  # keys that compose adds to a config
+_NAMED = 2  # jobs of a sweep that an error names
 _NONE = "no such key"
 _SHOWN = 60  # characters of a value in an error
 
 
 def adopt(root: Path, job: Path) -> list[str]:
-    """Write the job's choices and values into params.yaml; return what changed, to be told."""
+    """Write the job's choices and values into params.yaml; return lines that report the changes."""
     conf, path = root / "conf", root / "params.yaml"
     world = load_world(Workspace(root))
     with locks.only_one(root):
@@ -35,7 +35,7 @@ def adopt(root: Path, job: Path) -> list[str]:
         ran = _ran(job)
         params = components.load_yaml(path)
         compose.refuse_unsafe(conf, params)
-        compose.baseline(conf, params)  # a params.yaml that is wrong is not ours to edit
+        compose.baseline(conf, params)  # raises if params.yaml has an error, before it is edited
         wanted = _wanted(conf, params, ran, job)
         text = path.read_bytes().decode()
         plain_text = text.replace("\r\n", "\n")
@@ -46,11 +46,11 @@ def adopt(root: Path, job: Path) -> list[str]:
             new = new if plain_text == text else new.replace("\n", "\r\n")
             disk.write_bytes(path, new.encode())
     _note_other_time(job, world)
-    return _told(path.name, params, wanted)
+    return _report(path.name, params, wanted)
 
 
 def _ran(job: Path) -> Tree:
-    """Read a job's resolved.yaml, which anyone may have edited, as data that names no code."""
+    """Read a job's resolved.yaml; it may have been edited, so it must not name foreign code."""
     path = job / "resolved.yaml"
     if not job.is_dir():
         raise ConfigError(f"{job}: no such folder; name a job's, below outputs/ or multirun/.")
@@ -82,8 +82,8 @@ def _is_whole(ran: Mapping[str, Any]) -> bool:
 
 
 def _no_job(folder: Path) -> ConfigError:
-    jobs = [one.parent for one in folder.glob("*/resolved.yaml")]
-    jobs.sort(key=lambda one: (len(one.name), one.name))
+    jobs = [path.parent for path in folder.glob("*/resolved.yaml")]
+    jobs.sort(key=lambda job: (len(job.name), job.name))
     if jobs:
         some = ", ".join([*map(str, jobs[:_NAMED]), *(["..."] if jobs[_NAMED:] else [])])
         return ConfigError(f"{folder}: a whole sweep; name one of its jobs: {some}")
@@ -93,7 +93,7 @@ def _no_job(folder: Path) -> ConfigError:
 
 
 def _wanted(conf: Path, params: Mapping[str, Any], ran: Tree, job: Path) -> dict[str, Any]:
-    """Say what params.yaml has to hold: choices, and what is `set` beside what they give."""
+    """Return the new params.yaml: choices, and under `set` the values that deviate from them."""
     chosen = _choices(conf, params, ran)
     base, in_force = compose.composed(conf, compose.baseline(conf, chosen))
     tree = {key: ran[key] for key in (*catalog.GROUPS, "seed")}
@@ -110,56 +110,56 @@ def _wanted(conf: Path, params: Mapping[str, Any], ran: Tree, job: Path) -> dict
 
 
 def _choices(conf: Path, params: Mapping[str, Any], ran: Tree) -> dict[str, Any]:
-    """Name a choice where neither params.yaml nor the experiment nor conf/config.yaml gives it."""
+    """Return params with the job's choices; those that follow from defaults are left out."""
     chosen = {key: value for key, value in params.items() if key != "set"}
-    asked = dict(ran["choices"])
-    for group in catalog.NAMED - set(asked):  # where several are chosen, Hydra names no choice
-        asked[group] = _listed(conf, group, ran[group])
-    experiment = asked.get(compose.EXPERIMENT)
+    wanted = dict(ran["choices"])
+    for group in catalog.NAMED - set(wanted):  # if several are chosen, Hydra names no choice
+        wanted[group] = _listed(conf, group, ran[group])
+    experiment = wanted.get(compose.EXPERIMENT)
     if chosen.get(compose.EXPERIMENT) != experiment:
         chosen[compose.EXPERIMENT] = experiment
     overrides = compose.baseline(conf, {compose.EXPERIMENT: experiment})
     _, given = compose.composed(conf, overrides)
     for group in catalog.GROUPS:
-        if chosen.get(group) != asked[group]:
-            if given.get(group) != asked[group]:
-                chosen[group] = asked[group]
+        if chosen.get(group) != wanted[group]:
+            if given.get(group) != wanted[group]:
+                chosen[group] = wanted[group]
             elif group in chosen:
                 chosen[group] = None
     return chosen
 
 
 def _listed(conf: Path, group: str, entries: Mapping[str, Any]) -> list[str]:
-    """Find the fewest choices of which a list gives these entries, in their order."""
-    there, order = trees.flatten(entries), list(entries)
+    """Return the fewest choices that together give these entries, in their order."""
+    leaves, order = trees.flatten(entries), list(entries)
     files = {
         choice: components.load_yaml(conf / group / f"{choice}.yaml")
         for choice in compose.choices_of(conf)[group]
     }
-    found, given = {}, set[str]()
-    for choice, file in sorted(files.items(), key=lambda one: -len(one[1])):
-        held = all(trees.has(there, *leaf) for leaf in trees.flatten(file).items())
-        if held and not given.issuperset(file):
+    positions, given = {}, set[str]()
+    for choice, file in sorted(files.items(), key=lambda item: -len(item[1])):
+        is_contained = all(trees.has(leaves, *leaf) for leaf in trees.flatten(file).items())
+        if is_contained and not given.issuperset(file):
             given |= set(file)
-            found[choice] = order.index(next(iter(file)))
-    return sorted(found, key=lambda choice: found[choice])
+            positions[choice] = order.index(next(iter(file)))
+    return sorted(positions, key=lambda choice: positions[choice])
 
 
 def _values(
     before: Mapping[str, Any], base: Tree, tree: Tree, in_force: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Say what `set` has to hold: for choices in force what deviates, for others what it held."""
+    """Return the new `set`: deviations for the selected choices, and the old values for others."""
     values = dict(before)
     for group in (group for group in catalog.GROUPS if group in in_force):
-        held, choice = values.get(group) or {}, in_force[group]
-        there = trees.flatten(base[group])
+        old, choice = values.get(group) or {}, in_force[group]
+        defaults = trees.flatten(base[group])
         deviates = {
-            k: v for k, v in trees.flatten(tree[group]).items() if not trees.has(there, k, v)
+            k: v for k, v in trees.flatten(tree[group]).items() if not trees.has(defaults, k, v)
         }
         if deviates:
-            values[group] = {**held, choice: trees.nested(deviates)}
-        elif held.get(choice):
-            values[group] = {name: value for name, value in held.items() if name != choice}
+            values[group] = {**old, choice: trees.nested(deviates)}
+        elif old.get(choice):
+            values[group] = {name: value for name, value in old.items() if name != choice}
             if not values[group]:
                 del values[group]
     values.pop("seed", None)
@@ -167,36 +167,34 @@ def _values(
 
 
 def _refuse_lost(ours: trees.Leaves, theirs: trees.Leaves) -> None:
-    """Refuse where the job lacks a key of ours: params.yaml takes none away."""
+    """Raise ConfigError if the job lacks a key of conf/, since params.yaml can't remove keys."""
     for keys in trees.gone(ours, theirs):
         raise _differs(keys, _NONE, _short(ours[keys]))
 
 
 def _refuse_misread(path: Path, text: str, wanted: Mapping[str, Any]) -> None:
-    """Refuse a text that does not say what was wanted, before anybody reads it."""
+    """Raise ConfigError if the edited text does not parse to the wanted values."""
     try:
-        found = trees.flatten(yaml_loader.parse(path, text))
+        parsed = trees.flatten(yaml_loader.parse(path, text))
     except CllError:
-        found = {}
-    meant = trees.flatten(wanted)
-    for keys in [*meant, *found]:
-        if keys not in meant or not trees.has(found, keys, meant[keys]):
+        parsed = {}
+    expected = trees.flatten(wanted)
+    for keys in [*expected, *parsed]:
+        if keys not in expected or not trees.has(parsed, keys, expected[keys]):
             raise ConfigError(
                 f"{path}: {trees.dotted(keys)} can't be edited as it is laid out; write it as "
-                f"{yaml_edit.inline(meant.get(keys))}, or a plain line for each key."
+                f"{yaml_edit.inline(expected.get(keys))}, or a plain line for each key."
             )
 
 
 def _prove(conf: Path, params: Mapping[str, Any], ran: Tree) -> None:
-    """Refuse params that do not give the job's tree, value for value; the order of keys says nothing."""
-    found = compose.resolve(conf, params)
-    if found["code"] != ran["code"]:
-        progress.note("adopt: the code of cll changed since the job ran, so figures may differ.")
-    ours, theirs = (trees.flatten({**tree, "code": {}}) for tree in (found, ran))
+    """Raise ConfigError unless params give the job's config, value for value, in any order."""
+    resolved = compose.resolve(conf, params)
+    ours, theirs = trees.flatten(resolved), trees.flatten(ran)
     _refuse_lost(ours, theirs)
     for keys, value in theirs.items():
         if not trees.has(ours, keys, value):
-            raise _differs(keys, _short(value), _at(found, keys))
+            raise _differs(keys, _short(value), _at(resolved, keys))
 
 
 def _differs(keys: trees.Keys, theirs: str, ours: str) -> ConfigError:
@@ -220,7 +218,7 @@ def _short(value: object) -> str:
 
 
 def _note_other_time(job: Path, world: project.World) -> None:
-    """Say that the figures will be others, if the job's model tells another instant than the world."""
+    """Print a note if the job's model has another as_of than world.yaml, so that metrics differ."""
     path = job / "models" / "candidate" / "model.json"
     with contextlib.suppress(CllError, OSError, ValueError, TypeError, KeyError):
         made = parse_instant(disk.read_json(path)["created"])
@@ -231,8 +229,8 @@ def _note_other_time(job: Path, world: project.World) -> None:
             )
 
 
-def _told(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Say what was written: on one line, if it fits."""
+def _report(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return the changes as one line if they fit, else as a line for each."""
     old, new = trees.flatten(before), trees.flatten({key: v for key, v in after.items() if v != {}})
     changes = [
         f"{trees.dotted(keys)}: {yaml_edit.inline(value)}"
@@ -243,6 +241,6 @@ def _told(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> lis
         f"{trees.dotted(keys)}: taken out" for keys in trees.gone(old, new) if old[keys] != {}
     ]
     if not changes:
-        return [f"{name}: says so already."]
+        return [f"{name}: has these values already."]
     line = f"{name}: {'; '.join(changes)}"
     return [line] if len(line) <= yaml_edit.WIDTH else [f"{name}: {change}" for change in changes]

@@ -1,4 +1,4 @@
-"""What the command line of `cll run` asks for, checked before a folder is made."""
+"""Parse and check the command line of `cll run`, before a folder is made."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ RESUME = "--resume"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Hydra's flags, and the overrides behind them."""
+class Arguments:
+    """Hydra's flags, and the overrides after them."""
 
     flags: tuple[str, ...]
     texts: tuple[str, ...]
@@ -44,30 +44,30 @@ class Asked:
 
     @property
     def is_experiment(self) -> bool:
-        """Tell whether an experiment is asked for, or only help."""
+        """False if only help, completion or a version is requested."""
         return not _NO_RUN & {*self.flags}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What Hydra is to be given besides `Asked.flags`, and what comes of it."""
+    """Overrides for Hydra besides `Arguments.flags`, and the config that they give."""
 
-    baseline: tuple[str, ...]  # what params.yaml asks for, as overrides
+    baseline: tuple[str, ...]  # params.yaml as overrides
     overrides: tuple[str, ...]  # of the command line
-    tree: Tree | None  # composed and checked; None: a sweep's jobs compose their own
+    tree: Tree | None  # composed and checked; None for a sweep, whose jobs compose their own
     folder: Path  # of the sweep, or of the run
 
 
-def read(arguments: Sequence[str]) -> Asked:
-    """Part Hydra's flags from overrides."""
+def read(arguments: Sequence[str]) -> Arguments:
+    """Split the command line into Hydra's flags and overrides."""
     flags, texts = _divide(arguments)
-    return Asked(tuple(flags), tuple(texts))
+    return Arguments(tuple(flags), tuple(texts))
 
 
 def _divide(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Part Hydra's flags from overrides: argparse takes overrides in one piece only.
+    """Split flags and overrides, since Hydra's argparse does not accept flags between overrides.
 
-    Of Hydra's flags those are taken that can neither bring in another conf/ nor load a pickle.
+    Only flags that can neither add another conf/ nor load a pickle are accepted.
     """
     flags: list[str] = []
     overrides: list[str] = []
@@ -90,59 +90,62 @@ def _divide(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             raise ConfigError(f"{argument}: no such option of run; there are: {listed}.")
     modes = sorted({*flags} & {*_SWEEP, *_VALUED} - {"-p", "--package"})
     if len(modes) > 1:
-        raise ConfigError(f"{', '.join(modes)}: one of them at a time.")
+        raise ConfigError(f"{', '.join(modes)}: only one of these flags at a time.")
     return flags, overrides
 
 
 def _parse(text: str, *, sweeping: bool) -> Override:
     try:
-        found = OverridesParser.create().parse_override(text)
+        override = OverridesParser.create().parse_override(text)
     except HydraException as error:
         raise ConfigError(f"{text}: {first_line(error)} Write KEY=VALUE.") from None
-    name = found.key_or_group
+    name = override.key_or_group
     if not name:
         raise ConfigError(f"{text}: names no key; write KEY=VALUE.")
-    if found.type is OverrideType.DEL and name in {*catalog.GROUPS, "seed"}:
-        raise ConfigError(f"{text}: {name} has to be there; write {name}=VALUE.")
-    if found.is_sweep_override() and not sweeping:
+    if override.type is OverrideType.DEL and name in {*catalog.GROUPS, "seed"}:
+        raise ConfigError(f"{text}: {name} is required; write {name}=VALUE.")
+    if override.is_sweep_override() and not sweeping:
         raise ConfigError(f"{text}: several values; add -m to run each.")
-    return found
+    return override
 
 
-def plan(conf: Path, params: Mapping[str, Any], asked: Asked) -> Plan:
-    """Check all that can be before a folder is made; a sweep's jobs are composed one by one."""
-    compose.refuse_unsafe(conf, params, asked.texts)
-    overrides = [_parse(text, sweeping=asked.is_sweep) for text in asked.texts]
-    if asked.is_sweep:  # each job has its own choices, so what is set for one is left to the job
+def plan(conf: Path, params: Mapping[str, Any], arguments: Arguments) -> Plan:
+    """Check as much as possible before a folder is made; a sweep's jobs are composed one by one."""
+    compose.refuse_unsafe(conf, params, arguments.texts)
+    overrides = [_parse(text, sweeping=arguments.is_sweep) for text in arguments.texts]
+    if (
+        arguments.is_sweep
+    ):  # values under `set` belong to a choice, and each job has its own choices
         params = {name: value for name, value in params.items() if name != "set"}
-    ours = [_listed(one) for one in overrides if not one.is_hydra_override()]
+    ours = [_listed(override) for override in overrides if not override.is_hydra_override()]
     first = compose.baseline(conf, params, ours)
     groups = compose.choices_of(conf)
-    forced = [_forced(one, groups) for one in overrides]
-    single = [f for f, one in zip(forced, overrides, strict=True) if not one.is_sweep_override()]
+    forced = [_forced(override, groups) for override in overrides]
+    pairs = zip(forced, overrides, strict=True)
+    single = [text for text, override in pairs if not override.is_sweep_override()]
     words, where = [*first, *single], str(conf.resolve())
     with one_line(), limits(conf), initialize_config_dir(where, version_base=None):
         cfg = hydra.compose("config", overrides=words, return_hydra_config=True)
-        place = cfg.hydra.sweep.dir if asked.is_sweep else cfg.hydra.run.dir
+        place = cfg.hydra.sweep.dir if arguments.is_sweep else cfg.hydra.run.dir
     if cfg.hydra.mode is not None:
         raise ConfigError(f"hydra.mode={cfg.hydra.mode.name}: remove it; -m asks for a sweep.")
     tree = None
-    if not asked.is_sweep:
+    if not arguments.is_sweep:
         tree = compose.checked(conf, *compose.split(cfg, cfg.hydra.runtime.choices))
     return Plan(tuple(first), tuple(forced), tree, Path(place))
 
 
-def _listed(one: Override) -> str:
-    """Write a sweep over choices as a list of them, to have each looked up."""
-    found = one.value()
-    if isinstance(found, ChoiceSweep):
-        return f"{one.key_or_group}=[{','.join(one.sweep_string_iterator())}]"
-    return str(one.input_line)
+def _listed(override: Override) -> str:
+    """Return a sweep over choices as a list of them, so that each is checked."""
+    if isinstance(override.value(), ChoiceSweep):
+        return f"{override.key_or_group}=[{','.join(override.sweep_string_iterator())}]"
+    return str(override.input_line)
 
 
-def _forced(one: Override, groups: Collection[str]) -> str:
-    """Set a value also where Hydra knows no such key: the schema's error is the better one."""
-    name = one.key_or_group
-    is_choice = name in groups or "/" in name or one.package is not None
-    plain = one.type is OverrideType.CHANGE and not is_choice and not one.is_hydra_override()
-    return f"{'++' * plain}{one.input_line}"
+def _forced(override: Override, groups: Collection[str]) -> str:
+    """Return a plain override with ++, so that our schema reports an unknown key and not Hydra."""
+    name = override.key_or_group
+    is_choice = name in groups or "/" in name or override.package is not None
+    is_change = override.type is OverrideType.CHANGE
+    plain = is_change and not is_choice and not override.is_hydra_override()
+    return f"{'++' * plain}{override.input_line}"

@@ -1,4 +1,4 @@
-"""What is written down of each job of `cll run`: what it was asked for, and what came of it."""
+"""Records of the jobs of `cll run`: job.json with overrides and result, and sweep.json."""
 
 import re
 import time
@@ -14,15 +14,15 @@ from cll.system import disk
 from cll.types.errors import CllError, ConfigError, DataRefused, Stopped, from_os_error
 
 JOB, LOG, SWEEP = "job.json", "job.log", "sweep.json"
-_DEEP = 4  # folders below the one that is asked for: outputs/DAY/TIME
+_DEEP = 4  # levels of folders that are searched for jobs: outputs/DAY/TIME
 
 
-Status = Literal["done", "stopped", "failed"]  # stopped: early, by the sweeper
+Status = Literal["done", "stopped", "failed"]  # stopped: ended early by the sweeper
 
 
 @dataclass(frozen=True)
 class Job:
-    """One experiment: `figure` is the gate's metric out of fold, which ranks it."""
+    """Record of one ended job; `figure` is the gate's metric out of fold, which ranks it."""
 
     overrides: tuple[str, ...]
     status: Status
@@ -31,12 +31,12 @@ class Job:
     figure: float | None = None
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-    losses: tuple[float, ...] = ()  # out of fold so far, after each fold
+    losses: tuple[float, ...] = ()  # log loss out of fold so far, after each fold
 
 
 @dataclass
 class Record:
-    """A job that runs: what is known of it so far."""
+    """Results so far of a running job."""
 
     figure: float | None = None
     losses: list[float] = field(default_factory=list)
@@ -44,9 +44,9 @@ class Record:
 
 @contextmanager
 def recorded(folder: Path, overrides: Sequence[str]) -> Iterator[Record]:
-    """Write down what becomes of a job, also if it is refused; the error goes on."""
+    """Write job.json at the end of the `with` block, also after an error, which is raised again."""
     wall, spent, record = time.perf_counter(), time.process_time(), Record()
-    (folder / JOB).unlink(missing_ok=True)  # of a job that was broken off here
+    (folder / JOB).unlink(missing_ok=True)  # of an interrupted job in the same folder
 
     def write(status: Status, error: CllError | None = None) -> None:
         job = Job(
@@ -77,7 +77,7 @@ def recorded(folder: Path, overrides: Sequence[str]) -> Iterator[Record]:
 
 
 def read(folder: Path) -> Job | None:
-    """Read what became of the job in `folder`; None if it did not end."""
+    """Read the record of the job in `folder`; None if it did not end."""
     if not (folder / JOB).is_file():
         return None
     try:
@@ -87,13 +87,13 @@ def read(folder: Path) -> Job | None:
 
 
 def lost(folder: Path, overrides: Sequence[str], says: str, exit_code: int = 1) -> None:
-    """Write down that a job ended without a word of its own."""
+    """Write the record of a job whose process ended without writing one."""
     job = Job(tuple(overrides), "failed", says, exit_code)
     disk.write_json(folder / JOB, asdict(job))
 
 
-def found(folder: Path) -> list[tuple[Path, Job]]:
-    """List the jobs in `folder`, or some folders below it, in their order."""
+def listed(folder: Path) -> list[tuple[Path, Job]]:
+    """List the ended jobs in `folder` and up to three levels below it, in natural order."""
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; name a sweep's, like multirun/DAY/TIME.")
     depths = ("/".join([*["*"] * depth, JOB]) for depth in range(_DEEP))
@@ -102,19 +102,19 @@ def found(folder: Path) -> list[tuple[Path, Job]]:
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:
-    """Let 10 come after 9."""
+    """Return a sort key by which 10 comes after 9."""
     parts = re.split(r"(\d+)", str(path))
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
 
 
 def begin(folder: Path, arguments: Sequence[str], made_of: Mapping[str, str]) -> None:
-    """Write down what a sweep was asked for, and what it is made of."""
-    told = {"arguments": list(arguments), "made_of": dict(made_of)}
-    disk.write_bytes(folder / SWEEP, disk.checked_bytes(told))
+    """Write sweep.json: the command line of a sweep, and the digests of its inputs."""
+    sweep = {"arguments": list(arguments), "made_of": dict(made_of)}
+    disk.write_bytes(folder / SWEEP, disk.checked_bytes(sweep))
 
 
 def begun(folder: Path) -> dict[str, Any]:
-    """Read what a sweep was asked for."""
+    """Read a sweep's command line and digests."""
     if not (folder / SWEEP).is_file():
         raise ConfigError(
             f"{folder}: no sweep began here ({SWEEP} is missing); name the folder of one."
@@ -122,5 +122,5 @@ def begun(folder: Path) -> dict[str, Any]:
     try:
         return disk.read_checked(folder / SWEEP)
     except CllError as error:
-        found = str(error).partition("; ")[0]
-        raise type(error)(f"{found}; begin the sweep anew.") from None
+        message = str(error).partition("; ")[0]
+        raise type(error)(f"{message}; begin the sweep anew.") from None

@@ -1,4 +1,4 @@
-"""The jobs of a sweep beside each other: what `hydra/launcher=local` is made of."""
+"""Run the jobs of a sweep in parallel processes, for `hydra/launcher=local`."""
 
 import importlib
 import os
@@ -14,42 +14,44 @@ from cll.experiment.workers import Ask, Failed, Lost, Workers
 from cll.system import console, links, progress
 from cll.system.cpu import cores
 
-# Imported once, before the processes are forked that would each import them.
+# Imported once in the parent, so that the forked processes need not import them.
 _PRELOADED = (
     *("lightgbm", "sklearn.linear_model", "sklearn.metrics"),
     "cll.model.artifact",
     *(f"cll.pipeline.{stage}.stage" for stage in ("ingest", "featurize", "evaluate", "gate")),
     "cll.pipeline.train.fit",
 )
-_ASK: list[Ask] = []  # in a process of `Beside`: how to ask its parent
-Judge = Callable[[int, int, float], bool]  # (job, fold, loss out of fold so far): goes it on?
+_ASK: list[Ask] = []  # in a process of `ParallelJobs`: sends a question to the parent
+Judge = Callable[[int, int, float], bool]  # (job, fold, log loss so far) -> whether to continue
 
 
 @dataclass(frozen=True)
-class Job:
-    """What one process is to run."""
+class SweepJob:
+    """One job of a sweep, before it runs."""
 
     number: int
     overrides: tuple[str, ...]
 
 
-def goes_on(fold: int, loss: float) -> bool:
-    """Ask whether a job that has lost so much by this fold is to go on."""
+def may_continue(fold: int, loss: float) -> bool:
+    """Ask the sweeper whether a job with this log loss after this fold may continue."""
     return not _ASK or bool(_ASK[0](("judge", fold, loss)))
 
 
-class Beside:
-    """Runs jobs in processes, which it keeps from batch to batch."""
+class ParallelJobs:
+    """Runs jobs in parallel processes, which are reused for the next batch."""
 
-    def __init__(self, run: Callable[[Job], float | None], folder: str, most: int | None) -> None:
+    def __init__(
+        self, run: Callable[[SweepJob], float | None], folder: str, most: int | None
+    ) -> None:
         self._run, self._folder, self._most = run, Path(folder), most or cores()
         self._workers: Workers | None = None
         self._ended = 0
 
     def run(
-        self, batch: Sequence[Job], judge: Judge | None = None, total: int | None = None
+        self, batch: Sequence[SweepJob], judge: Judge | None = None, total: int | None = None
     ) -> dict[int, float | None]:
-        """Run a batch; return each job's figure by its number, None where there is none."""
+        """Run a batch; return each job's figure by its number, None for a job without one."""
         if self._workers is None:
             for name in _PRELOADED:
                 importlib.import_module(name)
@@ -57,38 +59,38 @@ class Beside:
         figures: dict[int, float | None] = {}
         places: dict[int, Path] = {}
 
-        def answer(place: int, told: Any) -> Any:
-            kind, *rest = told
+        def answer(place: int, question: Any) -> Any:
+            kind, *rest = question
             if kind == "begins":
                 places[place] = Path(rest[0])
                 return None
             return judge is None or judge(batch[place].number, rest[0], rest[1])
 
         with progress.meter("sweep", total or len(batch), self._ended) as meter:
-            for place, told in self._workers.map(batch, answer, meter.tick):
+            for place, result in self._workers.map(batch, answer, meter.tick):
                 job = batch[place]
                 folder = places.get(place, self._folder / str(job.number))
-                if isinstance(told, Lost | Failed):
-                    _write_down(folder, job, told)
-                figures[job.number] = told if isinstance(told, float) else None
+                if isinstance(result, Lost | Failed):
+                    _record_failure(folder, job, result)
+                figures[job.number] = result if isinstance(result, float) else None
                 meter.done(_line(folder))
                 self._ended += 1
         return figures
 
-    def _work(self, job: Job, ask: Ask) -> float | None:
+    def _work(self, job: SweepJob, ask: Ask) -> float | None:
         _ASK[:] = [ask]
         return self._run(job)
 
 
 @contextmanager
 def logged(folder: Path) -> Iterator[None]:
-    """Let what a job and its libraries print go to its own log, in a process of `Beside`."""
+    """Redirect the output of a job and its libraries to its log, in a process of `ParallelJobs`."""
     if not _ASK:
         yield
         return
     _ASK[0](("begins", str(folder)))
     folder.mkdir(parents=True, exist_ok=True)
-    kept = os.dup(1), os.dup(2)
+    originals = os.dup(1), os.dup(2)
     with links.open_text(folder / jobs.LOG, "w") as log:
         try:
             for stream in (1, 2):
@@ -97,25 +99,25 @@ def logged(folder: Path) -> Iterator[None]:
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
-            for stream, before in zip((1, 2), kept, strict=True):
+            for stream, before in zip((1, 2), originals, strict=True):
                 os.dup2(before, stream)
                 os.close(before)
 
 
-def _write_down(folder: Path, job: Job, told: Lost | Failed) -> None:
-    """Leave a record of what ended without one."""
-    if isinstance(told, Failed):
+def _record_failure(folder: Path, job: SweepJob, end: Lost | Failed) -> None:
+    """Write the record of a job that ended without writing one, and its traceback to its log."""
+    if isinstance(end, Failed):
         folder.mkdir(parents=True, exist_ok=True)
         with links.open_text(folder / jobs.LOG, "a") as log:
-            log.write(told.trace)
+            log.write(end.trace)
         if jobs.read(folder):
             return
-    says, code = (told.says, told.exit_code) if isinstance(told, Failed) else (str(told), 1)
-    jobs.lost(folder, job.overrides, f"{says.rstrip('.')}; see {jobs.LOG} there.", code)
+    message, code = (end.says, end.exit_code) if isinstance(end, Failed) else (str(end), 1)
+    jobs.lost(folder, job.overrides, f"{message.rstrip('.')}; see {jobs.LOG} there.", code)
 
 
 def _line(folder: Path) -> str:
-    """Say in one line what became of a job."""
+    """Return one line on the end of a job."""
     job, where = jobs.read(folder), console.near(folder)
     if job is None:
         return f"{where}: ended"

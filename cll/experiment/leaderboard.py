@@ -1,7 +1,7 @@
-"""How jobs compare: ranked by rows that they learnt from, judged on the rows held out.
+"""Rank jobs by their metric out of fold, and compare the best ones on the holdout.
 
-The figure out of fold ranks, since a holdout that chooses can't judge what was chosen. Of the best,
-the holdout then says which differ by more than noise: on the same rows, in the same draws.
+The holdout does not rank, since a holdout that was used for a choice can't evaluate the choice. It
+shows which of the best jobs differ by more than noise, on the same rows and in the same draws.
 """
 
 import csv
@@ -24,18 +24,18 @@ from cll.system.workspace import Workspace
 from cll.types.directions import directions_in, sign
 from cll.types.errors import ConfigError
 
-BEST = 5  # jobs that are compared one with another
+BEST = 5  # jobs that are compared pairwise
 CSV = "leaderboard.csv"
 DIGITS = 8  # of a number in the table
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One job, and what the holdout says of it."""
+class RankedJob:
+    """One job and its metrics on the holdout."""
 
     folder: Path
     job: Job
-    tree: Mapping[str, Any]  # resolved.yaml; empty where it was not composed
+    tree: Mapping[str, Any]  # resolved.yaml; empty if the config could not be composed
     judged: Judgement | None
 
     @property
@@ -45,20 +45,20 @@ class Entry:
 
 @dataclass(frozen=True)
 class Board:
-    """Jobs in their order, and what differs among them."""
+    """Jobs in order of rank, and the config keys in which they differ."""
 
     metric: str
-    by: str  # what ranks
-    entries: tuple[Entry, ...]  # ranked ones first
+    by: str  # description of the ranking figure
+    entries: tuple[RankedJob, ...]  # ranked ones first
     ranked: int
-    keys: tuple[config_trees.Keys, ...]  # that differ
+    keys: tuple[config_trees.Keys, ...]  # in which the jobs differ
 
-    def differs(self, entry: Entry) -> list[str]:
+    def differs(self, entry: RankedJob) -> list[str]:
         return values(entry.tree, self.keys)
 
 
 def show(folder: Path) -> None:
-    """Print how the jobs in `folder` compare, and write it beside them as CSV."""
+    """Print a comparison of the jobs in `folder`, and write it as CSV into the folder."""
     board = rank(folder)
     rows = _rows(board, folder)
     console = system_console.own_console()
@@ -85,8 +85,8 @@ def save(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
 
 
 def rank(folder: Path) -> Board:
-    """Read the jobs in `folder`, best first, those without a figure last."""
-    entries = [_entry(place, job) for place, job in jobs.found(folder)]
+    """Read the jobs in `folder`; the best is first, jobs without a figure are last."""
+    entries = [_entry(place, job) for place, job in jobs.listed(folder)]
     if not entries:
         raise ConfigError(f"{folder}: no job ended here; name the folder of a sweep.")
     composed = [entry for entry in entries if entry.tree]
@@ -94,7 +94,7 @@ def rank(folder: Path) -> Board:
     out_of_fold = any(entry.job.figure is not None for entry in entries)
     way = sign(directions_in(composed[0].tree)[metric]) if composed else 1
 
-    def figure(entry: Entry) -> float | None:
+    def figure(entry: RankedJob) -> float | None:
         return entry.job.figure if out_of_fold else _value(entry, metric)
 
     ranked = [entry for entry in entries if figure(entry) is not None and entry.judged]
@@ -111,20 +111,19 @@ def rank(folder: Path) -> Board:
 
 
 def differences(board: Board) -> dict[tuple[int, int], Difference]:
-    """Compare the best on the holdout, each with those that are ranked behind it."""
+    """Compare the best jobs pairwise on the holdout; keys are their positions."""
     best = board.entries[: min(BEST, board.ranked)]
-    found = {}
-    for i, one in enumerate(best):
-        for j, other in enumerate(best[i + 1 :], i + 1):
-            told = (
-                one.judged and other.judged and difference(board.metric, one.judged, other.judged)
-            )
-            if told:
-                found[i, j] = told
-    return found
+    pairs = {}
+    for i, first in enumerate(best):
+        for j, second in enumerate(best[i + 1 :], i + 1):
+            if first.judged and second.judged:
+                compared = difference(board.metric, first.judged, second.judged)
+                if compared:
+                    pairs[i, j] = compared
+    return pairs
 
 
-def _entry(folder: Path, job: Job) -> Entry:
+def _entry(folder: Path, job: Job) -> RankedJob:
     ws = Workspace(folder)
     tree = components.load_yaml(ws.resolved) if ws.resolved.is_file() else {}
     judged = None
@@ -132,44 +131,44 @@ def _entry(folder: Path, job: Job) -> Entry:
         metrics = disk.read_json(folder / "metrics.json")
         draws = frames.read_csv(ws.draws) if ws.draws.is_file() else None
         judged = Judgement(metrics["candidate"], metrics["data"], draws)
-    return Entry(folder, job, tree, judged)
+    return RankedJob(folder, job, tree, judged)
 
 
 def differing(trees_of: Sequence[Mapping[str, Any]]) -> list[config_trees.Keys]:
-    """List the keys that differ, first choices, then values among those of the same choice."""
-    found: list[config_trees.Keys] = []
+    """List the keys that differ: first choices, then values among jobs with the same choice."""
+    differ: list[config_trees.Keys] = []
     trees = [(tree["choices"], config_trees.flatten(tree)) for tree in trees_of]
-    for keys in dict.fromkeys(keys for _, there in trees for keys in there):
+    for keys in dict.fromkeys(keys for _, leaves in trees for keys in leaves):
         if keys[0] in {"code", "directions", "fallback", "schema"} or keys[-1] == "_target_":
             continue
         values: dict[str, set[str]] = {}
-        for choices, there in trees:
-            values.setdefault(choices.get(keys[0], ""), set()).add(_text(there.get(keys)))
-        if any(len(seen) > 1 for seen in values.values()):
-            found.append(keys)
-    return sorted(found, key=lambda keys: keys[0] != "choices")
+        for choices, leaves in trees:
+            values.setdefault(choices.get(keys[0], ""), set()).add(_text(leaves.get(keys)))
+        if any(len(distinct) > 1 for distinct in values.values()):
+            differ.append(keys)
+    return sorted(differ, key=lambda keys: keys[0] != "choices")
 
 
 def names(keys: Sequence[config_trees.Keys]) -> list[str]:
-    """Return what a person calls these keys: a choice goes by its group alone."""
-    return [config_trees.dotted(one[1:] if one[0] == "choices" else one) for one in keys]
+    """Return the keys as column headings; a choice is headed by its group."""
+    return [config_trees.dotted(key[1:] if key[0] == "choices" else key) for key in keys]
 
 
 def values(tree: Mapping[str, Any], keys: Sequence[config_trees.Keys]) -> list[str]:
-    there = config_trees.flatten(tree)
-    return [_text(there.get(key)) for key in keys]
+    leaves = config_trees.flatten(tree)
+    return [_text(leaves.get(key)) for key in keys]
 
 
 def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _value(entry: Entry, metric: str) -> float | None:
+def _value(entry: RankedJob, metric: str) -> float | None:
     return entry.judged.figures.get(metric, {}).get("value") if entry.judged else None
 
 
 def _short(text: str) -> str:
-    """Leave the last digits of a long number to the CSV."""
+    """Return a long number with four digits; the CSV has all of them."""
     try:
         return f"{float(text):.4g}" if "." in text and len(text) > DIGITS else text
     except ValueError:
@@ -177,16 +176,16 @@ def _short(text: str) -> str:
 
 
 def _rows(board: Board, folder: Path) -> list[dict[str, str]]:
-    """Write a row a job: what is empty for all of them is left out of the table."""
-    apart, rows = differences(board), []
+    """Return a row for each job."""
+    compared, rows = differences(board), []
     differing_names = names(board.keys)
     for place, entry in enumerate(board.entries):
         figure = entry.judged.figures.get(board.metric, {}) if entry.judged else {}
         same = [
             str(other + 1)
-            for pair, told in apart.items()
+            for pair, result in compared.items()
             for other in pair
-            if place in pair and other != place and told.is_noise
+            if place in pair and other != place and result.is_noise
         ]
         ends = f"{figure['low']:.4f} .. {figure['high']:.4f}" if "low" in figure else ""
         rows.append(
@@ -207,13 +206,13 @@ def _rows(board: Board, folder: Path) -> list[dict[str, str]]:
 
 
 def _notes(board: Board) -> list[str]:
-    says = f"{board.metric}, ranked {board.by}; intervals are those of the holdout."
-    notes = [says] if board.ranked else []
+    heading = f"{board.metric}, ranked {board.by}; intervals are those of the holdout."
+    notes = [heading] if board.ranked else []
     ids = {entry.holdout_id for entry in board.entries[: board.ranked]}
     if len(ids) > 1:
         notes.append(
             f"{len(ids)} different sets of rows were held out (other source, label or split), so "
-            "ranks across them say little and intervals are not paired."
+            "their ranks are not comparable and intervals are not paired."
         )
     failed = sum(entry.job.status == "failed" for entry in board.entries)
     if failed:

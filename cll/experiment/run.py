@@ -1,8 +1,8 @@
-"""Experiments in processes of their own choice, as a Hydra app over the same conf/ that DVC uses.
+"""Run experiments and sweeps as a Hydra app, over the same conf/ that `dvc repro` uses.
 
-Hydra brings the command line (`-m`, `--cfg job`, completion), sweepers, launchers and each job's
-folder; what is computed there comes from the same functions as in `dvc repro`. Signals and features
-are kept by content under .cll/store, so that jobs share them.
+Hydra provides the command line (`-m`, `--cfg job`, completion), sweepers, launchers and each job's
+folder. A job calls the same functions as `dvc repro`. Signals and features are cached by content
+under .cll/store, so that jobs share them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from cll.config import catalog, components
 from cll.config.project import Tree, load_world
 from cll.experiment import command_line, hydra_app, jobs, launcher, leaderboard
-from cll.experiment.command_line import Asked, Plan
+from cll.experiment.command_line import Arguments, Plan
 from cll.pipeline import stage_cache, stages
 from cll.pipeline.compose import compose, override_grammar
 from cll.pipeline.report import terminal
@@ -30,16 +30,16 @@ from cll.types.errors import CllError, ConfigError, Stopped
 
 @dataclass(frozen=True)
 class Kind:
-    """What a job is: an experiment, or a replay; and how one, or many, are shown."""
+    """Functions that run, show and compare jobs of a kind: experiments, or replays."""
 
     job: Callable[..., float | None]  # (root, folder, tree, report, with_page)
     show: Callable[[Path], None]
     compare: Callable[[Path], None]
-    resumes: bool = False  # a single one goes on, too, where it was broken off
+    resumes: bool = False  # whether a single interrupted job can be resumed, too
 
 
 def main(root: Path, arguments: Sequence[str], kind: Kind | None = None) -> int:
-    """Run what the command line asks for, experiments unless told; return the exit code."""
+    """Run the job or sweep of the command line, by default experiments; return the exit code."""
     kind = kind or Kind(experiment, terminal.show, leaderboard.show)
     conf = root / "conf"
     if not conf.is_dir():
@@ -58,7 +58,7 @@ def main(root: Path, arguments: Sequence[str], kind: Kind | None = None) -> int:
         return _sweep(root, kind, params, asked, plan, resumed)
     refused: list[CllError] = []
     more = []
-    if not asked.flags:  # Hydra would name the folder anew, at another instant
+    if not asked.flags:  # otherwise Hydra would compute the folder's name again, at a later time
         folder = _begun(root, asked, plan, resumed) if kind.resumes else plan.folder
         more = [f"hydra.run.dir={override_grammar.quote(str(folder))}"]
     _launch(root, asked, plan, partial(_alone, root, kind, plan, refused), *more)
@@ -68,7 +68,7 @@ def main(root: Path, arguments: Sequence[str], kind: Kind | None = None) -> int:
 
 
 def _resumed(arguments: Sequence[str]) -> tuple[Sequence[str], Path | None]:
-    """Return what was asked for when the sweep began that is to go on, and its folder."""
+    """Return the command line, and for --resume the one recorded in the folder, with the folder."""
     if command_line.RESUME not in arguments:
         return arguments, None
     if len(arguments) != 2 or arguments[0] != command_line.RESUME:  # noqa: PLR2004  it and its folder
@@ -80,7 +80,7 @@ def _resumed(arguments: Sequence[str]) -> tuple[Sequence[str], Path | None]:
 
 
 def _refuse_links(root: Path, folder: Path, *, is_sweep: bool) -> None:
-    """Refuse links where jobs write: on the way to their folder, and in those that began there."""
+    """Raise if there are links where jobs write: above their folder, or in folders of earlier jobs."""
     links.refuse_on_way(root, folder)
     if is_sweep:
         links.refuse_inside(folder)
@@ -89,19 +89,19 @@ def _refuse_links(root: Path, folder: Path, *, is_sweep: bool) -> None:
 
 
 def _launch(
-    root: Path, asked: Asked, plan: Plan, job: Callable[[DictConfig], float | None], *more: str
+    root: Path, asked: Arguments, plan: Plan, job: Callable[[DictConfig], float | None], *more: str
 ) -> None:
-    """Let Hydra run `job` as often as it is asked for."""
+    """Let Hydra call `job`, once or for each job of a sweep."""
     words = [*asked.flags, *plan.baseline, *plan.overrides, *more]
     hydra_app.launch(root / "conf", words, job)
 
 
 def _alone(root: Path, kind: Kind, plan: Plan, refused: list[CllError], _: DictConfig) -> None:
-    """Run the one experiment that is asked for, here."""
-    found = HydraConfig.get()
-    folder = Path(found.runtime.output_dir)
+    """Run a single job in this process."""
+    hydra_conf = HydraConfig.get()
+    folder = Path(hydra_conf.runtime.output_dir)
     try:
-        with jobs.recorded(folder, found.overrides.task) as record:
+        with jobs.recorded(folder, hydra_conf.overrides.task) as record:
             record.figure = kind.job(root, folder, plan.tree or {}, record.losses.append)
     except CllError as error:
         refused.append(error)
@@ -113,33 +113,33 @@ def _sweep(
     root: Path,
     kind: Kind,
     params: Mapping[str, Any],
-    asked: Asked,
+    asked: Arguments,
     plan: Plan,
     resumed: Path | None,
 ) -> int:
-    """Run all jobs; show how they compare; return the first one's exit code that failed."""
+    """Run all jobs and show a comparison; return the exit code of the first job that failed."""
     folder = _begun(root, asked, plan, resumed)
     job = partial(_one_of_many, root, kind, params, plan, resumed)
     _launch(root, asked, plan, job, f"hydra.sweep.dir={override_grammar.quote(str(folder))}")
     kind.compare(folder)
-    return next((job.exit_code for _, job in jobs.found(folder) if job.exit_code), 0)
+    return next((job.exit_code for _, job in jobs.listed(folder) if job.exit_code), 0)
 
 
-def _begun(root: Path, asked: Asked, plan: Plan, resumed: Path | None) -> Path:
-    """Write down what begins, or check that what goes on is still made of the same."""
+def _begun(root: Path, asked: Arguments, plan: Plan, resumed: Path | None) -> Path:
+    """Record a new sweep, or check that the inputs of a resumed one are unchanged."""
     folder, now = resumed or plan.folder, _made_of(root)
     if resumed is None:
         jobs.begin(folder, [*asked.flags, *asked.texts], now)
     for name, digest in jobs.begun(folder)["made_of"].items():
         if now.get(name) != digest:
             raise ConfigError(
-                f"{folder}: {name} is not what it was when this began; restore it, or begin anew."
+                f"{folder}: {name} changed since this began; restore it, or begin anew."
             )
     return folder
 
 
 def _made_of(root: Path) -> dict[str, str]:
-    """Digest what all jobs of a sweep are made of."""
+    """Return the digests of conf/, the code, params.yaml and world.yaml, on which all jobs depend."""
     conf = {str(p.relative_to(root)): disk.sha256(p) for p in sorted(root.glob("conf/**/*.y*ml"))}
     code = {p.name: disk.sha256(p) for p in sorted(catalog.PACKAGE.rglob("*.py"))}
     files = {name: disk.sha256(root / name) for name in ("params.yaml", "world.yaml")}
@@ -154,21 +154,21 @@ def _one_of_many(
     resumed: Path | None,
     cfg: DictConfig,
 ) -> float | None:
-    """Run one job of a sweep, which composes its own tree and stops no other."""
-    found = HydraConfig.get()
-    folder, overrides = Path(found.runtime.output_dir), list(found.overrides.task)
-    own = [one.removeprefix("++") for one in _besides(overrides, plan.baseline)]
-    past = jobs.read(folder) if resumed else None
-    if past and past.status != "failed" and list(past.overrides) == own:
-        for fold, loss in enumerate(past.losses):
-            launcher.goes_on(fold, loss)  # who chooses trials knows again what it knew
-        return past.figure
+    """Run one job of a sweep, with its own config; its failure does not stop other jobs."""
+    hydra_conf = HydraConfig.get()
+    folder, overrides = Path(hydra_conf.runtime.output_dir), list(hydra_conf.overrides.task)
+    own = [text.removeprefix("++") for text in _without(overrides, plan.baseline)]
+    earlier = jobs.read(folder) if resumed else None
+    if earlier and earlier.status != "failed" and list(earlier.overrides) == own:
+        for fold, loss in enumerate(earlier.losses):
+            launcher.may_continue(fold, loss)  # reports the losses to the sweeper again
+        return earlier.figure
     GlobalHydra.instance().clear()  # the sweeper's
     try:
         with jobs.recorded(folder, own) as record:
-            tree = _tree(root / "conf", params, cfg, found)
-            judged = partial(_judged, record.losses)
-            record.figure = kind.job(root, folder, tree, judged, with_page=False)
+            tree = _tree(root / "conf", params, cfg, hydra_conf)
+            report = partial(_report_loss, record.losses)
+            record.figure = kind.job(root, folder, tree, report, with_page=False)
     except Stopped:
         return None
     except CllError as error:
@@ -177,26 +177,26 @@ def _one_of_many(
     return record.figure
 
 
-def _judged(losses: list[float], loss: float) -> None:
-    """End a job early where the sweeper says that it does not pay."""
+def _report_loss(losses: list[float], loss: float) -> None:
+    """Report a fold's loss to the sweeper; raise `Stopped` if the sweeper ends the job."""
     losses.append(loss)
-    if not launcher.goes_on(len(losses) - 1, loss):
+    if not launcher.may_continue(len(losses) - 1, loss):
         raise Stopped(f"Ended after fold {len(losses)}: others did better by then.")
 
 
-def _tree(conf: Path, params: Mapping[str, Any], cfg: DictConfig, found: HydraConf) -> Tree:
-    """Check what Hydra composed, or compose again with what params.yaml sets for its choices."""
+def _tree(conf: Path, params: Mapping[str, Any], cfg: DictConfig, hydra_conf: HydraConf) -> Tree:
+    """Return the job's checked config; if params.yaml has a `set`, it is composed again with it."""
     if params.get("set"):
-        return compose.resolve(conf, params, found.overrides.task)
-    return compose.checked(conf, *compose.split(cfg, found.runtime.choices))
+        return compose.resolve(conf, params, hydra_conf.overrides.task)
+    return compose.checked(conf, *compose.split(cfg, hydra_conf.runtime.choices))
 
 
-def _besides(overrides: Sequence[str], first: Sequence[str]) -> list[str]:
-    left = list(overrides)
-    for one in first:
-        if one in left:
-            left.remove(one)
-    return left
+def _without(overrides: Sequence[str], first: Sequence[str]) -> list[str]:
+    rest = list(overrides)
+    for override in first:
+        if override in rest:
+            rest.remove(override)
+    return rest
 
 
 def experiment(
@@ -209,7 +209,7 @@ def experiment(
 ) -> float | None:
     """Run one composed experiment into `folder`; return its figure out of fold, if it has one.
 
-    `report` is told the log loss out of fold so far, after each fold.
+    `report` is called with the log loss out of fold so far, after each fold.
     """
     ws = Workspace(root, folder)
     world = load_world(ws)

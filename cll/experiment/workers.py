@@ -1,8 +1,8 @@
-"""Processes that work beside each other: forked after the imports, before anything is computed.
+"""Run work in parallel processes, forked after the imports and before anything is computed.
 
-A fork after Polars or LightGBM had run would hang, since their threads are not forked with it. So
-who forks must compute nothing itself before the last worker is there; and a worker that died is
-replaced by a fork of the same idle parent.
+A fork after Polars or LightGBM ran would hang, since a fork does not copy their threads. So the
+parent must compute nothing before the last worker is forked. A worker that died is replaced by
+another fork of the same idle parent.
 """
 
 import multiprocessing
@@ -29,9 +29,9 @@ Work = Callable[[Any, Ask], Any]
 
 
 def refuse_late_fork() -> None:
-    """Raise where Polars' threads run already, since a fork would hang without them."""
+    """Raise if Polars' thread pool runs already, since a fork would hang without these threads."""
     names = (path.read_text() for path in Path("/proc/self/task").glob("*/comm"))
-    if any(_POOL.match(name) for name in names):  # others of its threads start at its import
+    if any(_POOL.match(name) for name in names):  # Polars' other threads start at its import
         raise CllError(
             "This process has computed already, so it can't be forked; use hydra/launcher=basic."
         )
@@ -39,9 +39,9 @@ def refuse_late_fork() -> None:
 
 @dataclass(frozen=True)
 class Lost:
-    """What is left of an item whose worker ended: killed, or out of memory."""
+    """Result of an item whose worker process ended: it was killed, or out of memory."""
 
-    exit_code: int  # minus the signal's number where a signal ended it
+    exit_code: int  # minus the signal's number if a signal ended it
 
     def __str__(self) -> str:
         how = f"signal {-self.exit_code}" if self.exit_code < 0 else f"exit code {self.exit_code}"
@@ -51,7 +51,7 @@ class Lost:
 
 @dataclass(frozen=True)
 class Failed:
-    """What `work` raised, as text."""
+    """Error that `work` raised, as text."""
 
     says: str
     trace: str
@@ -59,9 +59,9 @@ class Failed:
 
 
 class Workers:
-    """Up to `count` processes, each with its share of the processors, until `close`.
+    """Up to `count` worker processes, each with its share of the processors, until `close`.
 
-    Where fewer items are left than processes, those get the processors of the others.
+    If fewer items than processes are left, their processes share the idle processors.
     """
 
     def __init__(self, work: Work, count: int) -> None:
@@ -76,9 +76,10 @@ class Workers:
         answer: Callable[[int, Any], Any] | None = None,
         tick: Callable[[], None] | None = None,
     ) -> Iterator[tuple[int, Any]]:
-        """Yield each item's number and what became of it, as they end.
+        """Yield each item's number and result, in the order in which they end.
 
-        `answer` is asked what workers ask of an item; `tick` is called about once a second.
+        `answer` is called with an item's number and a question of its worker, and returns the reply.
+        `tick` is called about once a second.
         """
         waiting, busy = list(enumerate(items))[::-1], dict[Any, tuple[_Worker, int]]()
         while waiting or busy:
@@ -89,33 +90,33 @@ class Workers:
                 busy[worker.pipe] = (worker, number)
             for pipe in connection.wait(list(busy), timeout=1.0):
                 worker, number = busy[pipe]
-                kind, told = worker.hear()
+                kind, message = worker.receive()
                 if kind == "asks":
-                    worker.reply(answer(number, told) if answer else None)
+                    worker.reply(answer(number, message) if answer else None)
                     continue
                 del busy[pipe]
                 if kind == "lost":
                     self._all.remove(worker)
                 else:
                     self._idle.append(worker)
-                yield number, told
+                yield number, message
             if tick:
                 tick()
 
     def close(self) -> None:
-        """End the workers that wait for work, and those that work."""
+        """End all workers, idle and busy."""
         for worker in self._all:
             worker.end()
         self._all, self._idle = [], []
 
     def _free(self) -> "_Worker | None":
-        """Return a worker that waits, or a new one, or None."""
+        """Return an idle worker, or a new one, or None if all are busy."""
         if self._idle:
             return self._idle.pop()
         if len(self._all) == self._count:
             return None
         refuse_late_fork()
-        worker = _Worker(self._work, self._share, [one.pipe for one in self._all])
+        worker = _Worker(self._work, self._share, [other.pipe for other in self._all])
         self._all.append(worker)
         return worker
 
@@ -128,24 +129,24 @@ class _Worker:
         given = (work, share, theirs, [*others, self.pipe])
         self._process = _FORK.Process(target=_serve, args=given, daemon=True)
         with warnings.catch_warnings():
-            # OpenBLAS starts threads when NumPy is imported, and looks after forks itself.
+            # OpenBLAS starts threads when NumPy is imported, but handles forks correctly.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._process.start()
         theirs.close()
 
-    def hear(self) -> tuple[str, Any]:
-        """Return what kind of word came, and the word."""
+    def receive(self) -> tuple[str, Any]:
+        """Return the kind of the worker's message (asks, done or lost), and its content."""
         try:
-            kind, told = self.pipe.recv()
+            kind, message = self.pipe.recv()
         except (EOFError, OSError):
             self._process.join()
             return "lost", Lost(self._process.exitcode or 0)
-        return str(kind), told
+        return str(kind), message
 
-    def reply(self, word: Any) -> None:
-        """Answer; one that is gone is noticed when it is next heard of."""
+    def reply(self, message: Any) -> None:
+        """Send a reply; if the worker has ended, the next `receive` reports it."""
         try:
-            self.pipe.send(word)
+            self.pipe.send(message)
         except OSError:
             return
 
@@ -156,12 +157,12 @@ class _Worker:
 
 
 def _serve(work: Work, share: Share, pipe: Any, others: list[Any]) -> None:
-    """Work in a forked process until the parent closes the pipe, or ends."""
+    """Work on items in a forked process until the parent closes the pipe, or ends."""
     processes.die_with_parent()
     cpu.own(share)
     threads = max(1, cpu.cores() // share.count)
-    for one in others:  # else a sibling's end of the pipe would keep it open
-        one.close()
+    for other in others:  # otherwise pipes of other workers would stay open in this process
+        other.close()
     os.environ["POLARS_MAX_THREADS"] = str(threads)
 
     def ask(question: Any) -> Any:
@@ -175,15 +176,15 @@ def _serve(work: Work, share: Share, pipe: Any, others: list[Any]) -> None:
             except (EOFError, KeyboardInterrupt):
                 return
             try:
-                told = ("done", work(item, ask))
-            except Exception as error:  # noqa: BLE001  whatever it is, the parent tells it
-                told = ("done", _failed(error))
-            pipe.send(told)
+                message = ("done", work(item, ask))
+            except Exception as error:  # noqa: BLE001  the parent reports any error
+                message = ("done", _failed(error))
+            pipe.send(message)
 
 
 def _failed(error: Exception) -> Failed:
-    """Return what is left of an error of ours, or of a bug."""
+    """Return the message, traceback and exit code of an error."""
     ours = isinstance(error, CllError)
-    says = str(error) if ours else f"{type(error).__name__}: {error}"
+    message = str(error) if ours else f"{type(error).__name__}: {error}"
     code = error.exit_code if isinstance(error, CllError) else 1
-    return Failed(says.partition("\n")[0], traceback.format_exc(), code)
+    return Failed(message.partition("\n")[0], traceback.format_exc(), code)

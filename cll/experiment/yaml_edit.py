@@ -1,7 +1,7 @@
-"""A YAML file's text with other values: all that stays keeps its bytes, comments included.
+"""Edit values in the text of a YAML file; all other bytes, also comments, stay as they are.
 
-A library's round trip takes the comments around a key along when the key goes, and lays out anew
-what a person laid out. Here the parser only says where a value begins and ends.
+A library that loads and dumps YAML would remove comments together with a key, and change the
+layout. Here the parser is only used to find where a value begins and ends.
 """
 
 import re
@@ -11,9 +11,9 @@ from typing import Any, TypeGuard
 
 import yaml
 
-WIDTH = 100  # beyond which a mapping in braces is put on lines of its own
+WIDTH = 100  # a longer mapping in braces is written on several lines
 _INDENT = 2
-# What every reader of YAML 1.1 or 1.2 takes for text, as it stands: words, and durations (6m30s).
+# Text that every parser of YAML 1.1 or 1.2 reads as text without quotes: words, durations (6m30s).
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*|(?:[0-9]+[smhdw])+")
 _WORDS = {"true", "false", "yes", "no", "on", "off", "y", "n", "null"}
 _PADDING = re.compile(r" +(?=#)")
@@ -21,9 +21,9 @@ Keys = tuple[str, ...]
 
 
 def amended(text: str, have: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    r"""Return `text`, which holds `have`, with the values of `wanted`.
+    r"""Return `text`, whose values are `have`, edited so that its values are `wanted`.
 
-    It goes as far as the parser can follow (not into `<<` or `? key`), so read the result back.
+    Merge keys (`<<`) and complex keys (`? key`) are not edited, so parse the result and compare.
 
     >>> print(amended("a: 1    # one\nb: 2\nset: {}", {"a": 1, "b": 2, "set": {}},
     ...     {"a": None, "set": {"c": {"d": [1.5, "1.5"]}}}))
@@ -46,30 +46,30 @@ def amended(text: str, have: Mapping[str, Any], wanted: Mapping[str, Any]) -> st
 
 
 def inline(value: object) -> str:
-    """Write a value on one line, so that every reader of YAML reads the same."""
+    """Return a value as YAML on one line, which every parser reads alike."""
     return _written([value], width=10**6, flow=True).strip()[1:-1]
 
 
 def _puts(
     have: Mapping[str, Any], wanted: Mapping[str, Any], above: Keys = ()
 ) -> Iterator[tuple[Keys, Any, str | None]]:
-    """Yield where which value is to stand, and the key that it comes after."""
+    """Yield each changed value with its keys, and the key after which a new one is inserted."""
     after = None
     for key, value in wanted.items():
-        there = have.get(key)
-        if _is_full(there) and _is_full(value):
-            yield from _puts(there, value, (*above, key))
-        elif key not in have or repr(there) != repr(value):  # 1, 1.0 and true are equal, not alike
+        old = have.get(key)
+        if _is_full(old) and _is_full(value):
+            yield from _puts(old, value, (*above, key))
+        elif key not in have or repr(old) != repr(value):  # 1, 1.0 and true are equal in Python
             yield (*above, key), value, after
         after = key
 
 
 def _drops(have: Mapping[str, Any], wanted: Mapping[str, Any], above: Keys = ()) -> Iterator[Keys]:
-    for key, there in have.items():
+    for key, old in have.items():
         if key not in wanted:
             yield (*above, key)
-        elif _is_full(there) and _is_full(wanted[key]):
-            yield from _drops(there, wanted[key], (*above, key))
+        elif _is_full(old) and _is_full(wanted[key]):
+            yield from _drops(old, wanted[key], (*above, key))
 
 
 def _is_full(value: object) -> TypeGuard[Mapping[str, Any]]:
@@ -80,13 +80,13 @@ def _put(text: str, keys: Keys, value: object, after: str | None) -> str:
     node = _mapping(text, keys[:-1])
     if node is None:
         return text
-    for key, there in node.value:
+    for key, old in node.value:
         if key.value == keys[-1]:
-            return _replaced(text, node, (key, there), value)
+            return _replaced(text, node, (key, old), value)
     if node.flow_style:
         end = _end(text, node.value[-1][1])
         return f"{text[:end]}, {inline({keys[-1]: value})[1:-1]}{text[end:]}"
-    last = next((there for key, there in node.value if key.value == after), node.value[-1][1])
+    last = next((old for key, old in node.value if key.value == after), node.value[-1][1])
     head, tail = _parted(text, _line_end(text, _end(text, last)))
     return head + _indented({keys[-1]: value}, node) + tail
 
@@ -94,17 +94,17 @@ def _put(text: str, keys: Keys, value: object, after: str | None) -> str:
 def _replaced(
     text: str, node: yaml.MappingNode, pair: tuple[yaml.Node, yaml.Node], value: object
 ) -> str:
-    """Put a value where another one stands; a comment behind it stays in its column."""
-    key, there = pair
+    """Return the text with another value for a key; a comment after it stays in its column."""
+    key, old = pair
     colon = text.index(":", key.end_mark.index) + 1
-    end = _end(text, there)
+    end = _end(text, old)
     if node.flow_style:
         return f"{text[:colon]} {inline(value)}{text[end:]}"
     new = _indented({"k": value}, node).strip()[2:].rstrip("\n")
     if new.startswith("\n"):
         line = _line_end(text, end)
         return f"{text[:colon]}{text[end:line].rstrip()}{new}{text[line:]}"
-    begin = there.start_mark.index
+    begin = old.start_mark.index
     gap = text[colon:begin] if "\n" not in text[colon:begin] else ""
     rest = text[end:]
     if padding := _PADDING.match(rest):
@@ -119,8 +119,8 @@ def _drop(text: str, keys: Keys) -> str:
     if node is None or keys[-1] not in names:
         return text
     number = names.index(keys[-1])
-    key, there = node.value[number]
-    start, end = key.start_mark.index, _end(text, there)
+    key, old = node.value[number]
+    start, end = key.start_mark.index, _end(text, old)
     if not node.flow_style:
         head, tail = _parted(text, _line_end(text, end))
         return head[: text.rfind("\n", 0, start) + 1] + tail
@@ -130,22 +130,22 @@ def _drop(text: str, keys: Keys) -> str:
 
 
 def _mapping(text: str, keys: Keys) -> yaml.MappingNode | None:
-    """Find the mapping at `keys`, where there is one with something in it."""
+    """Return the node of the mapping at `keys`, or None if there is no mapping or it is empty."""
     node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
     for wanted in keys:
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        node = next((there for key, there in pairs if key.value == wanted), None)
+        node = next((value for key, value in pairs if key.value == wanted), None)
     return node if isinstance(node, yaml.MappingNode) and node.value else None
 
 
 def _one_line(text: str, keys: Keys) -> bool:
-    """Tell whether a mapping stands in braces on one line, where no comment can be in it."""
+    """Return whether a mapping is in braces on one line, so that no comment can be in it."""
     node = _mapping(text, keys) if keys else None
     return bool(node and node.flow_style and node.start_mark.line == node.end_mark.line)
 
 
 def _end(text: str, node: yaml.Node) -> int:
-    """Find where a value ends; to the parser, lines and comments behind it are still its own."""
+    """Return the index where a value ends; the parser counts blank lines and comments after it."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(text, last[1] if isinstance(last, tuple) else last)
@@ -155,12 +155,12 @@ def _end(text: str, node: yaml.Node) -> int:
 
 
 def _line_end(text: str, index: int) -> int:
-    found = text.find("\n", index)
-    return len(text) if found < 0 else found
+    end = text.find("\n", index)
+    return len(text) if end < 0 else end
 
 
 def _parted(text: str, line_end: int) -> tuple[str, str]:
-    """Part the text behind a line."""
+    """Split the text after a line."""
     return f"{text[:line_end]}\n", text[line_end + 1 :]
 
 
@@ -168,8 +168,8 @@ def _widest(text: str) -> int:
     return max(map(len, text.splitlines()), default=0)
 
 
-class _Dumper(yaml.SafeDumper):
-    """Mappings on lines of their own, lists in brackets, text in quotes where it looks otherwise."""
+class _ParamsDumper(yaml.SafeDumper):
+    """Writes mappings as blocks, lists in brackets, and text in quotes unless it is plain."""
 
     def ignore_aliases(self, data: object) -> bool:
         del data
@@ -185,14 +185,14 @@ def _list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.SequenceNode:
     return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
 
 
-_Dumper.add_representer(str, _text)
-_Dumper.add_representer(list, _list)
+_ParamsDumper.add_representer(str, _text)
+_ParamsDumper.add_representer(list, _list)
 
 
 def _written(value: object, width: int = WIDTH, *, flow: bool = False) -> str:
     return yaml.dump(
         value,
-        Dumper=_Dumper,
+        Dumper=_ParamsDumper,
         sort_keys=False,
         allow_unicode=True,
         width=width,

@@ -1,1 +1,1 @@
-"""`cll tick`, `cll loop` and `cll status`: the loop that keeps the model fresh."""
+"""Commands `cll tick`, `cll loop` and `cll status`: they keep the model up to date."""

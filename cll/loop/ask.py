@@ -1,4 +1,4 @@
-"""Step: ask every trigger whether to train now, and answer with all that they say."""
+"""Step: ask every trigger whether to train now, and collect their reasons."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,19 +10,20 @@ _FIRST = Reason("first", fires=True, value=None, bound=None, says="Nothing was t
 
 
 def ask(triggers: Mapping[str, Trigger], situation: Situation) -> TriggerDecision:
-    """Fire if any rule does; a rule is called by its trigger's name and its own: `data.rows`.
+    """Return the reasons of all rules; the answer fires if at least one rule fires.
 
-    Where nothing was trained by `as_of` that is reason enough, and no trigger is asked.
+    A rule is named by its trigger and its own name, like `data.rows`. If nothing was trained by
+    `as_of`, the answer fires for that reason alone and no trigger is asked.
     """
     if situation.trained is None or situation.trained > situation.as_of:
         return TriggerDecision(fires=True, reasons=(_FIRST,))
     reasons = tuple(
-        replace(reason, name=_called(name, reason.name))
+        replace(reason, name=_qualified(name, reason.name))
         for name, trigger in triggers.items()
         for reason in trigger(situation)
     )
     return TriggerDecision(any(reason.fires for reason in reasons), reasons)
 
 
-def _called(trigger: str, rule: str) -> str:
+def _qualified(trigger: str, rule: str) -> str:
     return trigger if rule == trigger else f"{trigger}.{rule}"

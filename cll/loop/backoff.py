@@ -1,4 +1,4 @@
-"""When the loop wakes: at whole multiples of its interval, and sooner, yet ever later, after failures."""
+"""Wake-up times of the loop: whole multiples of its interval, or a growing wait after failures."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,19 +15,19 @@ def grid(now: datetime, every: timedelta) -> datetime:
 
 
 def until_next(now: datetime, every: timedelta) -> timedelta:
-    """Return how long it is to the next multiple: more than nothing, and `every` at most."""
+    """Return the time to the next multiple of `every`: more than zero, at most `every`."""
     return grid(now, every) + every - now
 
 
 def back_off(failures: int, first: timedelta, most: timedelta, draw: float) -> timedelta:
-    """Return how long to wait after so many failures in a row; `draw` is in [0, 1).
+    """Return the wait after this many failures in a row; `draw` is a random number in [0, 1).
 
-    It doubles from `first` up to `most`, and is then cut by up to a half, by chance: so that many
-    that failed together do not come back together.
+    The wait doubles from `first` up to `most`. It is then shortened by up to a half at random, so
+    that loops that failed at the same moment do not all retry at the same moment.
 
     >>> back_off(3, timedelta(minutes=1), timedelta(hours=1), draw=0.5).total_seconds()
     180.0
     """
-    enough = int(most / first).bit_length()  # doublings that reach `most`
-    doublings: int = min(failures - 1, enough)
+    most_doublings = int(most / first).bit_length()  # doublings that reach `most`
+    doublings: int = min(failures - 1, most_doublings)
     return min(first * (1 << doublings), most) * (1 - draw / 2)

@@ -1,4 +1,4 @@
-"""What a tick brought that git does not have yet, besides a later `as_of`; and a commit's words for it."""
+"""Detect what a tick changed apart from `as_of`, and write the commit message for it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,40 +21,42 @@ from cll.vcs import git
 
 BROKEN_OFF = "An earlier training was broken off."
 _LOCK, _WORLD, _COUNTS = "dvc.lock", "world.yaml", "reports/ingest.json"
-# What a later `as_of` changes where no record is new: the manifests of both folders name it.
-_FOLLOWS = {"data/signals", "data/features"}
-_MOVES = {_LOCK, _WORLD, f"reports/{trigger_report.NAME}"}
+# Both folders' manifests name `as_of`, so their digests change with it even if no record is new.
+_NAMING_AS_OF = {"data/signals", "data/features"}
+# Files that change at every tick; a change in them alone needs a closer look.
+_ALWAYS_CHANGED = {_LOCK, _WORLD, f"reports/{trigger_report.NAME}"}
 
 
 @dataclass(frozen=True)
-class Turned:
-    """What happened in a tick, for those who read of it."""
+class TickEvents:
+    """Events of a tick that its commit message reports."""
 
-    before: str  # as_of
+    before: str  # as_of before the tick
     as_of: str
     answer: TriggerDecision
     trained: bool
-    verdict: Mapping[str, Any] | None  # on the candidate that is there
-    unreleased: str = ""  # why it is not released, where the gate promotes it
+    verdict: Mapping[str, Any] | None  # the gate's verdict on the current candidate
+    unreleased: str = ""  # reason why a candidate that the gate promotes is not released
 
 
-def data(ws: Workspace) -> list[Mapping[str, Any]]:
-    """Return the digests of all days of signals and features."""
+def data_digests(ws: Workspace) -> list[Mapping[str, Any]]:
+    """Return the digests of all days of signals and of features."""
     return [SealedFolder(folder).files for folder in (ws.signals, ws.features)]
 
 
-def moved(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether days are others than before; a clone that had none can't tell."""
+def data_differ(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether any day differs; False if there were no data before, as in a new clone."""
     return all(before) and before != after
 
 
-def is_any(root: Path, *, moved: bool) -> bool:
-    """Tell whether more is new, against HEAD, than `as_of` and what follows from it.
+def need_commit(root: Path, *, data_changed: bool) -> bool:
+    """Return whether the tree differs from HEAD in more than `as_of` and what follows from it.
 
-    `moved`: days of data are others than before the tick, which git sees by dvc.lock only.
+    `data_changed` says whether days of data changed in this tick. Git can't see that itself: the
+    data are not in git, and dvc.lock changes with `as_of` as well.
     """
     changed = {*git.changed(root)}
-    if changed - _MOVES or (moved and _LOCK in changed):
+    if changed - _ALWAYS_CHANGED or (data_changed and _LOCK in changed):
         return True
     if _WORLD in changed and _champion(root) != _champion(root, "HEAD"):
         return True
@@ -66,13 +68,14 @@ def _champion(root: Path, commit: str | None = None) -> object:
 
 
 def _locked(root: Path, commit: str | None = None) -> object:
-    """Read dvc.lock without what follows from `as_of` alone."""
-    read = yaml.load(_text(root, _LOCK, commit), yaml.CSafeLoader) or {}
-    stages = read.get("stages", {})
+    """Read the stages of dvc.lock, without the entries that change with `as_of` alone."""
+    content = yaml.load(_text(root, _LOCK, commit), yaml.CSafeLoader) or {}
+    stages = content.get("stages", {})
     for stage in stages.values():
         stage.get("params", {}).pop(_WORLD, None)
         for kind in ("deps", "outs"):
-            stage[kind] = [one for one in stage.get(kind, ()) if one["path"] not in _FOLLOWS]
+            listed = stage.get(kind, ())
+            stage[kind] = [entry for entry in listed if entry["path"] not in _NAMING_AS_OF]
     return stages
 
 
@@ -82,36 +85,36 @@ def _text(root: Path, path: str, commit: str | None) -> bytes:
     return (root / path).read_bytes() if (root / path).is_file() else b""
 
 
-def message(root: Path, turned: Turned) -> str:
-    """Write the commit's message, for a reviewer who sees no more than this."""
-    subject = f"Move as_of to {turned.as_of}: {_in_a_word(turned)}"
-    lines = [subject, "", f"From {turned.before}.", *_records(root), *_in_force(root)]
-    reasons = [one for one in turned.answer.reasons if one.fires or not turned.trained]
-    lines += ["", "Trained:" if turned.trained else "Not trained:"]
-    lines += [f"- {one.name}: {one.says}" for one in reasons] or [f"- {BROKEN_OFF}"]
-    if turned.trained and turned.verdict is not None:
-        told = [r for r in turned.verdict["rules"] if r["outcome"] != "passed"]
-        lines += ["", f"Verdict: {turned.verdict['answer']} {turned.verdict['model_id']}"]
-        lines += [f"- {rule['outcome']}: {rule['says']}" for rule in told]
-    if turned.unreleased:
-        lines += ["", f"Not released: {turned.unreleased}"]
+def message(root: Path, events: TickEvents) -> str:
+    """Return the commit message; a reviewer can judge the tick by it alone."""
+    subject = f"Move as_of to {events.as_of}: {_outcome(events)}"
+    lines = [subject, "", f"From {events.before}.", *_records(root), *_in_force(root)]
+    reasons = [reason for reason in events.answer.reasons if reason.fires or not events.trained]
+    lines += ["", "Trained:" if events.trained else "Not trained:"]
+    lines += [f"- {reason.name}: {reason.says}" for reason in reasons] or [f"- {BROKEN_OFF}"]
+    if events.trained and events.verdict is not None:
+        rules = [rule for rule in events.verdict["rules"] if rule["outcome"] != "passed"]
+        lines += ["", f"Verdict: {events.verdict['answer']} {events.verdict['model_id']}"]
+        lines += [f"- {rule['outcome']}: {rule['says']}" for rule in rules]
+    if events.unreleased:
+        lines += ["", f"Not released: {events.unreleased}"]
     return "\n".join(lines) + "\n"
 
 
-def _in_a_word(turned: Turned) -> str:
-    if not turned.trained or turned.verdict is None:
+def _outcome(events: TickEvents) -> str:
+    if not events.trained or events.verdict is None:
         return "not trained"
     words = {"promote": "not released", "reject": "rejected"}
-    return words.get(turned.verdict["answer"], "undecided")
+    return words.get(events.verdict["answer"], "undecided")
 
 
 def _records(root: Path) -> Iterator[str]:
-    """Say what became of the records, before and now."""
+    """Yield lines that count the records now and in HEAD."""
     try:
         now = RECORDS.format(**disk.read_json(root / _COUNTS))
         yield f"Records: {now}."
-        told = git.read_file(root, "HEAD", _COUNTS)
-        before = yaml_loader.parse(Path(_COUNTS), told.decode()) if told else {"in": 0}
+        committed = git.read_file(root, "HEAD", _COUNTS)
+        before = yaml_loader.parse(Path(_COUNTS), committed.decode()) if committed else {"in": 0}
         yield f"Before: {before['in']:,} in."
     except (CllError, KeyError):
         return
@@ -122,5 +125,5 @@ def _in_force(root: Path) -> Sequence[str]:
     if now == before:
         return []
     entries = ledger.read(root).committed
-    names = [str(ledger_entries.find(entries, one) or one) for one in (now, before)]
-    return [f"In force from this tick on: {names[0]}; before: {names[1]}."]
+    names = [str(ledger_entries.find(entries, model) or model) for model in (now, before)]
+    return [f"Champion from this tick on: {names[0]}; before: {names[1]}."]

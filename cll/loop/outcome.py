@@ -1,4 +1,4 @@
-"""What becomes of a tick: a release, a commit, or neither; on this branch or on one of its own."""
+"""Conclude a tick: release the candidate, commit the changes, or do neither, as release.mode says."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cll.loop import changes
-from cll.loop.changes import Turned
+from cll.loop.changes import TickEvents
 from cll.model import ledger_entries
 from cll.release import actions, ledger, publish
 from cll.release.policy import ReleaseSettings
@@ -20,9 +20,10 @@ BRANCH = "tick"
 
 @contextmanager
 def place(root: Path, settings: ReleaseSettings) -> Iterator[None]:
-    """Refuse where no commit could be made; with a branch of its own, leave the tree as it was.
+    """Check that a commit can be made; with mode `branch`, restore the working tree afterwards.
 
-    What an earlier tick was stopped at is finished, or put back, before.
+    First, a release that an earlier tick did not finish is finished, and a working tree that it
+    did not restore is restored.
     """
     _put_back(root)
     if settings.mode == "never":
@@ -31,14 +32,14 @@ def place(root: Path, settings: ReleaseSettings) -> Iterator[None]:
     git.refuse_unready(root)
     publish.refuse_unready(root, push=settings.push, option="release.push")
     if settings.mode == "auto":
-        if says := actions.finish(root):
-            progress.say(f"tick: {says}")
+        if message := actions.finish(root):
+            progress.say(f"tick: {message}")
         yield
         return
     if git.current_branch(root) == BRANCH:
-        raise ConfigError(f"HEAD is on {BRANCH}, which ticks write anew; `git switch` to another.")
-    told = f"{git.head(root)} {git.tree(root)}"
-    disk.write_bytes(root / repair.BEFORE, told.encode())
+        raise ConfigError(f"HEAD is on {BRANCH}, which ticks overwrite; `git switch` to another.")
+    before = f"{git.head(root)} {git.tree(root)}"
+    disk.write_bytes(root / repair.BEFORE, before.encode())
     try:
         yield
     finally:
@@ -46,52 +47,52 @@ def place(root: Path, settings: ReleaseSettings) -> Iterator[None]:
 
 
 def _put_back(root: Path) -> None:
-    """Make the tree what it was before a tick on a branch of its own, if one was on its way."""
+    """Restore the working tree from before a tick with mode `branch`, if one was under way."""
     left = root / repair.BEFORE
     if not left.is_file():
         return
     head, tree = left.read_text(encoding="utf-8").split()
     if head != git.head(root):
         left.unlink()
-        progress.say("tick: what one that was broken off left behind stays, for HEAD moved since.")
+        progress.say("tick: the files of an earlier, interrupted tick stay: HEAD moved since then.")
         return
     git.restore_owned(root, tree)
     try:
         dvc(root, "checkout", "--quiet", "--force")
     except CllError as error:
-        progress.say(f"tick: data and model are not as they were: {error}")
+        progress.say(f"tick: data and model could not be restored: {error}")
     else:
         training(root).unlink(missing_ok=True)
     left.unlink()
 
 
 def training(root: Path) -> Path:
-    """Return the file that is there while a training is on its way, up to its commit."""
+    """Return the marker file that exists from the start of a training until its commit."""
     return root / ".cll" / "training"
 
 
 def conclude(
-    root: Path, settings: ReleaseSettings, turned: Turned, *, moved: bool
+    root: Path, settings: ReleaseSettings, events: TickEvents, *, data_changed: bool
 ) -> Iterator[str]:
-    """Release what the gate promotes, or else commit what is new; yield a line on what was done.
+    """Release a candidate that the gate promotes, or else commit the changes; yield report lines.
 
-    `moved`: days of data changed in this tick.
+    `data_changed` says whether days of data changed in this tick.
     """
     if settings.mode == "never":
         return
     branch = BRANCH if settings.mode == "branch" else None
     entry = None
-    turned = replace(turned, unreleased=_unreleased(root, turned))
-    if _promoted(turned) and not turned.unreleased:
-        firing = (one.says for one in turned.answer.reasons if one.fires)
-        entry, says = actions.by_the_gate(root, next(firing, changes.BROKEN_OFF), branch)
-        yield says
-    elif changes.is_any(root, moved=moved):
+    events = replace(events, unreleased=_unreleased(root, events))
+    if _promoted(events) and not events.unreleased:
+        firing = (reason.says for reason in events.answer.reasons if reason.fires)
+        entry, message = actions.by_the_gate(root, next(firing, changes.BROKEN_OFF), branch)
+        yield message
+    elif changes.need_commit(root, data_changed=data_changed):
         with processes.unbroken():
-            commit = git.commit(root, changes.message(root, turned), branch)
+            commit = git.commit(root, changes.message(root, events), branch)
         yield f"Committed{f' on {branch}' if branch else ''}: {commit[:12]}."
-        if turned.unreleased:
-            yield f"Not released: {turned.unreleased}"
+        if events.unreleased:
+            yield f"Not released: {events.unreleased}"
     else:
         yield "Nothing but as_of is new, so there is no commit."
         return
@@ -99,17 +100,17 @@ def conclude(
         yield from publish.branch(root, branch, entry, push=settings.push)
 
 
-def _promoted(turned: Turned) -> bool:
-    return turned.trained and turned.verdict is not None and turned.verdict["answer"] == "promote"
+def _promoted(events: TickEvents) -> bool:
+    return events.trained and events.verdict is not None and events.verdict["answer"] == "promote"
 
 
-def _unreleased(root: Path, turned: Turned) -> str:
-    """Say why a candidate that the gate promotes is not to be released; empty where it is."""
-    if not _promoted(turned) or turned.verdict is None:
+def _unreleased(root: Path, events: TickEvents) -> str:
+    """Return the reason why a candidate that the gate promotes is not released, or ""."""
+    if not _promoted(events) or events.verdict is None:
         return ""
-    entries, candidate = ledger.read(root).entries, str(turned.verdict["model_id"])
+    entries, candidate = ledger.read(root).entries, str(events.verdict["model_id"])
     if not entries:
-        return "there is no ledger yet; begin it by `cll release --bootstrap`."
+        return "there is no ledger yet; begin one with `cll release --bootstrap`."
     if before := ledger_entries.find(entries, candidate):
         in_force = candidate == ledger_entries.in_force(entries)
         way = "and in force" if in_force else f"`cll rollback {before.version}` puts it in force"
@@ -118,6 +119,6 @@ def _unreleased(root: Path, turned: Turned) -> str:
 
 
 def share(root: Path, settings: ReleaseSettings) -> Iterator[str]:
-    """Push what was committed on this branch and is not elsewhere yet."""
+    """Push commits of this branch that the remote does not have yet."""
     if settings.mode == "auto":
         yield from publish.latest(root, push=settings.push)

@@ -1,4 +1,4 @@
-"""One turn of the loop: `as_of` moves forward, data come in, and triggers say whether to train."""
+"""Run one tick: move `as_of` forward, ingest new data, ask the triggers, and train if one fires."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from pathlib import Path
 from cll.config import components, project
 from cll.config.project import load_tree
 from cll.loop import changes, outcome, trigger_report, world
-from cll.loop.changes import Turned
+from cll.loop.changes import TickEvents
 from cll.release import ledger
 from cll.release.policy import Mode, ReleaseSettings
 from cll.review import review, snapshots
@@ -24,15 +24,15 @@ _WORLD, _PARAMS = "world.yaml", "params.yaml"
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a tick has to say at its end."""
+class TickResult:
+    """Report of a finished tick."""
 
     review: review.Review
-    lines: tuple[str, ...]
+    lines: tuple[str, ...]  # on the release or commit
 
 
 class Failed(CllError):  # noqa: N818  the stage did
-    """A stage failed; `reason` is what it, or DVC, said."""
+    """A stage failed; `reason` is the message of the stage or of DVC."""
 
     def __init__(self, before: str, failure: repro.Failure) -> None:
         super().__init__(f"world.yaml: as_of is {before} again; `dvc repro` undoes the rest.")
@@ -46,34 +46,37 @@ def tick(
     *,
     future: bool = False,
     clock: datetime | None = None,
-) -> Told:
-    """Move the world to `as_of`, or else to the last whole hour; return what that changed.
+) -> TickResult:
+    """Move the project to `as_of`, by default the last whole hour; return a review of the changes.
 
-    The champion is from now on what the ledger says. Only a moment that is named moves the world
-    back, and only with `future` beyond the clock. Where a stage fails, or the tick is ended,
-    world.yaml is as it was.
+    The champion becomes the one that the ledger names. `as_of` moves back only if it is passed, and
+    beyond the clock only with `future`. If a stage fails or the tick is ended, world.yaml is
+    restored. `clock` replaces the current time in tests.
     """
     now = clock or datetime.now(UTC)
     then = as_of or now.replace(minute=0, second=0, microsecond=0)
     with repair.only_one(root), processes.ending(ENDED):
         try:
             before = project.read_world(root / _WORLD).as_of
-            if (root / _PARAMS).is_file():  # else DVC refuses a damaged one, without the way out
+            if (root / _PARAMS).is_file():  # for a damaged file our message is clearer than DVC's
                 components.load_yaml(root / _PARAMS)
             _refuse_instant(before, then, now, named=as_of is not None, future=future)
-            found = _turn(Workspace(root), format_instant(before), format_instant(then), mode)
+            result = _turn(Workspace(root), format_instant(before), format_instant(then), mode)
         except (CllError, OSError) as error:
             refused = error if isinstance(error, CllError) else from_os_error(error)
             _note(root, then, refused.exit_code, getattr(refused, "reason", str(refused)))
             raise
-        _note(root, then, 0, " ".join(found.lines))
-        return found
+        _note(root, then, 0, " ".join(result.lines))
+        return result
 
 
 def _refuse_instant(
     before: datetime, then: datetime, now: datetime, *, named: bool, future: bool
 ) -> None:
-    """Refuse to move the world back unasked, or beyond the clock; one that is there may stay."""
+    """Raise ConfigError if `as_of` would move back without --as-of, or beyond the clock.
+
+    An `as_of` that is beyond the clock already may stay, with a warning.
+    """
     clock = format_instant(now.replace(microsecond=0))
     if not named and then < before:
         raise ConfigError(
@@ -94,39 +97,38 @@ def _refuse_instant(
 
 
 def settings(ws: Workspace, mode: Mode | None = None) -> ReleaseSettings:
-    """Return what is to become of a tick; `mode` goes before the config's."""
+    """Return the release settings; `mode` overrides the one of the config."""
     node = load_tree(ws).get("release") if ws.resolved.is_file() else None
-    found: ReleaseSettings = components.build("release", node) if node else ReleaseSettings()
-    return replace(found, mode=mode) if mode else found
+    configured: ReleaseSettings = components.build("release", node) if node else ReleaseSettings()
+    return replace(configured, mode=mode) if mode else configured
 
 
-def _turn(ws: Workspace, now: str, then: str, mode: Mode | None) -> Told:
+def _turn(ws: Workspace, now: str, then: str, mode: Mode | None) -> TickResult:
     root, chosen = ws.root, settings(ws, mode)
     with outcome.place(root, chosen):
-        before, days = snapshots.read_folder(root), changes.data(ws)
+        before, digests = snapshots.read_folder(root), changes.data_digests(ws)
         values = {"as_of": then}
-        if (releases := ledger.read(root)).entries:  # else the champion is what a person wrote
+        if (releases := ledger.read(root)).entries:  # without a ledger, world.yaml's champion stays
             values["champion"] = releases.champion
         progress.note(f"tick: as_of {now} -> {then}")
         with world.moved(root / _WORLD, values, keep=lambda: ledger.read(root).pending):
-            answer, trained = _made(ws, now)
+            answer, trained = _ingest_and_train(ws, now)
             if settings(ws, mode) != chosen:
                 progress.say("tick: release: changed, which counts from the next tick on.")
                 chosen = ReleaseSettings()
             verdict = staleness.read_verdict(ws) if trained else None
-            turned = Turned(now, then, answer, trained, verdict)
-            lines = [
-                *outcome.conclude(root, chosen, turned, moved=changes.moved(days, changes.data(ws)))
-            ]
+            events = TickEvents(now, then, answer, trained, verdict)
+            data_changed = changes.data_differ(digests, changes.data_digests(ws))
+            lines = [*outcome.conclude(root, chosen, events, data_changed=data_changed)]
             outcome.training(root).unlink(missing_ok=True)
         lines += outcome.share(root, chosen)
-        return Told(review.review_since(root, before, f"as_of {now}"), tuple(lines))
+        return TickResult(review.review_since(root, before, f"as_of {now}"), tuple(lines))
 
 
-def _made(ws: Workspace, now: str) -> tuple[TriggerDecision, bool]:
-    """Take in what is new, ask the triggers, and train if they say so; return what they said."""
+def _ingest_and_train(ws: Workspace, now: str) -> tuple[TriggerDecision, bool]:
+    """Ingest new data, ask the triggers, and train if one fires; return the answer and whether."""
     _reproduce(ws.root, now, "featurize")
-    answer, training = trigger_report.of(ws), outcome.training(ws.root)
+    answer, training = trigger_report.ask_triggers(ws), outcome.training(ws.root)
     trigger_report.write(ws, answer)
     for reason in answer.reasons:
         progress.note(f"trigger: {trigger_report.line(reason)}")
@@ -140,13 +142,13 @@ def _made(ws: Workspace, now: str) -> tuple[TriggerDecision, bool]:
 
 
 def _reproduce(root: Path, before: str, *stages: str) -> None:
-    """Run `dvc repro`; raise where a stage fails."""
+    """Run `dvc repro`; raise `Failed` if a stage fails."""
     if failure := repro.run(root, *stages):
         raise Failed(before, failure)
 
 
-def _note(root: Path, then: datetime, code: int, says: str) -> None:
-    """Keep for `cll status` how the tick ended."""
+def _note(root: Path, then: datetime, code: int, message: str) -> None:
+    """Write the end of the tick for `cll status`."""
     ended = datetime.now(UTC).replace(microsecond=0)
-    told = {"as_of": format_instant(then), "code": code, "says": says}
-    disk.write_json(root / LAST, told | {"ended": format_instant(ended)})
+    state = {"as_of": format_instant(then), "code": code, "says": message}
+    disk.write_json(root / LAST, state | {"ended": format_instant(ended)})

@@ -1,4 +1,4 @@
-"""What is known of the model in force at an instant, as triggers are told it; live and in replays."""
+"""Build the input of the triggers at an instant; the loop and the replay both use it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -23,27 +23,27 @@ from cll.types.triggers import Situation
 
 
 def situation(
-    known: Tables,
+    data: Tables,
     tree: Tree,
     as_of: datetime,
     champion: Predictor | None,
     trained: datetime | None,
     scores: Callable[[], Floats] | None = None,
 ) -> Situation:
-    """Label what was known at `as_of`, and score it by the model in force.
+    """Return the triggers' input: the rows known at `as_of`, labelled and scored by the champion.
 
-    `scores` returns that model's probabilities of all rows of `known`, where they are at hand. Rows
-    that became known later are left out.
+    Rows with a later `known_at` are left out. `scores` returns the champion's probabilities of all
+    rows of `data`, for callers that have them already.
     """
     label: Label = components.build("label", tree["label"])
-    names = known.columns.numeric
+    names = data.columns.numeric
 
     def read() -> pl.DataFrame:
-        of_then = known.signals["known_at"] <= as_of
-        signals = known.signals.filter(of_then)
-        labels = label(signals, known.incidents, as_of)
+        is_known = data.signals["known_at"] <= as_of
+        signals = data.signals.filter(is_known)
+        labels = label(signals, data.incidents, as_of)
         rows = pl.concat([labels, signals.select(names)], how="horizontal")
-        rows = rows.with_columns(p=_score(known, champion, scores, of_then))
+        rows = rows.with_columns(p=_score(data, champion, scores, is_known))
         return rows.sort("time", maintain_order=True)  # by entity, as they come
 
     if champion is None:
@@ -60,26 +60,26 @@ def situation(
 
 
 def _score(
-    known: Tables,
+    data: Tables,
     champion: Predictor | None,
     scores: Callable[[], Floats] | None,
-    of_then: pl.Series,
+    is_known: pl.Series,
 ) -> pl.Series | pl.Expr:
     if champion is None:
         return pl.lit(None, pl.Float64)
-    found = probability(known, champion) if scores is None else scores()
-    return pl.Series(found, dtype=pl.Float64).filter(of_then)
+    probabilities = probability(data, champion) if scores is None else scores()
+    return pl.Series(probabilities, dtype=pl.Float64).filter(is_known)
 
 
-def probability(known: Tables, model: Predictor) -> Floats:
-    """Score all rows of `known`."""
-    names = tuple(n for n in known.features.columns if n not in {"entity", "time"})
-    X = known.features.select(names).to_numpy(order="c")
+def probability(data: Tables, model: Predictor) -> Floats:
+    """Return the model's probability of an incident for each row of `data`."""
+    names = tuple(n for n in data.features.columns if n not in {"entity", "time"})
+    X = data.features.select(names).to_numpy(order="c")
     return model.probability(labelled.aligned(Matrix(X, np.zeros(len(X)), names), model.names))
 
 
 def now(ws: Workspace, tree: Tree, world: project.World) -> Situation:
-    """Read what the project knows: its signals and features, the champion, and the last training."""
+    """Return the triggers' input for the project at its current `as_of`."""
     champion = None
     if world.champion != "none":
         champion = model_champion.load(ws, world.champion)
@@ -87,10 +87,10 @@ def now(ws: Workspace, tree: Tree, world: project.World) -> Situation:
 
 
 def trained(ws: Workspace, world: project.World) -> datetime | None:
-    """Return the `as_of` of the last training; None where no candidate is there.
+    """Return the `as_of` of the last training; None if there was none.
 
-    A training later than the world's `as_of`, which was moved back since, does not count: then it is
-    the champion's, unless that is later, too.
+    It is read from the candidate. If `as_of` was moved back to before that training, the champion's
+    training counts instead, unless it is later than `as_of` as well.
     """
     last = _created(ws.candidate)
     if last is not None and last > world.as_of and world.champion != "none":
@@ -99,5 +99,5 @@ def trained(ws: Workspace, world: project.World) -> datetime | None:
 
 
 def _created(model: Path) -> datetime | None:
-    form = model / artifact.MODEL
-    return parse_instant(disk.read_json(form)["created"]) if form.is_file() else None
+    path = model / artifact.MODEL
+    return parse_instant(disk.read_json(path)["created"]) if path.is_file() else None

@@ -1,4 +1,4 @@
-"""What the triggers say of the project as it is, and that in writing."""
+"""Ask the triggers about the project, and record their answers in reports/trigger.json."""
 
 import math
 from typing import Any
@@ -18,8 +18,8 @@ NAME = "trigger.json"
 _FORM = {"form": "trigger", "version": 1}
 
 
-def of(ws: Workspace) -> TriggerDecision:
-    """Ask every trigger whether to train now; where nothing was trained yet, no data are read."""
+def ask_triggers(ws: Workspace) -> TriggerDecision:
+    """Return the triggers' answer for the project now; no data are read before the first training."""
     tree, world = load_tree(ws), load_world(ws)
     if "trigger" not in tree:
         raise ConfigError("resolved.yaml: names no trigger; run `cll compose`.")
@@ -30,45 +30,47 @@ def of(ws: Workspace) -> TriggerDecision:
 
 
 def write(ws: Workspace, answer: TriggerDecision) -> None:
-    """Write reports/trigger.json: what was asked at which instant, and what each rule said."""
+    """Write reports/trigger.json: the `as_of`, the champion, and the reason of each rule."""
     world = load_world(ws)
-    asked = {"as_of": format_instant(world.as_of), "champion": world.champion}
-    disk.write_json(ws.reports / NAME, _FORM | asked | as_json(answer))
+    state = {"as_of": format_instant(world.as_of), "champion": world.champion}
+    disk.write_json(ws.reports / NAME, _FORM | state | as_json(answer))
 
 
 def as_json(answer: TriggerDecision) -> dict[str, Any]:
-    """Return an answer for programs; numbers of six decimals."""
-    return {"fires": answer.fires, "reasons": [_reason(one) for one in answer.reasons]}
+    """Return the answer as JSON values; numbers have six decimals, and one that is not finite is null."""
+    return {"fires": answer.fires, "reasons": [_reason(reason) for reason in answer.reasons]}
 
 
-def _reason(one: Reason) -> dict[str, Any]:
-    told = dict(vars(one))
+def _reason(reason: Reason) -> dict[str, Any]:
+    fields = dict(vars(reason))
     for key in ("value", "bound", "false_alarms"):
-        if isinstance(told[key], float):
-            told[key] = round(told[key], 6) + 0.0 if math.isfinite(told[key]) else None
-    return told
+        if isinstance(fields[key], float):
+            fields[key] = round(fields[key], 6) + 0.0 if math.isfinite(fields[key]) else None
+    return fields
 
 
-def line(one: Reason) -> str:
-    """Say a reason in one line."""
-    return f"{one.name}: {'train: ' if one.fires else ''}{one.says}"
+def line(reason: Reason) -> str:
+    """Return a reason as one line."""
+    return f"{reason.name}: {'train: ' if reason.fires else ''}{reason.says}"
 
 
 def explained(answer: TriggerDecision) -> list[str]:
-    """Say of each rule what it found, what would make it fire, and how often it does for nothing."""
+    """Return lines with the value, the bound and the false-alarm rate of each rule."""
     lines = []
-    for one in answer.reasons:
-        found = "" if one.value is None else f" {_number(one.value)}"
-        found += "" if one.bound is None else f" (bound {_number(one.bound)})"
-        rate = "not stated" if one.false_alarms is None else f"{_number(one.false_alarms)} a tick"
-        lines.append(f"{'fires' if one.fires else 'quiet'}  {one.name}{found}: {one.says}")
+    for reason in answer.reasons:
+        figures = "" if reason.value is None else f" {_number(reason.value)}"
+        figures += "" if reason.bound is None else f" (bound {_number(reason.bound)})"
+        alarms = reason.false_alarms
+        rate = "not stated" if alarms is None else f"{_number(alarms)} a tick"
+        state = "fires" if reason.fires else "quiet"
+        lines.append(f"{state}  {reason.name}{figures}: {reason.says}")
         lines.append(f"       false alarms: {rate}")
     return [*lines, in_short(answer)]
 
 
 def in_short(answer: TriggerDecision) -> str:
-    """Say in one line whether to train, and what asks for it."""
-    firing = [one.name for one in answer.reasons if one.fires]
+    """Return one line: whether to train, and the rules that fire."""
+    firing = [reason.name for reason in answer.reasons if reason.fires]
     return f"train: {', '.join(firing)}" if answer.fires else "nothing asks for a training"
 
 

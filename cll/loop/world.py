@@ -1,4 +1,4 @@
-"""world.yaml, edited as a person would: one value, and not a comment is lost."""
+"""Edits of world.yaml that change one value and leave comments and layout as they are."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -12,9 +12,10 @@ from cll.types.errors import ConfigError
 
 @contextmanager
 def moved(path: Path, values: Mapping[str, str], keep: Callable[[], object]) -> Iterator[None]:
-    """Set keys for what is done within; where that fails, the text is again what it was.
+    """Set keys of world.yaml; if the body of the `with` fails, restore the text.
 
-    Unless someone else wrote it meanwhile, or `keep` says that something follows from it.
+    It is not restored if another process wrote the file meanwhile, or if `keep` returns something
+    true, like a release that was made with the new values.
     """
     before = after = path.read_bytes()
     done = False
@@ -31,12 +32,12 @@ def moved(path: Path, values: Mapping[str, str], keep: Callable[[], object]) -> 
 
 
 def put(path: Path, key: str, value: str) -> None:
-    """Set one key of world.yaml that is there already; the rest of the text stays as it is."""
+    """Set one existing key of world.yaml; the rest of the text stays as it is."""
     project.read_world(path)
     text = path.read_text(encoding="utf-8")
     written, count = re.subn(
         rf"(?m)^({re.escape(key)}:[ \t]*)(\"[^\"\n]*\"|'[^'\n]*'|[^\s#]+)",
-        lambda found: found[1] + _quoted(found[2], value),
+        lambda match: match[1] + _quoted(match[2], value),
         text,
     )
     if count != 1:
@@ -47,7 +48,7 @@ def put(path: Path, key: str, value: str) -> None:
 
 
 def _quoted(before: str, value: str) -> str:
-    """Quote as before, and an id of digits alone in any case: YAML would take it for a number."""
+    """Return the value quoted as before; only letters stay bare, since YAML may read 12e4 as a number."""
     if before[0] in "\"'":
         return f"{before[0]}{value}{before[0]}"
     return value if re.fullmatch(r"[a-z]+", value) else f'"{value}"'

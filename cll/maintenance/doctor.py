@@ -1,4 +1,4 @@
-"""What a project needs before others can rely on it, looked at line by line, with the way out."""
+"""Check the setup of a project; each check that fails names the remedy."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ OK, DO = "ok", "do"
 
 
 def examine(root: Path) -> Iterator[tuple[str, int]]:
-    """Yield a line for each check, and the exit code that goes with it."""
+    """Yield the result line of each check, and its exit code (0 if it passed)."""
     for name, check in _CHECKS.items():
         try:
             yield f"{OK}  {name}: {check(root)}", 0
@@ -32,21 +32,21 @@ def _git(root: Path) -> str:
     vcs_git.refuse_shallow(root)
     vcs_git.refuse_unready(root)
     branch = git(root, "symbolic-ref", "--short", "HEAD")
-    return f"branch {branch}, nothing lacks that a commit needs."
+    return f"branch {branch} is ready for commits."
 
 
 def _dvc(root: Path) -> str:
     if not (root / ".dvc" / "config").is_file():
-        raise ConfigError("not set up here; `dvc init`, and commit.")
+        raise ConfigError("not set up in this project; `dvc init`, and commit.")
     return "set up."
 
 
 def _files(root: Path) -> str:
     if damages := repair.damages(root):
         more = f" (and {len(damages) - 1} more)" if len(damages) > 1 else ""
-        way = "`cll doctor --repair`, or the next `cll tick`, repairs it."
-        raise Unavailable(f"{damages[0].finding}{more}; {way}")
-    return "none that can be made again is empty, cut off or stale."
+        remedy = "`cll doctor --repair`, or the next `cll tick`, repairs it."
+        raise Unavailable(f"{damages[0].finding}{more}; {remedy}")
+    return "no generated file is empty, truncated or stale."
 
 
 def _lock(root: Path) -> str:
@@ -59,14 +59,14 @@ def _lock(root: Path) -> str:
 
 def _composed(root: Path) -> str:
     stages.compose(Workspace(root), check=True)
-    return "resolved.yaml is what conf/ and params.yaml say."
+    return "resolved.yaml agrees with conf/ and params.yaml."
 
 
-def _made(root: Path) -> str:
+def _results(root: Path) -> str:
     ws = Workspace(root)
     verdict = staleness.read_verdict(ws)
-    if why := staleness.stale(ws):
-        raise why
+    if error := staleness.stale(ws):
+        raise error
     return f"nothing changed since the verdict ({verdict['answer']}, {verdict['model_id']})."
 
 
@@ -74,21 +74,23 @@ def _ledger(root: Path) -> str:
     releases = ledger.read(root)
     if not releases.entries:
         return "no release yet; `cll release --bootstrap` makes the first."
-    if left := releases.pending:
-        kind = left[-1].kind
-        raise ConfigError(f"{left[-1]} is not committed; `cll {kind}` goes on with it.")
+    if pending := releases.pending:
+        kind = pending[-1].kind
+        raise ConfigError(f"{pending[-1]} is not committed; `cll {kind}` continues it.")
     now, world = releases.champion, load_world(Workspace(root)).champion
-    told = str(ledger_entries.released(releases.entries, now))
-    return told + (" is in force." if world == now else " is in force from the next tick on.")
+    release = str(ledger_entries.released(releases.entries, now))
+    return release + (
+        " is the champion." if world == now else " is the champion from the next tick on."
+    )
 
 
 def _remote(root: Path) -> str:
     if remote.default(root) is None:
         raise ConfigError("none: only this machine has the models; `cll doctor --remote URL`.")
     try:
-        return f"{remote.probe(root)}: a probe went there and back."
+        return f"{remote.probe(root)}: a test file was pushed and pulled."
     except Unavailable as error:
-        raise Unavailable(f"a probe did not go there and back: {error}") from None
+        raise Unavailable(f"a test file could not be pushed and pulled: {error}") from None
 
 
 _CHECKS: dict[str, Callable[[Path], str]] = {
@@ -97,7 +99,7 @@ _CHECKS: dict[str, Callable[[Path], str]] = {
     "files": _files,
     "lock file": _lock,
     "config": _composed,
-    "results": _made,
+    "results": _results,
     "ledger": _ledger,
     "remote": _remote,
 }

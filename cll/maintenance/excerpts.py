@@ -1,4 +1,4 @@
-"""Some records of a published file, taken out as they stand there, for a person to mend."""
+"""Excerpts of published files: the records in quarantine, byte for byte, for a person to correct."""
 
 import gzip
 import io
@@ -12,12 +12,12 @@ import pyarrow as pa
 from cll.pipeline.ingest.readers.formats import format_of
 
 _PACKED = {".gz", ".zst"}
-_LONGEST = 2**20  # bytes of a record whose quotes may still close
+_LONGEST = 2**20  # bytes; a quoted record that is longer is taken as one with a lost quote
 _MARK = b"\xef\xbb\xbf"
 
 
 def name_of(file: Path) -> Path:
-    """Return the name of a file's excerpt, which is never packed.
+    """Return the name of a file's excerpt, which is never compressed.
 
     >>> name_of(Path("runs/a.csv.gz")).as_posix()
     'runs/a.csv'
@@ -26,9 +26,9 @@ def name_of(file: Path) -> Path:
 
 
 def excerpt(path: Path, rows: Sequence[int]) -> bytes:
-    """Return the records that stand at `rows` (a line in CSV and JSONL, else a number, from 1).
+    """Return the records at `rows`: line numbers in CSV and JSONL, else record numbers, from 1.
 
-    CSV comes with its header, JSON as an array; what is no longer there is left out.
+    CSV comes with its header, JSON as an array. Rows that the file no longer has are left out.
     """
     kind, wanted = format_of(path.name), sorted(set(rows))
     if kind == ".parquet":
@@ -46,7 +46,7 @@ def excerpt(path: Path, rows: Sequence[int]) -> bytes:
 
 
 def _parquet(path: Path, wanted: Sequence[int]) -> bytes:
-    """Take rows by their numbers; Arrow reads them, since damage can end a process with Polars."""
+    """Take rows by their numbers, with Arrow: a damaged file can crash the process in Polars."""
     from pyarrow import parquet  # noqa: PLC0415  for this format alone
 
     numbers, before, buffer = np.array(wanted), 0, io.BytesIO()
@@ -65,7 +65,7 @@ def _parquet(path: Path, wanted: Sequence[int]) -> bytes:
 
 
 def mended(name: str, data: bytes, excerpt: bytes) -> bytes:
-    """Return what of a mended excerpt is no longer as it was; all of it where the header is not."""
+    """Return the changed records of a corrected excerpt; all of them if the header was changed."""
     kind = format_of(name)
     if kind not in {".csv", ".jsonl", ".ndjson"}:
         return data
@@ -73,8 +73,9 @@ def mended(name: str, data: bytes, excerpt: bytes) -> bytes:
     header = after[:1] if kind == ".csv" else []
     if header and header != before[:1]:
         return _ended(data)  # a last line without a newline would be pending
-    known = set(before)
-    return b"".join([*header, *(one for one in after[len(header) :] if one not in known)])
+    unchanged = set(before)
+    changed = (record for record in after[len(header) :] if record not in unchanged)
+    return b"".join([*header, *changed])
 
 
 def _records(text: bytes) -> Iterator[bytes]:
@@ -101,34 +102,39 @@ def _ended(record: bytes) -> bytes:
 
 
 def _elements(text: str) -> Iterator[str]:
-    """Yield the text of each element of an array, or of what stands alone."""
+    """Yield the text of each element of a JSON array, or of a value that is not in an array."""
     decoder, at = json.JSONDecoder(), 0
-    at = _behind_blanks(text, at)
+    at = _skip_blanks(text, at)
     if text[at] != "[":
         yield text.strip()
         return
-    at = _behind_blanks(text, at + 1)
+    at = _skip_blanks(text, at + 1)
     while text[at] != "]":
         _, end = decoder.raw_decode(text, at)
         yield text[at:end]
-        at = _behind_blanks(text, end)
-        at = _behind_blanks(text, at + 1) if text[at] == "," else at
+        at = _skip_blanks(text, end)
+        at = _skip_blanks(text, at + 1) if text[at] == "," else at
 
 
-def _behind_blanks(text: str, at: int) -> int:
+def _skip_blanks(text: str, at: int) -> int:
     while text[at] in " \t\r\n":
         at += 1
     return at
 
 
 def _csv(lines: Iterator[tuple[int, bytes]], wanted: Sequence[int]) -> Iterator[bytes]:
-    """Yield the header, and each record that starts on a line of `wanted`, with all of its lines."""
+    """Yield the header, and each record that starts on a line of `wanted`, with all of its lines.
+
+    A record goes on over several lines while its quotes are not closed. If they do not close within
+    `_LONGEST` bytes, or another wanted record starts first, a quote was lost, and the first line
+    alone counts as the record.
+    """
     starts, header = set(wanted), False
     kept: list[bytes] = []  # lines of a record whose quotes have not closed yet
     for number, raw in lines:
         line = raw.removeprefix(_MARK) if number == 1 else raw
         if kept and (number in starts or sum(map(len, kept)) > _LONGEST):
-            yield kept[0]  # read line by line, since somewhere a quote was lost
+            yield kept[0]
             kept = []
         starts_here = number in starts or not (header or line.isspace())
         if kept or starts_here:

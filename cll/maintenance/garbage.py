@@ -1,4 +1,4 @@
-"""What no commit in reach needs: how much of it lies on this disk, and the way to be rid of it."""
+"""List files that no branch, tag or run needs any more, with their size, and delete them."""
 
 import subprocess
 import time
@@ -11,9 +11,9 @@ from cll.system.workspace import Workspace
 from cll.types.errors import CllError, Unavailable
 from cll.vcs.commands import for_child, python
 
-KEEP_DAYS = 30  # of runs' folders, and of what they share
-LEFT_OVER = 3600  # seconds after which nothing that runs still writes there
-# -w: what the workspace uses. DVC's "all commits" are those of HEAD, branches, remotes and tags.
+KEEP_DAYS = 30  # for folders of runs, and for cache entries that they share
+LEFT_OVER = 3600  # seconds without a change, after which no running process still writes a file
+# -w keeps what the workspace uses. DVC's "all commits" are those of HEAD, branches, remotes and tags.
 _IN_REACH = ("-w", "-A", "--all-experiments")
 _LEFT_OVERS = (
     ".cll/.*.tmp",
@@ -29,19 +29,19 @@ _LEFT_OVERS = (
     "reports/.*.tmp",
     ".*.tmp",
 )
-_GOES = "Removing "  # what DVC says of each file, in a dry run
+_REMOVES = "Removing "  # DVC's line for each file in a dry run
 _STEP = 1000
 
 
 @dataclass(frozen=True)
-class Heap:
-    """Things of one kind that can go."""
+class Garbage:
+    """Files of one kind that can be deleted."""
 
     where: str
     why: str
     paths: tuple[Path, ...]
     size: int  # bytes on the disk that only they hold
-    dvc: bool = False  # DVC removes them, since it knows whether they are still used
+    dvc: bool = False  # DVC deletes them, since it knows whether they are still used
 
     def __str__(self) -> str:
         return f"{self.where}: {len(self.paths):,} of {shown(self.size)}: {self.why}"
@@ -50,24 +50,24 @@ class Heap:
 def collect(
     root: Path, *, yes: bool = False, keep_days: int = KEEP_DAYS, ask: Callable[[str], bool]
 ) -> None:
-    """Say what can go and how much that is; remove it where `yes`, or where `ask` is answered so."""
-    heaps = [heap for heap in _heaps(root, keep_days, time.time()) if heap.paths]
-    for heap in heaps:
-        _say(f"{heap}.")
-    if not heaps:
+    """Print the files that can be deleted and their size; delete them if `yes`, or if `ask` agrees."""
+    kinds = [kind for kind in _find(root, keep_days, time.time()) if kind.paths]
+    for kind in kinds:
+        _say(f"{kind}.")
+    if not kinds:
         _say("Nothing to free.")
         return
-    whole = shown(sum(heap.size for heap in heaps))
-    if yes or ask(f"Free {whole}?"):
-        for heap in heaps:
-            _free(root, heap)
-        _say(f"{whole} freed.")
+    total = shown(sum(kind.size for kind in kinds))
+    if yes or ask(f"Free {total}?"):
+        for kind in kinds:
+            _free(root, kind)
+        _say(f"{total} freed.")
     else:
-        _say(f"Nothing was freed; `cll gc --yes` frees these {whole}.")
+        _say(f"Nothing was freed; `cll gc --yes` frees these {total}.")
 
 
 def shown(size: float) -> str:
-    """Write a number of bytes for a person.
+    """Return a number of bytes as text with a unit.
 
     >>> shown(999), shown(1_500_000)
     ('999 B', '1.5 MB')
@@ -79,41 +79,41 @@ def shown(size: float) -> str:
     return f"{size:.1f} TB"
 
 
-def _heaps(root: Path, keep_days: int, now: float) -> Iterator[Heap]:
+def _find(root: Path, keep_days: int, now: float) -> Iterator[Garbage]:
     ws = Workspace(root)
-    yield _heap(".cll/store", "not as the project's own data stand", _stored(ws))
-    yield _heap(".cll/segments", "pieces of files that data/signals is not made of", _pieces(ws))
+    yield _garbage(".cll/store", "other signals and features than the project's own", _stored(ws))
+    yield _garbage(".cll/segments", "pieces of files that data/signals is not made of", _pieces(ws))
     old = [
         path
         for pattern in _LEFT_OVERS
         for path in sorted(root.glob(pattern))
         if now - path.lstat().st_mtime > LEFT_OVER and not links.on_way(root, path.parent)
     ]
-    yield _heap("left over", "what a process that was stopped had begun to write", old)
+    yield _garbage("left over", "files that a stopped process did not finish", old)
     oldest = now - keep_days * 86400
-    unused = min(oldest, now - LEFT_OVER)  # one that is being made stays
-    shelved = [path for path in _shelved(root) if _touched(path) < unused]
-    yield _heap(".cll/store", f"what no training used for {keep_days} days", shelved)
-    runs = [path for path in _runs(root) if _touched(path) < oldest]
-    yield _heap("outputs, multirun", f"runs of more than {keep_days} days ago", runs)
+    unused = min(oldest, now - LEFT_OVER)  # entries that are being written stay
+    entries = [path for path in _training_entries(root) if _changed_at(path) < unused]
+    yield _garbage(".cll/store", f"entries that no training used for {keep_days} days", entries)
+    runs = [path for path in _runs(root) if _changed_at(path) < oldest]
+    yield _garbage("outputs, multirun", f"runs of more than {keep_days} days ago", runs)
     if (root / ".dvc").is_dir():
         yield _cached(root)
 
 
-def _heap(where: str, why: str, paths: Sequence[Path]) -> Heap:
-    return Heap(where, why, tuple(paths), sum(_size(path) for path in paths))
+def _garbage(where: str, why: str, paths: Sequence[Path]) -> Garbage:
+    return Garbage(where, why, tuple(paths), sum(_size(path) for path in paths))
 
 
 def _stored(ws: Workspace) -> list[Path]:
-    """List the kept folders that are not the very signals and features of the project."""
+    """List cached signals and features that are not the project's current ones."""
     used = [_manifest(folder) for folder in (ws.signals, ws.features)]
-    both = ("ingest-*", "featurize-*")
-    kept = sorted(path for name in both for path in (ws.root / ".cll" / "store").glob(name))
-    return [one for one in kept if _manifest(one) is None or _manifest(one) not in used]
+    patterns = ("ingest-*", "featurize-*")
+    cached = sorted(path for name in patterns for path in (ws.root / ".cll" / "store").glob(name))
+    return [path for path in cached if _manifest(path) is None or _manifest(path) not in used]
 
 
-def _shelved(root: Path) -> list[Path]:
-    """List what training kept: jobs of the future may share it, so it goes by age."""
+def _training_entries(root: Path) -> list[Path]:
+    """List the cache entries of training; later jobs may share them, so only their age counts."""
     return sorted((root / ".cll" / "store").glob("train-*"))
 
 
@@ -123,13 +123,13 @@ def _manifest(folder: Path) -> bytes | None:
 
 
 def _pieces(ws: Workspace) -> list[Path]:
-    """List the pieces that the signals are not made of; without signals, none can be told."""
+    """List the pieces that the signals are not made of; none if there are no signals to compare."""
     try:
         used = disk.read_json(ws.signals / manifest.MANIFEST)["facts"]["pieces"]
     except (CllError, KeyError, TypeError):
         return []
-    kept = sorted((ws.root / ".cll" / "segments").glob("[!.]*"))
-    return [path for path in kept if path.name.partition(".")[0] not in used]
+    pieces = sorted((ws.root / ".cll" / "segments").glob("[!.]*"))
+    return [path for path in pieces if path.name.partition(".")[0] not in used]
 
 
 def _runs(root: Path) -> list[Path]:
@@ -138,35 +138,35 @@ def _runs(root: Path) -> list[Path]:
     return [run for run in runs if not links.on_way(root, run.parent)]
 
 
-def _touched(path: Path) -> float:
-    return max(one.lstat().st_mtime for one in (path, *path.rglob("*")))
+def _changed_at(path: Path) -> float:
+    return max(item.lstat().st_mtime for item in (path, *path.rglob("*")))
 
 
 def _size(path: Path) -> int:
-    """Return the bytes that go with a path: what another name still holds stays."""
-    found = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
-    stats = [one.lstat() for one in found if one.is_symlink() or one.is_file()]
+    """Return the bytes that deleting a path frees; files with another hard link free nothing."""
+    items = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
+    stats = [item.lstat() for item in items if item.is_symlink() or item.is_file()]
     return sum(stat.st_size for stat in stats if stat.st_nlink == 1)
 
 
-def _cached(root: Path) -> Heap:
-    """Ask DVC what it would remove; where it can't know what is in use, nothing goes."""
+def _cached(root: Path) -> Garbage:
+    """Return the files that `dvc gc` would delete; none if DVC can't know which are in use."""
     try:
         _refuse_unknown_use(root)
         lines = _run(root, "dvc", "gc", *_IN_REACH, "--dry").splitlines()
     except Unavailable as error:
         progress.say(f"DVC's cache: left as it is: {error}")
         lines = []
-    paths = [root / line.removeprefix(_GOES) for line in lines if line.startswith(_GOES)]
+    paths = [root / line.removeprefix(_REMOVES) for line in lines if line.startswith(_REMOVES)]
     why = "in no commit of a branch, a tag or a remote, no experiment, and not in the workspace"
     size = sum(path.lstat().st_size for path in paths if path.exists())
-    return Heap("DVC's cache", why, tuple(paths), size, dvc=True)
+    return Garbage("DVC's cache", why, tuple(paths), size, dvc=True)
 
 
 def _refuse_unknown_use(root: Path) -> None:
     cache = Path(_run(root, "dvc", "cache", "dir").strip())
     if not (root / cache).resolve().is_relative_to(root.resolve()):
-        raise Unavailable(f"{cache} is not in the project, so that others may use it.")
+        raise Unavailable(f"{cache} is outside the project, so other projects may use it.")
     if stashed := _run(root, "git", "stash", "list").splitlines():
         raise Unavailable(
             f"git stash holds {len(stashed)}, which DVC does not look into; apply or drop."
@@ -184,27 +184,27 @@ def _run(root: Path, program: str, *words: str) -> str:
         check=False,
     )
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no word"]
-        says = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
-        told = says.removeprefix("ERROR: ").rstrip(".")
-        raise Unavailable(f"`{program} {' '.join(words)}` failed: {told}; run it to see more.")
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        error = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
+        message = error.removeprefix("ERROR: ").rstrip(".")
+        raise Unavailable(f"`{program} {' '.join(words)}` failed: {message}; run it to see more.")
     return done.stdout
 
 
-def _free(root: Path, heap: Heap) -> None:
-    if heap.dvc:
+def _free(root: Path, garbage: Garbage) -> None:
+    if garbage.dvc:
         _run(root, "dvc", "gc", *_IN_REACH, "--force")
         return
-    for path in heap.paths:
+    for path in garbage.paths:
         links.refuse_on_way(root, path.parent)
         if path.is_symlink():
             path.unlink()
         else:
             links.remove(path)
-    for path in heap.paths:
+    for path in garbage.paths:
         if path.parent.parent.name in {"outputs", "multirun"} and not any(path.parent.iterdir()):
             path.parent.rmdir()
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201  the answer that was asked for
+    print(text, flush=True)  # noqa: T201  the output of the command

@@ -1,4 +1,4 @@
-"""How many labels there are, of the project as it stands: mature, pending and censored."""
+"""Count the project's labels: mature, pending and censored."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ from cll.system.workspace import Workspace
 from cll.types.tables import GROUP
 from cll.types.times import format_instant
 
-# Why no time will tell these rows' label: in an incident already, not watched, or never told.
+# Rows whose label never matures: inside an incident, outside the observed time, or without an outcome.
 CENSORED = ("running", "uncovered", "untold")
 
 
@@ -35,35 +35,35 @@ def counts(root: Path) -> dict[str, Any]:
     label = components.build("label", tree["label"])
     labels = label(signals, tables.incidents(ws), world.as_of)
     rows = labels.select("label", "status", day=labels["time"].dt.date().cast(pl.String))
-    found = {
+    counted = {
         "as_of": format_instant(world.as_of),
         "label": tree["choices"]["label"],
         **_counted(rows).row(0, named=True),
         "days": _by(rows, "day"),
     }
     if has.group:
-        found["groups"] = _by(rows.with_columns(signals[GROUP].fill_null("")), GROUP)
-    _note_behind(ws, str(found["as_of"]))
-    return found
+        counted["groups"] = _by(rows.with_columns(signals[GROUP].fill_null("")), GROUP)
+    _note_behind(ws, str(counted["as_of"]))
+    return counted
 
 
 def show(root: Path, *, as_json: bool) -> None:
     """Print the counts as a table, or as JSON for programs."""
-    found = counts(root)
+    counted = counts(root)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     if as_json:
-        console.out(json.dumps(found))
+        console.out(json.dumps(counted))
         return
-    whole = {name: count for name, count in found.items() if isinstance(count, int)}
-    for title, of in (("day", found["days"]), (GROUP, found.get("groups", []))):
-        if of:
-            console.print(_table(title, [*of, {title: "all", **whole}]))
+    totals = {name: count for name, count in counted.items() if isinstance(count, int)}
+    for title, rows in (("day", counted["days"]), (GROUP, counted.get("groups", []))):
+        if rows:
+            console.print(_table(title, [*rows, {title: "all", **totals}]))
     total, mature, pending, censored = (
-        whole[k] for k in ("total", "mature", "pending", "censored")
+        totals[k] for k in ("total", "mature", "pending", "censored")
     )
     console.out(
-        f"label={found['label']} as of {found['as_of']}: {total:,} = {mature:,} mature "
-        f"({whole['positive']:,} positive) + {pending:,} pending + {censored:,} censored"
+        f"label={counted['label']} as of {counted['as_of']}: {total:,} = {mature:,} mature "
+        f"({totals['positive']:,} positive) + {pending:,} pending + {censored:,} censored"
     )
 
 
@@ -85,15 +85,15 @@ def _by(rows: pl.DataFrame, name: str) -> list[dict[str, Any]]:
     return _counted(rows, name).to_dicts()
 
 
-def _table(title: str, of: Sequence[Mapping[str, Any]]) -> Table:
-    shown = ("total", "mature", "positive", "pending", "censored")
-    there = [name for name in CENSORED if any(one[name] for one in of)]
-    drawn = Table(title, box=None, pad_edge=False, header_style="bold")
-    for name in (*shown, *there):
-        drawn.add_column(name, justify="right")
-    for one in of:
-        drawn.add_row(one[title] or "(none)", *(f"{one[name]:,}" for name in (*shown, *there)))
-    return drawn
+def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    always = ("total", "mature", "positive", "pending", "censored")
+    names = (*always, *(name for name in CENSORED if any(row[name] for row in rows)))
+    table = Table(title, box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(row[title] or "(none)", *(f"{row[name]:,}" for name in names))
+    return table
 
 
 def _note_behind(ws: Workspace, as_of: str) -> None:

@@ -1,4 +1,4 @@
-"""What was put into quarantine: listed by reason and file, and taken out to be mended."""
+"""List the records in quarantine by reason and file, and export them for correction."""
 
 import csv
 import io
@@ -24,17 +24,18 @@ from cll.system.workspace import Workspace
 from cll.types.errors import ConfigError, DataRefused
 
 INDEX = "index.csv"
-SMALL = 10_000_000  # bytes of a file that is exported as a whole, where all of it is at fault
-_WHOLE = "all of it"  # instead of a row
+SMALL = 10_000_000  # bytes; a larger file that is in quarantine as a whole is not exported
+_WHOLE = "all of it"  # printed for a whole file in place of a row number
 _MAGIC = frozenset("*?[")
 
 
 def listed(root: Path, reason: str | None = None, file: str | None = None) -> list[dict[str, Any]]:
-    """Count by reason and file, the most first; a reason's own places and columns are left out.
+    """Count the records by reason and file, the largest count first.
 
-    `reason` is a part of it, `file` a part of its name or a pattern.
+    Reasons that differ only in a position or in columns are counted together. `reason` selects
+    reasons that contain it, `file` selects by a part of the name or a pattern.
     """
-    found = (
+    counted = (
         read(Workspace(root))
         .with_columns(
             pl.col("reason")
@@ -52,8 +53,8 @@ def listed(root: Path, reason: str | None = None, file: str | None = None) -> li
     )
     if reason is not None:
         lower = pl.col("reason").str.to_lowercase()
-        found = found.filter(lower.str.contains(reason.lower(), literal=True))
-    rows = found.to_dicts()
+        counted = counted.filter(lower.str.contains(reason.lower(), literal=True))
+    rows = counted.to_dicts()
     return [
         row for row in rows if file is None or file in row["file"] or fnmatch(row["file"], file)
     ]
@@ -63,33 +64,33 @@ def show(
     root: Path, reason: str | None = None, file: str | None = None, *, as_json: bool = False
 ) -> None:
     """Print the list as a table, or as JSON for programs."""
-    found = listed(root, reason, file)
+    rows = listed(root, reason, file)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     if as_json:
-        console.out(json.dumps(found))
+        console.out(json.dumps(rows))
         return
-    if found:
-        drawn = Table(box=None, pad_edge=False, header_style="bold")
-        drawn.add_column("count", justify="right")
+    if rows:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("count", justify="right")
         for name in ("reason", "first in", "field", "value"):
-            drawn.add_column(name, overflow="fold")
-        for one in found:
-            place = f"{one['file']}:{one['row'] or _WHOLE}"
-            cells = (one["reason"], place, one["field"] or "", one["value"] or "")
-            drawn.add_row(f"{one['count']:,}", *map(_plain, cells))
-        console.print(drawn)
-    console.out(f"{sum(one['count'] for one in found):,} records in quarantine.")
+            table.add_column(name, overflow="fold")
+        for row in rows:
+            place = f"{row['file']}:{row['row'] or _WHOLE}"
+            cells = (row["reason"], place, row["field"] or "", row["value"] or "")
+            table.add_row(f"{row['count']:,}", *map(_plain, cells))
+        console.print(table)
+    console.out(f"{sum(row['count'] for row in rows):,} records in quarantine.")
 
 
 def _plain(text: str) -> Text:
-    """Write what was published in one line that no terminal obeys, and no markup changes."""
-    return Text("".join(one if one.isprintable() else repr(one)[1:-1] for one in text))
+    """Return published text as one line, with control characters escaped and markup ignored."""
+    return Text("".join(char if char.isprintable() else repr(char)[1:-1] for char in text))
 
 
 def export(root: Path, folder: Path) -> list[str]:
-    """Write each file's bad records as they were published, and an index of what is wrong.
+    """Write each file's bad records as they were published, and an index of the faults.
 
-    Returns what there is to say, a line each.
+    Returns a report, line by line.
     """
     ws = Workspace(root)
     path = source_path(ws)
@@ -98,24 +99,24 @@ def export(root: Path, folder: Path) -> list[str]:
     if folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"{folder}: is not empty; name a folder that is not there yet.")
     if folder.resolve().is_relative_to(base_of(path).resolve()):
-        raise ConfigError(f"{folder}: lies in source.path, where it would be read; name another.")
-    found, said = read(ws), []
-    for name, (file, rows) in exported(found, path).items():
-        data, why = content(root / file, rows)
+        raise ConfigError(f"{folder}: is in source.path, where it would be read; name another.")
+    faults, report = read(ws), []
+    for name, (file, rows) in exported(faults, path).items():
+        data, problem = content(root / file, rows)
         if data is not None:
             disk.write_bytes(folder / name, data)
-        said += [f"{file}: {why}"] if why else []
+        report += [f"{file}: {problem}"] if problem else []
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = ["file", "row", "field", "value", "reason"]
     writer.writerow(columns)
-    writer.writerows(found.select(columns).sort("file", "row").iter_rows())
+    writer.writerows(faults.select(columns).sort("file", "row").iter_rows())
     disk.write_bytes(folder / INDEX, text.getvalue().encode())
-    return [*said, f"{folder}: {found.height:,} faults of {found['file'].n_unique():,} files."]
+    return [*report, f"{folder}: {faults.height:,} faults of {faults['file'].n_unique():,} files."]
 
 
 def content(path: Path, rows: list[int] | None) -> tuple[bytes | None, str]:
-    """Return what is exported of a file, and what a person must know of that ("" for nothing)."""
+    """Return the exported bytes of a file, or None and the reason why nothing is exported."""
     try:
         size = path.stat().st_size
         if rows is not None:
@@ -128,12 +129,12 @@ def content(path: Path, rows: list[int] | None) -> tuple[bytes | None, str]:
 
 
 def read(ws: Workspace) -> pl.DataFrame:
-    """Read what was put into quarantine."""
+    """Read the table of records in quarantine."""
     return tables.quarantine(ws)
 
 
 def source_path(ws: Workspace) -> str | None:
-    """Return the source's path; none where it is simulated."""
+    """Return the source's path; None if the source is simulated."""
     path = getattr(stage.source_of(load_tree(ws)), "path", None)
     return None if path is None else str(path)
 
@@ -150,21 +151,24 @@ def base_of(path: str) -> Path:
     return base.parent if base.is_file() else base
 
 
-def exported(found: pl.DataFrame, path: str) -> Mapping[Path, tuple[str, list[int] | None]]:
-    """Name what is exported: each file with its rows at fault, or none where all of it is."""
+def exported(faults: pl.DataFrame, path: str) -> Mapping[Path, tuple[str, list[int] | None]]:
+    """Return the exported files by name, each with its source file and the bad rows.
+
+    The rows are None for a file that is in quarantine as a whole.
+    """
     names: dict[Path, tuple[str, list[int] | None]] = {}
-    for file, rows in _faults(found):
+    for file, rows in _by_file(faults):
         inside = _inside(Path(file), base_of(path))
         name = inside if rows is None else excerpts.name_of(inside)
-        if name in names:  # a.csv beside a.csv.gz
+        if name in names:  # for example, a.csv and a.csv.gz in one folder
             name = name.with_stem(f"{name.stem}-{disk.digest(file)[:12]}")
         names[name] = (file, rows)
     return names
 
 
-def _faults(found: pl.DataFrame) -> Iterator[tuple[str, list[int] | None]]:
-    for (file,), of in found.sort("file", "row").group_by("file", maintain_order=True):
-        rows = of["row"].to_list()
+def _by_file(faults: pl.DataFrame) -> Iterator[tuple[str, list[int] | None]]:
+    for (file,), group in faults.sort("file", "row").group_by("file", maintain_order=True):
+        rows = group["row"].to_list()
         yield str(file), None if None in rows else rows
 
 

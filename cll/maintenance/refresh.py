@@ -1,4 +1,4 @@
-"""Bring ingest up to date for a command, and accept files that were rewritten or are gone."""
+"""Check whether ingest is up to date, and accept files that were rewritten or deleted."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,15 @@ from cll.system.workspace import Workspace
 
 
 def is_behind(ws: Workspace) -> bool:
-    """Tell whether the source reads other files now than the project's signals were made of."""
-    seen = arrival_log.see(ws, ingest_stage.source_of(load_tree(ws)), load_world(ws).as_of)
+    """Return whether the source's files differ from those that the project's signals come from."""
+    arrivals = arrival_log.see(ws, ingest_stage.source_of(load_tree(ws)), load_world(ws).as_of)
     tree, world = load_tree(ws), load_world(ws)
-    wanted = ingest_stage.key(tree, world, seen.files)
+    wanted = ingest_stage.key(tree, world, arrivals.files)
     return bool(SealedFolder(ws.signals).key.get("inputs") != wanted["inputs"])
 
 
 def accept(ws: Workspace, files: Sequence[str]) -> list[str]:
-    """Take files of the source that were rewritten, or are gone, as they are now."""
+    """Accept the current state of files that were rewritten or deleted; return report lines."""
     if not files:
         return []
     source = ingest_stage.source_of(load_tree(ws))

@@ -1,4 +1,4 @@
-"""The committed schema on the terminal: what it says, what differs from it now, and to accept that."""
+"""Show the committed schema, print how the data differ from it, and accept the differences."""
 
 import sys
 from collections.abc import Mapping
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
@@ -25,10 +24,10 @@ from cll.types.tables import Columns
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What ingest found, taken or refused."""
+class IngestedData:
+    """Profiles of the data that the last ingest accepted or refused."""
 
-    name: str  # of the source: a section of the schema
+    name: str  # of the source, which is the name of its section in the schema
     profiles: Profiles
     columns: Columns
     incidents: Incidents
@@ -40,98 +39,104 @@ class Seen:
 
 
 def show(root: Path, console: Console | None = None) -> None:
-    """Print the committed schema of the source that is chosen."""
+    """Print the committed schema of the selected source."""
     ws = Workspace(root)
     name = file.source_name(load_tree(ws), fell_back=False)
     section = _section(file.read(root), name)
     console = console or _console()
     days = f"{section.days} day{'s' * (section.days > 1)}, {section.since} to {section.until}"
-    _print(console, f"{file.SCHEMA}: {name}, learnt from {days}")
+    _print(console, f"{file.SCHEMA}: {name}, inferred from {days}")
     console.print(_table(section))
     for line in _facts(section):
         _print(console, line)
 
 
 def diff(root: Path, console: Console | None = None) -> int:
-    """Print what the data now have that the committed schema has not.
+    """Print the differences between the data and the committed schema.
 
-    Return 3 where ingest refuses that (as `dvc repro` would), else 0: ranges may well widen.
+    Return 3 if ingest refuses one of them, as `dvc repro` would; else 0, since ranges may widen.
     """
-    tree, found = load_tree(Workspace(root)), seen(root)
-    section = _section(file.read(root), found.name)
+    tree, data = load_tree(Workspace(root)), ingested(root)
+    section = _section(file.read(root), data.name)
     console = console or _console()
     settings = components.build("ingest", tree["ingest"])
-    breaches = rules.check(section, found.profiles, found.columns, found.incidents, settings)
-    for one in breaches:
-        _print(console, f"refused  {one.line}")
-    lines = rules.differences(section, found.inferred(tree))
+    breaches = rules.check(section, data.profiles, data.columns, data.incidents, settings)
+    for breach in breaches:
+        _print(console, f"refused  {breach.line}")
+    lines = rules.differences(section, data.inferred(tree))
     for line in lines:
         _print(console, f"differs  {line}")
     if not lines and not breaches:
-        _print(console, f"{found.name}: as in {file.SCHEMA}.")
+        _print(console, f"{data.name}: as in {file.SCHEMA}.")
     return DataRefused.exit_code if breaches else 0
 
 
 def accept(root: Path, console: Console | None = None) -> None:
-    """Write the schema learnt from what is there now, refused or not, and say what that changes."""
-    tree, found = load_tree(Workspace(root)), seen(root)
+    """Write a schema inferred from the current data, refused or not, and print the changes."""
+    tree, data = load_tree(Workspace(root)), ingested(root)
     console, sections = console or _console(), file.read(root)
-    inferred, before = found.inferred(tree), sections.get(found.name)
+    inferred, before = data.inferred(tree), sections.get(data.name)
     for line in rules.differences(before, inferred) if before else ():
         _print(console, f"accepted {line}")
-    for one in _lifted(tree, before, found):
-        _print(console, f"from now on not refused: {one}")
-    file.write(root, {**sections, found.name: inferred})
-    what = "what was refused" if found.refused else "data/signals"
+    for line in _accepted_breaches(tree, before, data):
+        _print(console, f"from now on not refused: {line}")
+    file.write(root, {**sections, data.name: inferred})
+    origin = "the refused data" if data.refused else "data/signals"
     days = f"{inferred.days} day{'s' * (inferred.days > 1)}"
-    _print(console, f"{file.SCHEMA}: {found.name}: learnt from {days} of {what}; commit it.")
+    _print(console, f"{file.SCHEMA}: {data.name}: inferred from {days} of {origin}; commit it.")
 
 
-def _lifted(tree: Tree, before: Schema | None, found: Seen) -> list[str]:
-    """Say what was refused, and is a part of what is usual once it was accepted."""
+def _accepted_breaches(tree: Tree, before: Schema | None, data: IngestedData) -> list[str]:
+    """Return a line for each breach of the schema before, which the new schema allows."""
     if before is None:
         return []
     settings = components.build("ingest", tree["ingest"])
-    breaches = rules.check(before, found.profiles, found.columns, found.incidents, settings)
+    breaches = rules.check(before, data.profiles, data.columns, data.incidents, settings)
     return [
-        f"{one.what}: {one.found}, as well as {one.expected or 'what it was'}" for one in breaches
+        f"{breach.what}: {breach.found}, as well as {breach.expected or 'what it was'}"
+        for breach in breaches
     ]
 
 
-def seen(root: Path) -> Seen:
-    """Return what the last ingest refused, or else what it took."""
+def ingested(root: Path) -> IngestedData:
+    """Return the data that the last ingest refused, or else the data that it accepted."""
     ws = Workspace(root)
     tree = load_tree(ws)
-    refused = ws.reports / file.REFUSED
-    told = disk.read_json(refused) if refused.is_file() else {}
-    # Else it is of a source that was chosen before.
-    if told and told["name"] in {tree["schema"], tree["source"].get("fallback")}:
-        columns = _columns(told["columns"])
-        return Seen(told["name"], told["profiles"], columns, told["incidents"], refused=True)
+    path = ws.reports / file.REFUSED
+    refused = disk.read_json(path) if path.is_file() else {}
+    # A refusal of another source, which was selected earlier, does not count.
+    if refused and refused["name"] in {tree["schema"], tree["source"].get("fallback")}:
+        return IngestedData(
+            refused["name"],
+            refused["profiles"],
+            _columns(refused["columns"]),
+            refused["incidents"],
+            refused=True,
+        )
     facts: Mapping[str, Any] = disk.read_json(ws.signals / manifest.MANIFEST)["facts"]
-    days = {date: one["profile"] for date, one in facts["partitions"].items() if one["rows"]}
+    days = {date: day["profile"] for date, day in facts["partitions"].items() if day["rows"]}
     if not days:
-        raise Unavailable(f"{ws.signals}: holds no day to learn from; run `dvc repro` first.")
-    incidents: pl.DataFrame = frames.read_frame(ws.signals / "incidents.parquet")
+        raise Unavailable(f"{ws.signals}: has no day to infer from; run `dvc repro` first.")
+    incidents = rules.per_day(frames.read_frame(ws.signals / "incidents.parquet"))
     name = file.source_name(tree, fell_back="fallback" in facts)
-    return Seen(name, days, _columns(facts["columns"]), rules.per_day(incidents), refused=False)
+    return IngestedData(name, days, _columns(facts["columns"]), incidents, refused=False)
 
 
 def _section(sections: Mapping[str, Schema], name: str) -> Schema:
     if name not in sections:
         has = f"it has: {', '.join(sorted(sections))}" if sections else "it is not there yet"
         raise Unavailable(
-            f"{file.SCHEMA}: no section {name} ({has}); `dvc repro` or `cll schema accept` learns it."
+            f"{file.SCHEMA}: no section {name} ({has}); `dvc repro` or `cll schema accept` infers it."
         )
     return sections[name]
 
 
-def _columns(told: Mapping[str, Any]) -> Columns:
-    return TypeAdapter(Columns).validate_python(dict(told))
+def _columns(columns: Mapping[str, Any]) -> Columns:
+    return TypeAdapter(Columns).validate_python(dict(columns))
 
 
 def _console() -> Console:
-    # A pipe or file has no width, and a sentence cut in two can't be searched for.
+    # A pipe or file has no width; without line breaks its sentences can be searched for.
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
 
 
@@ -148,11 +153,11 @@ def _table(section: Schema) -> Table:
 
 
 def _cells(column: Column) -> list[str]:
-    told = column.low is not None and column.high is not None
-    values = (column.low or 0.0, column.high or 0.0) if told else None
+    is_bounded = column.low is not None and column.high is not None
+    values = (column.low or 0.0, column.high or 0.0) if is_bounded else None
     ranges = [values, column.q01, column.median, column.q99]
     missing = f"{column.nulls:.1%}" if column.nulls else ""
-    return [column.unit or "", missing, *(span(one) if one else "" for one in ranges)]
+    return [column.unit or "", missing, *(span(ends) if ends else "" for ends in ranges)]
 
 
 def _facts(section: Schema) -> list[str]:

@@ -89,12 +89,12 @@ def _facts(figures: Mapping[str, Any]) -> list[str]:
 
 def contains_replays(folder: Path) -> bool:
     """Return whether the jobs in `folder` are replays."""
-    return any((place / TICKS).is_file() for place, _ in jobs.found(folder))
+    return any((place / TICKS).is_file() for place, _ in jobs.listed(folder))
 
 
 def compare(folder: Path) -> None:
     """Print a table of all replays in `folder`, best first; write it as CSV, and draw a chart."""
-    policies = [_read(place, job) for place, job in jobs.found(folder)]
+    policies = [_read(place, job) for place, job in jobs.listed(folder)]
     if not policies:
         raise ConfigError(f"{folder}: no job ended here; name the folder of a sweep.")
     metric = next((policy.tree["gate"]["metric"] for policy in policies if policy.tree), _LOSS)

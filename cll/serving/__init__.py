@@ -1,1 +1,1 @@
-"""`cll predict` and `export`: scores of new rows, and models for other runtimes."""
+"""Commands `cll predict` and `export`: scores of new rows, and models for other runtimes."""

@@ -1,4 +1,4 @@
-"""Gather a source's records in memory, day by day, for scoring."""
+"""Collect a source's records in memory, day by day, for scoring."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -19,7 +19,7 @@ from cll.types.tables import (
 
 
 class Intake:
-    """Collects a source's chunks in memory; all have to be taken before anything is asked for."""
+    """Collects a source's chunks in memory; call `take` for all of them before any other method."""
 
     def __init__(self, columns: Columns, as_of: datetime) -> None:
         self._columns = columns
@@ -41,8 +41,8 @@ class Intake:
         return merge(self._incidents.kept)
 
     def quarantine(self) -> pl.DataFrame:
-        found = [one.quarantine for table in self._admitted.values() for one in table]
-        return quarantined([*found, self._signals.quarantine, self._incidents.quarantine])
+        tables = [chunk.quarantine for table in self._admitted.values() for chunk in table]
+        return quarantined([*tables, self._signals.quarantine, self._incidents.quarantine])
 
     def counts(self) -> Counts:
         parts = (self._signals, self._incidents)
@@ -56,14 +56,14 @@ class Intake:
 
     @cached_property
     def _signals(self) -> Settled:
-        rows = [one.rows for one in self._admitted["signals"]]
+        rows = [chunk.rows for chunk in self._admitted["signals"]]
         if not rows:
             return _nothing(SIGNAL_KEYS)
         return settle(pl.concat(rows), self._columns, self._as_of)
 
     @cached_property
     def _incidents(self) -> Settled:
-        rows = [one.rows for one in self._admitted["incidents"]]
+        rows = [chunk.rows for chunk in self._admitted["incidents"]]
         return settle_incidents(pl.concat(rows), self._as_of) if rows else _nothing(INCIDENTS)
 
 

@@ -1,7 +1,7 @@
-"""A model as ONNX, made from the same numbers by hand: converters were off by up to 0.49.
+"""Export of a model to ONNX, node by node: the scores of converters were off by up to 0.49.
 
-All arithmetic is in double precision, so a float32 input meets LightGBM's own thresholds, and a
-column of bytes or epochs is centred without loss.
+All arithmetic is in double precision. So a float32 input is compared with LightGBM's exact
+thresholds, and a column of bytes or epoch seconds is centred without loss of precision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from cll.types.errors import ConfigError
 
 INPUT, PROBABILITY, ALERT = "features", "probability", "alert"
 OPSETS = {"": 18, "ai.onnx.ml": 3}
-IR_VERSION = 9  # read by every runtime of the last years
+IR_VERSION = 9  # supported by every recent runtime
 
 # Bits of LightGBM's decision_type.
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2
@@ -27,7 +27,7 @@ _ZERO = float(np.float32(1e-35))  # LightGBM's kZeroThreshold
 
 @dataclass(frozen=True)
 class _Graph:
-    """Nodes and constants as they are added; `add` returns the name of the new node's result."""
+    """Nodes and constants of the ONNX graph; `add` returns the name of the new node's output."""
 
     library: Any
     nodes: list[Any] = field(default_factory=list)
@@ -120,7 +120,7 @@ def _linear(graph: _Graph, parts: Mapping[str, Any]) -> str:
 
 
 def _trees(graph: _Graph, texts: Sequence[str]) -> str:
-    """Add all members' trees as one operator; it sums in double and hands over a float32."""
+    """Add all members' trees as one operator; it sums in double and outputs float32."""
     bodies = [text.split("\nend of trees", 1)[0] for text in texts]
     blocks = [block for body in bodies for block in body.split("\nTree=")[1:]]
     columns: dict[str, Any] = {key: [] for key in _NODE}
@@ -138,7 +138,7 @@ def _trees(graph: _Graph, texts: Sequence[str]) -> str:
     columns["nodes_values_as_tensor"] = _tensor(graph, np.array(columns.pop("nodes_values")))
     score = graph.add(
         "TreeEnsembleRegressor",
-        _told_from_zero(graph),
+        _tiny_to_zero(graph),
         domain="ai.onnx.ml",
         n_targets=1,
         aggregate_function="SUM",
@@ -164,8 +164,8 @@ _NODE = (
 )
 
 
-def _told_from_zero(graph: _Graph) -> str:
-    """Add what LightGBM does to a row before it scores it: next to nothing becomes zero."""
+def _tiny_to_zero(graph: _Graph) -> str:
+    """Add LightGBM's preparation of a row: values of tiny magnitude become zero."""
     values = graph.double(INPUT)
     small = graph.add("LessOrEqual", graph.add("Abs", values), graph.number(_ZERO))
     return graph.add("Where", small, graph.number(0.0), values)
@@ -197,7 +197,7 @@ def _splits(tree: Mapping[str, str]) -> list[tuple[Any, ...]]:
 
 
 def _missing_goes_left(kind: int, bound: float) -> int:
-    """Say where NaN goes: the default way, or, where training saw none, the way of zero."""
+    """Return 1 if NaN goes left: by the default direction, or as zero if training had no NaN."""
     missing = kind >> 2
     if kind & _CATEGORICAL or missing not in {_MISSING_NONE, _MISSING_NAN}:
         raise ConfigError("estimator=lightgbm: splits by category or zero have no ONNX form.")

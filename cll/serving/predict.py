@@ -1,4 +1,4 @@
-"""Step: score rows with a released model, by the features that it was trained on."""
+"""Step: score rows with a released model, using the features that it was trained on."""
 
 import numpy as np
 import polars as pl

@@ -1,4 +1,4 @@
-"""A model at work on files: read, featurised and scored by the functions that trained it."""
+"""Score files with a model, by the same reading and feature code as in training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -40,23 +40,25 @@ _HOUR = timedelta(hours=1)
 
 
 def score(ws: Workspace, data: Path, out: Path, model: str) -> Counts:
-    """Score the rows in `data` (a file, or a folder like the source's) into `out`.
+    """Score the rows in `data` (a file, or a folder like the source's) and write them to `out`.
 
-    Returns what became of the records; bad ones are left out as in training.
+    Returns the counts of the records; bad records are left out, as in training.
     """
     if out.suffix not in FORMS:
         raise ConfigError(f"--out={out}: name a .parquet or a .csv file.")
     if not data.exists():
         raise Unavailable(f"{data}: no such file or folder.")
     predictor = _load(ws, model)
-    quoted = predictor.meta["lineage"]["config"]
-    trained_with = {name: catalog.with_path(name, quoted[name]) for name in ("source", "features")}
+    recorded = predictor.meta["lineage"]["config"]
+    trained_with = {
+        name: catalog.with_path(name, recorded[name]) for name in ("source", "features")
+    }
     feature_set = components.build("features", trained_with["features"])
     source = components.build("source", _reading(trained_with["source"], feature_set, data))
     if source.missing is not None:
-        raise Unavailable(f"{data}: no file to read there; JSONL, JSON, CSV and Parquet are.")
+        raise Unavailable(f"{data}: no file to read; JSONL, JSON, CSV and Parquet are supported.")
     if out.resolve() in {path.resolve() for path in source.reads}:
-        raise ConfigError(f"--out={out}: is what is to be read; name another file.")
+        raise ConfigError(f"--out={out}: is one of the input files; name another file.")
     if _compares_with_peers(trained_with["features"]):
         progress.note("predict: rows are compared with the entities in these files only.")
     intake = Intake(source.columns, _ALL_IS_KNOWN)
@@ -78,13 +80,13 @@ def _read(source: Source, files: Sequence[Arrived]) -> list[Chunk]:
     return csv_headers.read_in_force(files, read)
 
 
-def told(counts: Counts) -> str:
-    """Say what became of the records."""
+def summary(counts: Counts) -> str:
+    """Return the counts of the records as one line."""
     return RECORDS.format(**{"in": counts.records_in, **asdict(counts)})
 
 
 def export_onnx(ws: Workspace, out: Path, model: str) -> None:
-    """Write a model as ONNX."""
+    """Write a model to `out` in the ONNX format."""
     from cll.serving import onnx_export  # noqa: PLC0415  for this command alone
 
     disk.write_bytes(out, onnx_export.to_onnx(_load(ws, model)))
@@ -99,46 +101,46 @@ def _load(ws: Workspace, model: str) -> Predictor:
 def _scores(
     predictor: Predictor, feature_set: FeatureSet, intake: Intake, columns: Columns
 ) -> Iterator[pl.DataFrame]:
-    """Yield each day's scores, by the same cut into days and lookbacks as in training."""
+    """Yield each day's scores, with the same days and lookbacks as in training."""
     days, incidents = dict(intake.days()), intake.incidents()
     for day in days:
         since = datetime.fromisoformat(day).replace(tzinfo=UTC)
         first = (since - feature_set.lookback).date().isoformat()
         signals = pl.concat([rows for d, rows in days.items() if first <= d <= day])
-        told = incidents if feature_set.reads_incidents else incidents.clear()
-        features = featurize(signals, feature_set, columns, told, since)
+        used = incidents if feature_set.reads_incidents else incidents.clear()
+        features = featurize(signals, feature_set, columns, used, since)
         with threadpool_limits(1, user_api="blas"):
             yield predict(predictor, features)
 
 
 def _reading(node: Mapping[str, Any], feature_set: FeatureSet, data: Path) -> dict[str, Any]:
-    """Take the source's mapping, or for a simulated source our own names, for other files.
+    """Return the source's config for other files; a simulated source is read by our own names.
 
-    What is to be predicted need not be told, unless the features look at its past.
+    Outcome and group columns may be absent, unless the features use them.
     """
     has: Columns = components.build("source", node).columns
     if node["_target_"] != FILES:
         node = _by_our_names(has)
     needs = _needs(feature_set, has)
     if "incidents" in needs and data.is_file():
-        way = "name the folder that has both tables."
-        raise ConfigError(f"{data}: the model looks at past incidents too; {way}")
-    told = {OUTCOME: OUTCOME, OUTCOME_KNOWN_AT: OUTCOME, GROUP: GROUP}
+        remedy = "name the folder that has both tables."
+        raise ConfigError(f"{data}: the model also uses past incidents; {remedy}")
+    optional = {OUTCOME: OUTCOME, OUTCOME_KNOWN_AT: OUTCOME, GROUP: GROUP}
     columns = node["signals"]["columns"].items()
-    wanted = {name: column for name, column in columns if told.get(name) in {None, *needs}}
+    wanted = {name: column for name, column in columns if optional.get(name) in {None, *needs}}
     signals = {**node["signals"], "columns": wanted}
     if data.is_file():
         signals["files"] = ["**/*"]
     reading = {**node, "path": str(data), "signals": signals}
     both = {**reading, "incidents": node.get("incidents")}
-    # A table of incidents is no table of signals, also where no feature looks at it.
-    there = data.is_dir() and components.build("source", both).missing is None
-    return both if "incidents" in needs or there else {**reading, "incidents": None}
+    # If files of incidents exist, they must not be read as signals, even if no feature uses them.
+    has_incidents = data.is_dir() and components.build("source", both).missing is None
+    return both if "incidents" in needs or has_incidents else {**reading, "incidents": None}
 
 
 def _compares_with_peers(features: Mapping[str, Any]) -> bool:
-    among, surprise = (features.get(name) or {} for name in ("peers", "surprise"))
-    return bool(among.get("statistics") or surprise.get("peers"))
+    peers, surprise = (features.get(name) or {} for name in ("peers", "surprise"))
+    return bool(peers.get("statistics") or surprise.get("peers"))
 
 
 def _by_our_names(has: Columns) -> dict[str, Any]:
@@ -149,22 +151,26 @@ def _by_our_names(has: Columns) -> dict[str, Any]:
 
 
 def _needs(feature_set: FeatureSet, has: Columns) -> set[str]:
-    """Ask the feature set itself, by a row of no values, what else it can't do without."""
+    """Return which of outcome, group and incidents the features need.
+
+    This is tested on a row without values: a feature set raises if a column that it needs is absent,
+    and its features change with an incident if it uses incidents.
+    """
     time = datetime(2000, 1, 2, tzinfo=UTC)
     schema = {**SIGNAL_KEYS, OUTCOME: pl.Float64, OUTCOME_KNOWN_AT: INSTANT, GROUP: pl.String}
     row = pl.DataFrame([["a", time, time, 0.0, time, "b"]], schema=_typed(schema), orient="row")
     row = row.with_columns(pl.lit(None, pl.Float64).alias(name) for name in has.numeric)
-    begun = [["a", time - _HOUR, None, time - _HOUR, "c"]]
-    incident = pl.DataFrame(begun, schema=_typed(INCIDENTS), orient="row")
+    values = [["a", time - _HOUR, None, time - _HOUR, "c"]]
+    incident = pl.DataFrame(values, schema=_typed(INCIDENTS), orient="row")
 
-    def serves(name: str) -> bool:
+    def works_without(name: str) -> bool:
         try:
             featurize(row.drop(name), feature_set, has, incident, time)
         except ConfigError:
             return False
         return True
 
-    needs = {name for name in (OUTCOME, GROUP) if not serves(name)}
+    needs = {name for name in (OUTCOME, GROUP) if not works_without(name)}
     some, none = (featurize(row, feature_set, has, i, time) for i in (incident, incident.clear()))
     return needs if some.equals(none) else {*needs, "incidents"}
 
@@ -179,7 +185,7 @@ def _first_reason(intake: Intake) -> str:
         return "the files have none"
     first = rows[0]
     where = ":".join(str(first[part]) for part in ("file", "row", "field") if first[part])
-    return f"{len(rows)} are not sound; {where}: {first['reason']}"
+    return f"{len(rows)} are in quarantine; {where}: {first['reason']}"
 
 
 def _write(out: Path, frame: pl.DataFrame) -> None:

@@ -13,7 +13,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from cll.experiment.launcher import Beside, Job, Judge, logged
+from cll.experiment.launcher import Judge, ParallelJobs, SweepJob, logged
 from cll.pipeline.compose.hydra_errors import one_line
 
 
@@ -29,21 +29,22 @@ class Local(Launcher):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         self._context, self._task, self._config = hydra_context, task_function, config
-        self._beside: Beside | None = None
+        self._beside: ParallelJobs | None = None
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Run a batch, whose jobs are numbered from `initial_job_idx`."""
         if self._beside is None:
-            self._beside = Beside(self._run, self._config.hydra.sweep.dir, self._processes)
+            self._beside = ParallelJobs(self._run, self._config.hydra.sweep.dir, self._processes)
         batch = [
-            Job(initial_job_idx + k, tuple(overrides)) for k, overrides in enumerate(job_overrides)
+            SweepJob(initial_job_idx + k, tuple(overrides))
+            for k, overrides in enumerate(job_overrides)
         ]
         figures = self._beside.run(batch, self.judge, self.total)
         return [_returned(job, figures[job.number]) for job in batch]
 
-    def _run(self, job: Job) -> float | None:
+    def _run(self, job: SweepJob) -> float | None:
         """Run one job, in a process of its own."""
         setup_globals()
         with one_line():
@@ -64,6 +65,6 @@ class Local(Launcher):
         return None if figure is None else float(figure)
 
 
-def _returned(job: Job, figure: float | None) -> JobReturn:
+def _returned(job: SweepJob, figure: float | None) -> JobReturn:
     """Return a result for Hydra's sweepers; a job that failed has reported its error itself."""
     return JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED, _return_value=figure)

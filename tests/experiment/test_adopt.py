@@ -252,7 +252,7 @@ def test_it_says_what_it_wrote_and_the_second_time_that_nothing_is_to_do(folder)
     told = "params.yaml: estimator: logistic; set.estimator.logistic.C: 0.5\nNext: dvc repro\n"
     assert small.cll(folder, "adopt", "outputs/job").out == told
     again = small.cll(folder, "adopt", "outputs/job/")
-    assert again.out == "params.yaml: says so already.\nNext: dvc repro\n"
+    assert again.out == "params.yaml: has these values already.\nNext: dvc repro\n"
 
 
 def test_it_says_what_it_took_out(folder):

@@ -40,7 +40,7 @@ def kept(folder):
         (["source="], 2, "source=: no such choice; there are: "),
         (["source=[a]"], 2, "source=a: no such choice; there are: "),
         (["source=files,classic"], 2, "source=files,classic: several values; add -m to run each."),
-        (["~source"], 2, "~source: source has to be there; write source=VALUE."),
+        (["~source"], 2, "~source: source is required; write source=VALUE."),
         (["estimator.num_leavs=3"], 2, "estimator.num_leavs: unknown key; did you mean num_leaves"),
         (
             ["estimator.num_leaves=abc"],
@@ -66,7 +66,7 @@ def kept(folder):
         (["--experimental-rerun", "x.pickle"], 2, "--experimental-rerun: no such option of run; "),
         (["--cfg", "jub"], 2, "--cfg=jub: no such value; there are: job, hydra, all."),
         (["--cfg"], 2, "--cfg=: no such value; there are: job, hydra, all."),
-        (["-m", "--cfg", "job"], 2, "--cfg, -m: one of them at a time."),
+        (["-m", "--cfg", "job"], 2, "--cfg, -m: only one of these flags at a time."),
         (["source=files", "source.path=nowhere"], 6, "source.path=nowhere: no such folder; "),
     ],
 )

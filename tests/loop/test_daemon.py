@@ -100,8 +100,8 @@ def test_a_second_loop_in_a_project_is_refused(root):
         said = small.cll(root, "loop")
     assert said.code == 5
     assert said.err.splitlines() == [
-        "loop: every 1h; release.mode is never: it commits and releases nothing.",
-        "cll: Another `cll loop` runs in this project; `cll status` says what it does.",
+        "loop: every 1h; release.mode is never: nothing is committed or released.",
+        "cll: Another `cll loop` runs in this project; `cll status` shows its state.",
     ]
 
 
@@ -197,6 +197,6 @@ def test_a_world_that_is_later_than_the_clock_is_not_moved_back(root, monkeypatc
     (root / "world.yaml").write_text(WORLD.replace("2026", "2999"))
     seen = []
     monkeypatch.setattr(daemon, "_tick", lambda _, as_of: seen.append(as_of) or 0)
-    one = daemon.Loop(root, *(timedelta(seconds=n) for n in (3600, 60)))
-    assert daemon._turn(one) == ("2999-01-02T00:00:00Z", 0)
+    one = daemon.LoopSettings(root, *(timedelta(seconds=n) for n in (3600, 60)))
+    assert daemon._tick_once(one) == ("2999-01-02T00:00:00Z", 0)
     assert seen == ["2999-01-02T00:00:00Z"]

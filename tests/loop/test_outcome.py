@@ -69,7 +69,7 @@ def test_what_is_not_committed_and_no_part_of_a_tick_is_refused_before_anything_
 def test_the_branch_of_ticks_can_not_be_the_one_that_is_worked_on(plain):
     released.git(plain.root, "switch", "-qc", outcome.BRANCH)
     said = ticked(plain, turning.SECOND, "--mode", "branch", code=2)
-    assert said.err == ("cll: HEAD is on tick, which ticks write anew; `git switch` to another.\n")
+    assert said.err == ("cll: HEAD is on tick, which ticks overwrite; `git switch` to another.\n")
 
 
 def test_a_push_to_nowhere_is_refused_before_anything_is_done(plain):
@@ -121,7 +121,7 @@ def test_without_a_ledger_it_commits_and_says_how_to_begin_one(plain):
     turning.forgotten(plain)
     said = ticked(plain, turning.SECOND, "--mode", "auto")
     assert said.out.splitlines()[-1] == (
-        "Not released: there is no ledger yet; begin it by `cll release --bootstrap`."
+        "Not released: there is no ledger yet; begin one with `cll release --bootstrap`."
     )
     assert log(plain)[0] == f"Move as_of to {turning.SECOND}: not released"
     assert not (plain.root / ledger_entries.PATH).exists()
@@ -152,7 +152,7 @@ def test_what_the_gate_promotes_is_one_commit_that_counts_from_the_next_tick_on(
     assert f'champion: "{entry.model_id}"' in world(ws)
     assert log(ws)[0] == f"Move as_of to {turning.THIRD}: not trained"
     body = released.git(ws.root, "log", "-1", "--format=%b")
-    assert f"In force from this tick on: {entry}; before: v1.0.0 ({before})." in body
+    assert f"Champion from this tick on: {entry}; before: v1.0.0 ({before})." in body
 
 
 def test_what_the_gate_rejects_is_committed_and_not_released(promoted, tmp_path):

@@ -34,8 +34,8 @@ def test_what_can_not_be_told_says_why_and_hides_nothing_else(tmp_path):
     ws = small.project(tmp_path / "project")
     found = lines(ws)
     assert found["as of"] == "2026-01-05T00:00:00Z"
-    assert found["waits"].startswith("can't be told: ")
-    assert found["trigger"].startswith("can't be told: ")
+    assert found["waits"].startswith("unknown: ")
+    assert found["trigger"].startswith("unknown: ")
     assert found["last tick"] == "none in this clone"
     assert found["loop"] == "not running"
 
@@ -43,10 +43,8 @@ def test_what_can_not_be_told_says_why_and_hides_nothing_else(tmp_path):
 def test_a_resolved_config_of_before_says_what_to_run(tmp_path):
     ws = small.project(tmp_path / "project")
     ws.resolved.write_text("seed: 0\n")
-    assert lines(ws)["waits"] == ("can't be told: resolved.yaml: has no source; run `cll compose`.")
-    assert lines(ws)["trigger"] == (
-        "can't be told: resolved.yaml: names no trigger; run `cll compose`."
-    )
+    assert lines(ws)["waits"] == ("unknown: resolved.yaml: has no source; run `cll compose`.")
+    assert lines(ws)["trigger"] == ("unknown: resolved.yaml: names no trigger; run `cll compose`.")
 
 
 def test_it_reads_only_also_while_another_changes_the_project(ws):
@@ -110,7 +108,7 @@ def test_the_last_tick_says_how_it_ended(tmp_path):
     ended = {"as_of": "2026-01-06T00:00:00Z", "code": 3, "says": "no day.", "ended": "then"}
     disk.write_json(ws.root / tick.LAST, ended)
     assert lines(ws)["last tick"] == "to 2026-01-06T00:00:00Z, ended then with 3: no day."
-    assert status.of(ws.root)["form"] == "status"
+    assert status.read(ws.root)["form"] == "status"
 
 
 def test_a_world_later_than_now_is_named(tmp_path):

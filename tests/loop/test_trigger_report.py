@@ -35,7 +35,7 @@ def test_numbers_are_told_to_programs_with_six_decimals_and_never_as_nan():
 def test_where_nothing_was_trained_no_data_are_asked_for(tmp_path):
     ws = small.project(tmp_path / "project")
     small.compose_into(ws, small.CLASSIC)
-    assert trigger_report.in_short(trigger_report.of(ws)) == "train: first"
+    assert trigger_report.in_short(trigger_report.ask_triggers(ws)) == "train: first"
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_the_triggers_are_asked_of_the_project_as_it_lies_there(ws):
 
 @pytest.mark.slow
 def test_what_was_said_is_written_with_the_instant_and_no_clock(ws):
-    answer = trigger_report.of(ws)
+    answer = trigger_report.ask_triggers(ws)
     trigger_report.write(ws, answer)
     first = (ws.reports / trigger_report.NAME).read_bytes()
     trigger_report.write(ws, answer)
@@ -74,4 +74,4 @@ def test_what_was_said_is_written_with_the_instant_and_no_clock(ws):
 def test_after_as_of_was_moved_back_a_later_training_keeps_nothing_silent(ws):
     world = ws.root / "world.yaml"
     world.write_text(world.read_text().replace("2026-01-05", "2026-01-04"))
-    assert trigger_report.in_short(trigger_report.of(ws)) == "train: first"
+    assert trigger_report.in_short(trigger_report.ask_triggers(ws)) == "train: first"

@@ -25,13 +25,13 @@ def lines(ws):
 def test_each_check_says_what_is_well_or_what_to_do(ws):
     found, code = lines(ws)
     assert code == 2
-    assert found["git"] == "ok  git: branch main, nothing lacks that a commit needs."
+    assert found["git"] == "ok  git: branch main is ready for commits."
     assert found["dvc"] == "ok  dvc: set up."
-    assert found["files"] == "ok  files: none that can be made again is empty, cut off or stale."
+    assert found["files"] == "ok  files: no generated file is empty, truncated or stale."
     assert found["lock file"] == "ok  lock file: uv.lock is in git."
     assert found["config"].startswith("do  config: resolved.yaml: stale; run")
     assert found["results"].startswith("ok  results: nothing changed since the verdict (promote, ")
-    assert found["ledger"].endswith("is in force from the next tick on.")
+    assert found["ledger"].endswith("is the champion from the next tick on.")
     assert found["remote"].startswith("do  remote: none: only this machine has the models; `cll do")
 
 
@@ -45,7 +45,7 @@ def test_what_is_wrong_stands_beside_what_is_well(ws, monkeypatch):
     found, code = lines(ws)
     assert code == 2
     assert found["git"].startswith("do  git: .dvc/config: not committed")
-    assert found["dvc"] == "do  dvc: not set up here; `dvc init`, and commit."
+    assert found["dvc"] == "do  dvc: not set up in this project; `dvc init`, and commit."
     assert found["lock file"].startswith("do  lock file: uv.lock: not there; `uv lock`")
     assert found["results"].startswith("do  results: reports/verdict.json: not there yet")
     assert "its last line is cut off" in found["ledger"]
@@ -69,7 +69,7 @@ def test_an_entry_that_was_left_behind_is_told(ws):
     released.git(ws.root, "reset", "-q", "--soft", "HEAD~1")
     released.git(ws.root, "reset", "-q")
     found, _ = lines(ws)
-    assert found["ledger"].endswith("is not committed; `cll release` goes on with it.")
+    assert found["ledger"].endswith("is not committed; `cll release` continues it.")
 
 
 def test_a_lock_file_that_git_has_not_is_told(ws):
@@ -99,7 +99,7 @@ def test_a_remote_is_set_up_once_a_probe_went_there_and_back(ws, tmp_path):
     )
     assert remote.default(ws.root) == "storage"
     released.commit(ws.root)
-    assert doctor._remote(ws.root).endswith("a probe went there and back.")
+    assert doctor._remote(ws.root).endswith("a test file was pushed and pulled.")
 
 
 def test_a_relative_path_is_the_same_remote_in_every_clone(ws, tmp_path):

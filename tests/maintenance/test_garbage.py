@@ -68,7 +68,9 @@ def test_kept_data_stay_where_they_are_the_projects_own(root, capsys):
     disk.write_json(kept / "ingest-00" / "manifest.json", {"key": {"inputs": "then"}})
     put(kept / "featurize-00" / "part-0.parquet")  # without a manifest nothing believes it
     said = collect(root, capsys, yes=True)
-    assert said[0].startswith(".cll/store: 2 of 1.0 kB: not as the project's own data stand.")
+    assert said[0].startswith(
+        ".cll/store: 2 of 1.0 kB: other signals and features than the project's own."
+    )
     names = sorted(path.name for path in kept.iterdir())
     assert names == ["featurize-0123456789abcdef", "ingest-0123456789abcdef"]
 
@@ -79,7 +81,7 @@ def test_what_training_kept_goes_when_it_was_not_used_for_long(root, capsys):
     hour = put(kept / "train-01" / "made", days=0.1)
     fresh = put(kept / "train-02" / "made")
     said = collect(root, capsys, yes=True)
-    assert said[0] == ".cll/store: 1 of 1.0 kB: what no training used for 30 days."
+    assert said[0] == ".cll/store: 1 of 1.0 kB: entries that no training used for 30 days."
     assert not old.parent.exists()
     collect(root, capsys, yes=True, keep_days=0)
     assert not hour.parent.exists()
@@ -94,7 +96,7 @@ def test_what_a_stopped_process_left_goes_after_an_hour(root, capsys):
     ]
     fresh = put(root / ".cll" / "store" / ".making-def" / "part-0.parquet")
     said = collect(root, capsys, yes=True)
-    assert said[0] == "left over: 3 of 3.0 kB: what a process that was stopped had begun to write."
+    assert said[0] == "left over: 3 of 3.0 kB: files that a stopped process did not finish."
     assert not any(path.exists() for path in old)
     assert fresh.exists()
 

@@ -69,8 +69,8 @@ def test_what_became_of_it_is_said(ws):
     said = take(ws, lambda: disk.write_json(ws.reports / "ingest.json", after))
     assert said[1] == "4 in = 2 kept + 1 quarantined + 1 duplicate + 0 pending"
     assert said[2] == (
-        "Of what was mended, 1 kept, 1 duplicate, 0 quarantined again. What was published stays "
-        "counted as quarantined: it still lies in its files."
+        "Corrected records: 1 kept, 1 duplicate, 0 quarantined again. The published originals "
+        "still count as quarantined, since they are still in their files."
     )
 
 
@@ -85,7 +85,7 @@ def test_where_it_is_refused_nothing_of_it_stays(ws):
 
     lines = repair.take(ws.root, ws.root / "bad", refuse)
     assert next(lines).startswith(f"{ws.root / 'bad' / 'a.csv'}: to be read as data/raw/mended/a-")
-    assert next(lines) == "It was refused, so nothing of it was taken."
+    assert next(lines) == "Ingest refused the corrected records, so all of them were removed again."
     with pytest.raises(DataRefused, match="The share of faults"):
         next(lines)
     assert in_source(ws) == ["a.csv"]
@@ -109,7 +109,7 @@ def test_of_a_file_mended_in_part_the_rest_is_not_read_again(ws):
 def test_a_file_of_another_name_is_refused_before_any_is_copied(ws):
     mend(ws)
     mend(ws, "z.csv")
-    with pytest.raises(ConfigError, match=r"z\.csv: no file of this name is at fault"):
+    with pytest.raises(ConfigError, match=r"z\.csv: no file of this name was exported"):
         take(ws)
     assert in_source(ws) == ["a.csv"]
 
@@ -146,7 +146,7 @@ def test_incidents_are_never_read_as_signals(ws):
 
 def test_a_source_of_one_file_is_mended_by_hand(ws):
     small.compose_into(ws, ["source=files", "source.path=data/raw/a.csv"])
-    with pytest.raises(ConfigError, match=r"source\.path=data/raw/a\.csv: not a folder; put what"):
+    with pytest.raises(ConfigError, match=r"source\.path=data/raw/a\.csv: not a folder; correct"):
         take(ws)
 
 
@@ -172,7 +172,7 @@ def test_mended_records_are_kept_and_the_same_again_are_duplicates(tmp_path, mon
         repair.take(ws.root, ws.root / "bad", lambda: small.reproduce(ws, overrides, last="ingest"))
     )
     assert said[1] == "84 in = 80 kept + 3 quarantined + 1 duplicate + 0 pending"
-    assert said[2].startswith("Of what was mended, 3 kept, 1 duplicate, 0 quarantined again. ")
+    assert said[2].startswith("Corrected records: 3 kept, 1 duplicate, 0 quarantined again. ")
 
 
 def test_what_stands_below_a_header_of_its_own_is_not_read_without_it(ws):

@@ -83,14 +83,14 @@ def test_a_project_without_a_schema_is_told_how_to_learn_one(project):
 def test_nothing_ingested_is_nothing_to_learn_from(project):
     publish(project, {}, {})
 
-    with pytest.raises(Unavailable, match="holds no day to learn from"):
+    with pytest.raises(Unavailable, match="has no day to infer from"):
         maintenance_schema.accept(project)
 
 
 def test_the_schema_of_the_source_that_is_chosen_is_shown(project):
     _, text = printed(maintenance_schema.show, project)
 
-    assert "registry/schema.yaml: files, learnt from 14 days, 2026-01-01 to 2026-01-14" in text
+    assert "registry/schema.yaml: files, inferred from 14 days, 2026-01-01 to 2026-01-14" in text
     assert "cpu_usage      ratio           0.0368 to 1.1  0.0736 to 0.11  0.368 to 0.552" in text
     assert "group      web: 12" in text
     assert "outcome    failed in 0.0152 of the rows" in text
@@ -125,7 +125,7 @@ def test_what_was_refused_fits_once_it_is_accepted(project):
     _, text = printed(maintenance_schema.accept, project)
 
     assert "accepted columns.cpu_usage.median: [0.368, 0.552] -> [0.368, 45.2]" in text
-    assert "files: learnt from 15 days of what was refused; commit it." in text
+    assert "files: inferred from 15 days of the refused data; commit it." in text
     assert printed(maintenance_schema.diff, project)[0] == 0
 
 
@@ -134,7 +134,9 @@ def test_to_accept_keeps_the_sections_of_other_sources(project):
     file.write(project, {"synthetic": other})
     _, text = printed(maintenance_schema.accept, project)
 
-    assert text == "registry/schema.yaml: files: learnt from 14 days of data/signals; commit it.\n"
+    assert (
+        text == "registry/schema.yaml: files: inferred from 14 days of data/signals; commit it.\n"
+    )
     found = file.read(project)
     assert found["synthetic"] == other
     assert found["files"] == learnt(units={"cpu_usage": "ratio"})

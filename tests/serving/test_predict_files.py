@@ -73,7 +73,7 @@ def test_files_that_are_not_there_are_named(fleet, tmp_path, out):
 
 def test_a_file_of_another_kind_is_no_data(fleet, tmp_path, out):
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(Unavailable, match=r"notes\.txt: no file to read there; JSONL, JSON, CSV"):
+    with pytest.raises(Unavailable, match=r"notes\.txt: no file to read; JSONL, JSON, CSV"):
         predict_files.score(fleet, tmp_path / "notes.txt", out, "candidate")
 
 
@@ -81,7 +81,7 @@ def test_the_data_is_not_written_over(fleet, tmp_path):
     data = tmp_path / "data.csv"
     exported(fleet).write_csv(data)
     before = data.read_bytes()
-    with pytest.raises(ConfigError, match="is what is to be read; name another file"):
+    with pytest.raises(ConfigError, match="is one of the input files; name another file"):
         predict_files.score(fleet, data, data, "candidate")
     assert data.read_bytes() == before
 
@@ -89,7 +89,7 @@ def test_the_data_is_not_written_over(fleet, tmp_path):
 def test_a_file_without_a_column_says_which(fleet, tmp_path, out):
     exported(fleet, ("entity", "time", *KPIS[1:])).write_csv(tmp_path / "data.csv")
     with pytest.raises(
-        DataRefused, match=r"no row to score: 1 are not sound; .* lacks 'cpu_usage'"
+        DataRefused, match=r"no row to score: 1 are in quarantine; .* lacks 'cpu_usage'"
     ):
         predict_files.score(fleet, tmp_path / "data.csv", out, "candidate")
     assert not out.exists()
@@ -183,7 +183,7 @@ def test_a_model_of_past_incidents_wants_the_folder_of_both_tables(fleet, tmp_pa
     small.reproduce(ws, [*small.FLEET, "features.since_incident=true"], last="train")
     predict_files.score(ws, ws.signals, out, "candidate")
     assert_same_bits(ws, out)
-    with pytest.raises(ConfigError, match="the model looks at past incidents too; name the folder"):
+    with pytest.raises(ConfigError, match="the model also uses past incidents; name the folder"):
         predict_files.score(ws, (ws.signals / manifest.part("2026-01-02")), out, "candidate")
 
 

@@ -281,7 +281,7 @@ def test_damaged_state_of_ours_is_named_by_the_status_and_removed(bare, capsys, 
     (bare / name).write_text(text)
     said = small.cll(bare, "status")
     assert said.code == 0, said.err
-    assert f"can't be told: {name}: damaged; it is written anew by the next tick.\n" in said.out
+    assert f"unknown: {name}: damaged; it is written anew by the next tick.\n" in said.out
     (line,) = notes(bare, capsys)
     assert line.startswith(f"repair: {name}: ")
 

@@ -1,1 +1,1 @@
-"""Sources: hand over signals, incidents and outcomes as records."""
+"""Sources of records: signals, incidents and outcomes."""

@@ -1,8 +1,8 @@
-"""A fleet that fails for reasons one can learn: a hidden Markov chain and what telemetry shows of it.
+"""Simulation of a fleet: a hidden Markov chain for each entity, and telemetry that depends on it.
 
-Each entity is healthy, in a build-up stage of one kind of incident, or broken. The chain is all
-there is to know of the future, so the chance of an incident follows from it exactly. Telemetry
-shows a stage only through noise, daily load, harmless episodes, and a weather that the fleet shares.
+Each entity is healthy, in a build-up stage of one kind of incident, or broken. The future depends
+only on the state of the chain, so the chance of an incident can be computed exactly. Telemetry shows
+a stage only through noise, daily load, harmless episodes, and disturbances that the fleet shares.
 """
 
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ BROKEN = STAGES + 1
 
 # By kind, in the order of KINDS, unless said otherwise.
 _STAGE_MINUTES = np.array([[45, 35, 20], [20, 18, 12], [7, 10, 10], [18, 18, 14]], float)
-_HEAL_MINUTES = np.array([240.0, 150.0, 150.0, 150.0])  # a build-up that comes to nothing
+_HEAL_MINUTES = np.array([240.0, 150.0, 150.0, 150.0])  # until a build-up ends without an incident
 _REPAIR_MINUTES = np.array([25.0, 20.0, 35.0, 30.0])
-_LOAD_POWER = np.array([0.0, 2.0, 0.0, 0.5])  # how much load hastens it
+_LOAD_POWER = np.array([0.0, 2.0, 0.0, 0.5])  # rates grow with the load to this power
 _LAG_MINUTES = np.array([30.0, 8.0, 1.0, 8.0])  # telemetry follows a stage with this time constant
-_LEVELS = np.array(  # by stage: a leak ramps, a deploy steps
+_LEVELS = np.array(  # by stage: a leak rises slowly, a bad deploy at once
     [[0, 0.4, 0.7, 1, 1.6], [0, 0.4, 0.8, 1, 1.6], [0, 0.7, 0.9, 1, 1.5], [0, 0.5, 0.8, 1, 1.6]]
 )
 _GROUP_ONSETS = np.array([[0.8, 1.2, 1.3, 0.9], [1.3, 1.1, 0.8, 0.6], [0.9, 0.7, 0.9, 1.5]])
 
-# By KPI, in the order of KPIS; errors and latency live in logarithms.
+# By KPI, in the order of KPIS; errors and latency are logarithms.
 _GROUP_BASE = np.array([[32, 45, -5.3, -1.6], [42, 38, -5.8, -0.4], [30, 55, -6.0, -2.2]])
 _BASE_SPREAD = np.array([5.0, 7.0, 0.4, 0.3])
 _LOAD_EFFECT = np.array([22.0, 6.0, 0.3, 0.4])  # of a load that is 1 higher; its mean is 1
@@ -45,7 +45,7 @@ _HARMLESS_PER_DAY, _HARMLESS_MINUTES = 4.0, 60.0
 
 @dataclass(frozen=True)
 class Regime:
-    """What drift changes: how often each kind begins, and how it shows in each KPI at level 1."""
+    """Parameters that drift changes: onset rates, and the effect of each kind on KPIs at level 1."""
 
     onsets_per_day: Floats
     signature: Floats  # (kinds, KPIs)
@@ -63,16 +63,16 @@ AFTER = Regime(
 
 @dataclass(frozen=True)
 class Moves:
-    """Probabilities of the chain's moves in one step, under one regime; the rest is to stay."""
+    """Probabilities of the chain's moves in one step under one regime; otherwise the state stays."""
 
     onset: Floats  # (slots, entities, kinds): healthy to stage 1
     up: Floats  # (slots, entities, kinds, stages): to the next stage, from the last to broken
-    down: Floats  # like `up`: back to healthy; a repair where broken
+    down: Floats  # like `up`: back to healthy, from broken by a repair
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """Entities and the laws they live by, for a day of `slots` steps."""
+    """Entities and the parameters of their chains, for a day of `slots` steps."""
 
     seed: int
     step_minutes: float
@@ -86,32 +86,32 @@ class Fleet:
 
 @dataclass(frozen=True)
 class State:
-    """All that a step hands to the next one."""
+    """State of the simulation between two steps."""
 
     kind: Integers  # (entities,); the last one while healthy
     stage: Integers  # (entities,)
-    level: Floats  # (entities,): how much telemetry shows of the stage
+    level: Floats  # (entities,): strength of the stage in telemetry
     harmless: Floats  # (entities, KPIs): 0 or 1
-    noise: Floats  # (entities + 1, KPIs), of unit variance; the last row is the fleet's weather
+    noise: Floats  # (entities + 1, KPIs), of unit variance; the last row is shared by the fleet
 
 
 @dataclass(frozen=True)
-class Day:
-    """What one day brought: arrays of (slots, entities, ...)."""
+class SimulatedDay:
+    """States and KPIs of one day: arrays of (slots, entities, ...)."""
 
     kind: Integers
     stage: Integers
     level: Floats
-    kpis: Floats  # in the units that are stored, rounded as telemetry is
+    kpis: Floats  # in the stored units, rounded like telemetry
 
 
 def random(seed: int, stream: int, day: int = 0) -> np.random.Generator:
-    """Return the generator of one day and purpose, whatever else was drawn before."""
+    """Return the random generator of one day and stream, independent of all earlier draws."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, stream, day))))
 
 
 def build(seed: int, entities: int, slots: int, drift: float) -> Fleet:
-    """Draw the entities; `drift` from 0 to 1 says how far the second regime is from the first."""
+    """Draw the entities; `drift`, from 0 to 1, is the size of the change in the second regime."""
     rng = random(seed, 0)
     group = np.arange(entities) % len(GROUPS)
     base = _GROUP_BASE[group] + _BASE_SPREAD * rng.standard_normal((entities, len(KPIS)))
@@ -129,7 +129,7 @@ def build(seed: int, entities: int, slots: int, drift: float) -> Fleet:
 
 
 def _moves(onsets_per_day: Floats, load: Floats, minutes: float) -> Moves:
-    """Turn rates into probabilities of competing moves, which never sum to more than 1."""
+    """Return probabilities of competing moves from their rates; their sum is at most 1."""
     haste = load[..., None] ** _LOAD_POWER
     rate = onsets_per_day * haste / 1440
     total = rate.sum(axis=-1, keepdims=True)
@@ -151,8 +151,8 @@ def begin(fleet: Fleet) -> State:
     return State(zeros, zeros, np.zeros(entities), np.zeros((entities, len(KPIS))), noise)
 
 
-def live(fleet: Fleet, state: State, day: int, drift_slot: int) -> tuple[Day, State]:
-    """Live through day number `day`, from slot `drift_slot` on under the second regime."""
+def simulate(fleet: Fleet, state: State, day: int, drift_slot: int) -> tuple[SimulatedDay, State]:
+    """Simulate day number `day`; from slot `drift_slot` on the second regime applies."""
     rng = random(fleet.seed, 2, day)
     shape = (fleet.slots, len(fleet.group))
     kind, stage = _walk(fleet, state, drift_slot, rng.random(shape))
@@ -167,18 +167,21 @@ def live(fleet: Fleet, state: State, day: int, drift_slot: int) -> tuple[Day, St
     excess = shown * level[:-1, :, None] + _HARMLESS * harmless[:-1]
     excess += _SLOW_NOISE * noise[:-1, :-1] + _WEATHER * noise[:-1, -1:]
     excess += _FAST_NOISE * rng.standard_normal((*shape, len(KPIS)))
-    lived = Day(kind[:-1], stage[:-1], level[:-1], _in_units(fleet, excess))
-    return lived, State(kind[-1], stage[-1], level[-1], harmless[-1], noise[-1])
+    simulated = SimulatedDay(kind[:-1], stage[:-1], level[:-1], _in_units(fleet, excess))
+    return simulated, State(kind[-1], stage[-1], level[-1], harmless[-1], noise[-1])
 
 
 def _walk(fleet: Fleet, state: State, drift_slot: int, u: Floats) -> tuple[Integers, Integers]:
-    """Walk the chain by uniform numbers; one row more than slots: the next day's first."""
+    """Return kinds and stages of each slot, drawn with uniform numbers `u`.
+
+    There is one row more than slots: the first state of the next day.
+    """
     kinds, stages = [state.kind], [state.stage]
     each = np.arange(len(state.kind))
     for slot in range(fleet.slots):
-        law, kind, stage = fleet.moves[int(slot >= drift_slot)], kinds[-1], stages[-1]
-        begun = (u[slot, :, None] >= law.onset[slot].cumsum(axis=-1)).sum(axis=-1)
-        up, down = law.up[slot, each, kind, stage], law.down[slot, each, kind, stage]
+        moves, kind, stage = fleet.moves[int(slot >= drift_slot)], kinds[-1], stages[-1]
+        begun = (u[slot, :, None] >= moves.onset[slot].cumsum(axis=-1)).sum(axis=-1)
+        up, down = moves.up[slot, each, kind, stage], moves.down[slot, each, kind, stage]
         built = np.where(u[slot] < up, stage + 1, np.where(u[slot] < up + down, 0, stage))
         begins = (stage == 0) & (begun < len(KINDS))
         kinds.append(np.where(begins, begun, kind))
@@ -187,7 +190,7 @@ def _walk(fleet: Fleet, state: State, drift_slot: int, u: Floats) -> tuple[Integ
 
 
 def _follow(first: Floats, keep: Floats, drive: Floats) -> Floats:
-    """Return `first` and the values after it, each `keep` times the last one plus `drive`."""
+    """Return `first` and the values after it; each is `keep` times the one before plus `drive`."""
     values = np.empty((len(drive) + 1, *first.shape))
     values[0] = first
     keep = np.broadcast_to(keep, drive.shape)
@@ -197,7 +200,7 @@ def _follow(first: Floats, keep: Floats, drive: Floats) -> Floats:
 
 
 def _episodes(fleet: Fleet, first: Floats, u: Floats) -> Floats:
-    """Switch each KPI's harmless episodes on and off by uniform numbers."""
+    """Return 1 for each step of a harmless episode, else 0, drawn with uniform numbers `u`."""
     begins = -np.expm1(-_HARMLESS_PER_DAY * fleet.step_minutes / 1440)
     ends = -np.expm1(-fleet.step_minutes / _HARMLESS_MINUTES)
     values = np.empty((len(u) + 1, *first.shape))
@@ -208,19 +211,20 @@ def _episodes(fleet: Fleet, first: Floats, u: Floats) -> Floats:
 
 
 def _in_units(fleet: Fleet, excess: Floats) -> Floats:
-    """Turn KPIs' scales into percent, percent, share and seconds, to as many digits as are told."""
-    told = fleet.base + _LOAD_EFFECT * (fleet.load[..., None] - 1) + excess
-    told[..., :2] = np.clip(told[..., :2], 0, 100).round(2)
-    told[..., 2] = np.exp(np.minimum(told[..., 2], 0)).round(6)
-    told[..., 3] = np.exp(told[..., 3]).round(4)
-    return told
+    """Return KPIs in percent, percent, share and seconds, rounded like telemetry."""
+    kpis = fleet.base + _LOAD_EFFECT * (fleet.load[..., None] - 1) + excess
+    kpis[..., :2] = np.clip(kpis[..., :2], 0, 100).round(2)
+    kpis[..., 2] = np.exp(np.minimum(kpis[..., 2], 0)).round(6)
+    kpis[..., 3] = np.exp(kpis[..., 3]).round(4)
+    return kpis
 
 
 def incident_chance(fleet: Fleet, steps: int, drift_slot: int) -> Floats:
     """Return P(an incident begins within the next `steps` steps | state), for each slot of a day.
 
-    The result is (slots, entities, kinds, stages). Each step moves under the regime in force at
-    it, so `drift_slot` counts from this day's first slot and may lie beyond the day.
+    The result has shape (slots, entities, kinds, stages). It is computed backwards: the chance within
+    n + 1 steps follows from the moves of one step and the chance within n steps after it. Each step
+    uses the regime of its slot; `drift_slot` counts from this day's first slot and may be after it.
     """
     slots = np.arange(fleet.slots + steps) % fleet.slots
     chance = np.zeros((len(slots), len(fleet.group), len(KINDS), BROKEN + 1))
@@ -229,17 +233,17 @@ def incident_chance(fleet: Fleet, steps: int, drift_slot: int) -> Floats:
     for _ in range(steps):
         later = chance[1:]
         slots = slots[: len(later)]
-        chance = np.concatenate([_one_step_back(law, slots[p], later[p]) for law, p in parts])
+        chance = np.concatenate([_one_step_back(moves, slots[p], later[p]) for moves, p in parts])
     return chance
 
 
-def _one_step_back(law: Moves, slots: Integers, later: Floats) -> Floats:
+def _one_step_back(moves: Moves, slots: Integers, later: Floats) -> Floats:
     """Return the chance one step before `later`, which has one row for each of `slots`."""
-    up, down = law.up[slots], law.down[slots]
+    up, down = moves.up[slots], moves.down[slots]
     ahead = np.concatenate([later[..., 1:], np.zeros_like(later[..., :1])], axis=-1)
-    ahead[..., STAGES] = 1.0  # to enter BROKEN is to begin an incident
+    ahead[..., STAGES] = 1.0  # an incident begins when BROKEN is entered
     chance: Floats = up * ahead + down * later[..., :1] + (1 - up - down) * later
-    onset = law.onset[slots]
+    onset = moves.onset[slots]
     stays = (1 - onset.sum(axis=-1)) * later[..., 0, 0]
     chance[..., 0] = ((onset * later[..., 1]).sum(axis=-1) + stays)[..., None]
     return chance

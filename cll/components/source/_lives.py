@@ -1,4 +1,4 @@
-"""A simulated fleet's hidden chain, lived no further than it is asked for, and each day once."""
+"""Days of a simulated fleet, computed on demand and in order, with the states between them cached."""
 
 from collections.abc import Callable
 from functools import cache, cached_property, partial
@@ -11,17 +11,17 @@ from cll.components.source import _fleet as fleet
 from cll.types.arrays import Floats
 
 Chances = Callable[[int, int], Floats]
-_KEPT = 2  # days that are kept whole: each is a hundred times the state it leads to
+_KEPT = 2  # days that are cached whole; a day takes a hundred times the memory of a state
 
 
 class Lives:
-    """The days of one fleet; they may be asked for from several threads."""
+    """Days of one fleet; safe to use from several threads."""
 
     def __init__(self, build: Callable[[], fleet.Fleet], slots: int, drift: int) -> None:
         self._build, self._slots, self._drift = build, slots, drift
         self._states: list[fleet.State] = []
         self._failing: list[NDArray[np.int8]] = []
-        self._recent: dict[int, fleet.Day] = {}
+        self._recent: dict[int, fleet.SimulatedDay] = {}
         self._lock = Lock()
 
     @cached_property
@@ -35,25 +35,25 @@ class Lives:
     def drift_slot(self, day: int) -> int:
         return self._drift - day * self._slots
 
-    def day(self, day: int) -> fleet.Day:
+    def day(self, day: int) -> fleet.SimulatedDay:
         with self._lock:
             while len(self._failing) <= day:
-                self._live(len(self._failing))
-            return self._recent[day] if day in self._recent else self._live(day)
+                self._simulate(len(self._failing))
+            return self._recent[day] if day in self._recent else self._simulate(day)
 
     def failing(self, day: int) -> NDArray[np.int8]:
-        """Return by slot and entity: 0 while it doesn't fail, else 1 + kind."""
+        """Return for each slot and entity 0 if it is not failing, else 1 + kind."""
         if len(self._failing) <= day:
             self.day(day)
         return self._failing[day]
 
-    def _live(self, day: int) -> fleet.Day:
+    def _simulate(self, day: int) -> fleet.SimulatedDay:
         states = self._states or [fleet.begin(self.world)]
-        lived, state = fleet.live(self.world, states[day], day, self.drift_slot(day))
+        simulated, state = fleet.simulate(self.world, states[day], day, self.drift_slot(day))
         if day == len(self._failing):
             self._states = [*states, state]
-            broken = (lived.kind + 1) * (lived.stage == fleet.BROKEN)
+            broken = (simulated.kind + 1) * (simulated.stage == fleet.BROKEN)
             self._failing.append(broken.astype(np.int8))
-            recent = {n: one for n, one in self._recent.items() if n > day - _KEPT}
-            self._recent = recent | {day: lived}
-        return lived
+            recent = {n: cached for n, cached in self._recent.items() if n > day - _KEPT}
+            self._recent = recent | {day: simulated}
+        return simulated

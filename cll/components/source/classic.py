@@ -1,4 +1,4 @@
-"""Simulate the classic exercise: independent runs that fail where thresholds are crossed, and noise."""
+"""Simulate independent runs that fail if two KPIs exceed their thresholds, with some noise."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -18,12 +18,12 @@ from cll.types.times import Instant, format_instant
 _KPIS = ("cpu_usage", "memory_usage", "error_rate", "response_time")
 _TRUTH = TRUTH_PREFIX + OUTCOME
 _THRESHOLDS = np.array([65.0, 65.0, 0.08, 1.3])
-_STRESS = 0.65  # how much of each KPI is the stress that all four share
+_STRESS = 0.65  # share of each KPI that comes from a random number common to all four
 
 
 @dataclass(frozen=True)
 class Classic:
-    """One run a minute, each of an entity of its own, since no run tells anything of another."""
+    """One run a minute, each with its own entity, since the runs are independent."""
 
     seed: Annotated[int, Ge(0)] = 7
     start: Instant = datetime(2026, 1, 1, tzinfo=UTC)
@@ -39,7 +39,7 @@ class Classic:
         return ()
 
     def __call__(self, as_of: datetime, files: Sequence[Arrived]) -> Iterator[Piece]:
-        """Yield the runs, also those after `as_of`: they became known later. No incidents."""
+        """Yield all runs, also those after `as_of`, which ingest leaves out; there are no incidents."""
         del as_of, files
         key = {**asdict(self), "start": format_instant(self.start)}
         yield Piece("signals", "classic", key, self._runs)
@@ -68,7 +68,7 @@ class Classic:
 
 
 def _kpis(own: Floats, stress: Floats) -> Floats:
-    """Mix own and shared uniform numbers into percent, percent, share and seconds, as stored."""
+    """Return KPIs in percent, percent, share and seconds from own and shared uniform numbers."""
     mixed = (1 - _STRESS) * own + _STRESS * stress
     cpu, memory, errors, latency = mixed.T
     scaled = (100 * cpu, 100 * memory, 0.2 * errors**2, 0.1 + 2.9 * latency**2)

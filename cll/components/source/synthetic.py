@@ -1,4 +1,4 @@
-"""Simulate a fleet whose incidents build up before they break, and tell each label's true chance."""
+"""Simulate a fleet whose incidents build up before they break, with the true chance of each label."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY, _HOUR, _SHORTEST = timedelta(days=1), timedelta(hours=1), timedelta(seconds=10)
 _MICROSECOND = timedelta(microseconds=1)
 _NEVER = 1 << 60  # a step that no simulation reaches
-_DIGITS = 8  # of a true chance: beyond what is used, short of another CPU's last bit
+_DIGITS = 8  # digits of a true chance, few enough to be the same on every CPU
 _OUTCOMES, _MISSING, _LATE, _DUPLICATES = 3, 4, 5, 6  # streams of random numbers
 
 Share = Annotated[float, Interval(ge=0, le=1)]
@@ -41,7 +41,7 @@ Share = Annotated[float, Interval(ge=0, le=1)]
 
 @dataclass(frozen=True)
 class Synthetic:
-    """A simulated fleet; its `truth_*` columns say what only a simulator can know."""
+    """A simulated fleet; its `truth_*` columns are true chances, which only a simulator knows."""
 
     seed: Annotated[int, Ge(0)] = 7
     start: Instant = datetime(2026, 1, 1, tzinfo=UTC)
@@ -58,15 +58,15 @@ class Synthetic:
     truth_horizons: tuple[Duration, ...] = (timedelta(minutes=30),)
 
     def __post_init__(self) -> None:
-        """Refuse a calendar that days and steps don't fit into."""
+        """Refuse a start, step or horizon that does not fit into whole days."""
         if (self.start - _EPOCH) % _DAY:
             raise config_error("source.start", format_instant(self.start), "start at midnight UTC.")
         if not _SHORTEST <= self.step <= _HOUR or _DAY % self.step:
             way_out = "write a divisor of a day, from 10s to 1h."
             raise config_error("source.step", format_duration(self.step), way_out)
         if max(self._horizons()) > _DAY:
-            found = format_duration(max(self.truth_horizons))
-            raise config_error("source.truth_horizons", found, "write spans of at most 1d.")
+            longest = format_duration(max(self.truth_horizons))
+            raise config_error("source.truth_horizons", longest, "write spans of at most 1d.")
 
     @property
     def columns(self) -> Columns:
@@ -78,9 +78,9 @@ class Synthetic:
         return ()
 
     def __call__(self, as_of: datetime, files: Sequence[Arrived]) -> Iterator[Piece]:
-        """Yield each day's signals, then the incidents; what begins at `as_of` is not over yet.
+        """Yield each day's signals, then the incidents; a step that begins at `as_of` is left out.
 
-        A day is simulated when it is read, and the chain that leads to it once for all pieces.
+        A day is simulated when its piece is read. All pieces share the states of earlier days.
         """
         del files
         days = -(-max(0, self._steps_before(as_of)) // (_DAY // self.step))
@@ -97,11 +97,11 @@ class Synthetic:
         yield Piece("incidents", "synthetic", key, partial(self._failed, lives, as_of))
 
     def _day(self, lives: Lives, day: int, until: datetime, before: int) -> Chunk:
-        lived = lives.day(day)
-        told = self._told(lives.world, lived, day).with_columns(
-            self._truths(lived, lives.chances, lives.drift_slot(day))
+        simulated = lives.day(day)
+        complete = self._signals(lives.world, simulated, day).with_columns(
+            self._truths(simulated, lives.chances, lives.drift_slot(day))
         )
-        rows = self._delivered(told, day).filter(pl.col("time") < until)
+        rows = self._delivered(complete, day).filter(pl.col("time") < until)
         return _chunk("signals", rows, before)
 
     def _failed(self, lives: Lives, as_of: datetime) -> Chunk:
@@ -116,61 +116,68 @@ class Synthetic:
     def _horizons(self) -> tuple[timedelta, ...]:
         return tuple(sorted({timedelta(0), *self.truth_horizons}))
 
-    def _told(self, world: fleet.Fleet, lived: fleet.Day, day: int) -> pl.DataFrame:
-        """Lay out one day in order of time and entity, as it would be told without trouble."""
+    def _signals(self, world: fleet.Fleet, simulated: fleet.SimulatedDay, day: int) -> pl.DataFrame:
+        """Return one day's signals by time and entity, before any are lost, late or repeated."""
         names = pl.Series([_name(i) for i in range(self.entities)])
         groups = pl.Series([fleet.GROUPS[i] for i in world.group])
         each = np.tile(np.arange(self.entities), world.slots)
         steps = day * world.slots + np.repeat(np.arange(world.slots), self.entities)
-        fails = _outcome_chance(world, lived).ravel().round(_DIGITS)
+        fails = _outcome_chance(world, simulated).ravel().round(_DIGITS)
         chance = fleet.random(self.seed, _OUTCOMES, day).random(len(each))
-        told = pl.DataFrame({"entity": names.gather(each), "time": self._instants(steps)})
-        return told.with_columns(
+        rows = pl.DataFrame({"entity": names.gather(each), "time": self._instants(steps)})
+        return rows.with_columns(
             pl.col("time").alias("known_at"),
-            *(pl.Series(n, lived.kpis[..., i].ravel()) for i, n in enumerate(fleet.KPIS)),
+            *(pl.Series(n, simulated.kpis[..., i].ravel()) for i, n in enumerate(fleet.KPIS)),
             pl.Series(OUTCOME, (chance < fails).astype(np.float64)),
             (pl.col("time") + self.label_delay).alias(OUTCOME_KNOWN_AT),
             groups.gather(each).alias(GROUP),
             pl.Series(TRUTH_PREFIX + OUTCOME, fails),
         )
 
-    def _truths(self, lived: fleet.Day, chances: Chances, drift_slot: int) -> list[pl.Series]:
-        """Look up the chance of an incident within each horizon; within 0: is it failing now."""
-        slots, entities = lived.stage.shape
-        at = (np.arange(slots)[:, None], np.arange(entities), lived.kind, lived.stage)
+    def _truths(
+        self, simulated: fleet.SimulatedDay, chances: Chances, drift_slot: int
+    ) -> list[pl.Series]:
+        """Return the chance of an incident within each horizon; for 0 whether it is failing now."""
+        kind, stage = simulated.kind, simulated.stage
+        slots, entities = stage.shape
+        at = (np.arange(slots)[:, None], np.arange(entities), kind, stage)
         truths = []
         for span in self._horizons():
             steps = span // self.step
-            # Beyond these, the day's chances are those of one regime, and are kept.
+            # A change of regime outside this range does not matter, so the cached chances are reused.
             turn = min(max(drift_slot, 0), slots + steps)
-            chance = chances(steps, turn)[at] if span else (lived.stage == fleet.BROKEN) * 1.0
+            chance = chances(steps, turn)[at] if span else (stage == fleet.BROKEN) * 1.0
             truths.append(pl.Series(_truth_of(span), chance.ravel().round(_DIGITS), pl.Float64))
         return truths
 
-    def _delivered(self, told: pl.DataFrame, day: int) -> pl.DataFrame:
-        """Lose values, delay and repeat records; each by a stream of its own, so none moves another."""
+    def _delivered(self, rows: pl.DataFrame, day: int) -> pl.DataFrame:
+        """Return the rows with values lost, and with records delayed and repeated.
+
+        Each of these has its own stream of random numbers, so that one setting does not change the
+        draws of another.
+        """
         if self.missing:
-            lost = fleet.random(self.seed, _MISSING, day).random((len(fleet.KPIS), told.height))
-            told = told.with_columns(
+            lost = fleet.random(self.seed, _MISSING, day).random((len(fleet.KPIS), rows.height))
+            rows = rows.with_columns(
                 pl.when(pl.Series(gone >= self.missing)).then(pl.col(name)).alias(name)
                 for name, gone in zip(fleet.KPIS, lost, strict=True)
             )
         if self.late:
-            drawn, share = fleet.random(self.seed, _LATE, day).random((2, told.height))
+            drawn, share = fleet.random(self.seed, _LATE, day).random((2, rows.height))
             wait = np.ceil(share * self.late_by.total_seconds()) * (drawn < self.late)
-            told = told.with_columns(
+            rows = rows.with_columns(
                 pl.col("known_at") + pl.duration(seconds=pl.lit(pl.Series(wait)))
             )
         if self.duplicates:
-            told = told[np.repeat(np.arange(told.height), 1 + self._repeated(day, told.height))]
-        return told
+            rows = rows[np.repeat(np.arange(rows.height), 1 + self._repeated(day, rows.height))]
+        return rows
 
     def _repeated(self, day: int, rows: int) -> Flags:
         drawn = fleet.random(self.seed, _DUPLICATES, day).random(rows)
         return drawn < self.duplicates
 
     def _incidents(self, failing: NDArray[np.int8]) -> pl.DataFrame:
-        """Read the intervals off the steps that have passed; the last of an entity may be open."""
+        """Return incidents from the failing steps; the last incident of an entity may be open."""
         steps = len(failing)
         padded = np.pad(failing, ((1, 0), (0, 0)))
         began = np.flatnonzero(((padded[1:] > 0) & (padded[:-1] == 0)).T)  # entity by entity
@@ -178,7 +185,7 @@ class Synthetic:
         ends = np.append(ended, padded.size)[np.searchsorted(ended, began)]
         entity, start = np.divmod(began, max(steps, 1))
         end = pl.Series(self._instants(ends - entity * steps))
-        found = pl.DataFrame(
+        incidents = pl.DataFrame(
             {
                 "entity": [_name(i) for i in entity],
                 "start": self._instants(start),
@@ -186,20 +193,20 @@ class Synthetic:
                 "kind": [fleet.KINDS[k - 1] for k in failing[start, entity]],
             }
         )
-        known = (pl.col("start") + self.incident_delay).alias("known_at")
-        return found.with_columns(known).select(*INCIDENTS).sort("start", "entity")
+        known_at = (pl.col("start") + self.incident_delay).alias("known_at")
+        return incidents.with_columns(known_at).select(*INCIDENTS).sort("start", "entity")
 
     def _instants(self, steps: NDArray[np.int64]) -> pl.Series:
         begin, step = (self.start - _EPOCH) // _MICROSECOND, self.step // _MICROSECOND
         return pl.Series(begin + steps * step, dtype=pl.Int64).cast(INSTANT)
 
 
-def _outcome_chance(world: fleet.Fleet, lived: fleet.Day) -> Floats:
-    """Return P(a run fails | what it ran on): its hidden level, and its KPIs as they are stored."""
+def _outcome_chance(world: fleet.Fleet, simulated: fleet.SimulatedDay) -> Floats:
+    """Return P(a run fails | the hidden level and the stored KPIs of its entity)."""
     usual = np.exp(world.base[:, 2:])
-    errors, latency = np.moveaxis(np.minimum(lived.kpis[..., 2:] / usual, 8), -1, 0)
-    crowded = np.maximum(lived.kpis[..., 0] - 70, 0) * np.maximum(latency - 1, 0)
-    logit = -4.2 + 2.2 * lived.level + 0.3 * (errors - 1) + 0.05 * crowded
+    errors, latency = np.moveaxis(np.minimum(simulated.kpis[..., 2:] / usual, 8), -1, 0)
+    crowded = np.maximum(simulated.kpis[..., 0] - 70, 0) * np.maximum(latency - 1, 0)
+    logit = -4.2 + 2.2 * simulated.level + 0.3 * (errors - 1) + 0.05 * crowded
     chance: Floats = 1 / (1 + np.exp(-logit))
     return chance
 

@@ -1,1 +1,1 @@
-"""Triggers: decide from new data, drift, decay or a schedule whether to train."""
+"""Triggers, which decide from new data, drift, decay or a schedule whether to train."""

@@ -1,4 +1,4 @@
-"""Answers of the model in force beside the labels that came: how wrong it was."""
+"""Losses of the champion's scores against the labels that became known."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,12 +10,12 @@ from cll.types.arrays import Floats
 
 _TINY = float(np.finfo(np.float64).eps)
 
-Answers = tuple[Floats, Floats]  # labels and scores
+ScoredLabels = tuple[Floats, Floats]  # labels and scores
 Loss = Callable[[Floats, Floats, float], float]  # of labels, scores and threshold
 
 
-def answers(rows: pl.DataFrame) -> Answers:
-    """Take labels and scores of the rows that have both."""
+def scored_labels(rows: pl.DataFrame) -> ScoredLabels:
+    """Return labels and scores of the rows that have both."""
     both = rows.filter((pl.col("status") == "mature") & pl.col("p").is_not_null())
     return both["label"].cast(pl.Float64).to_numpy(), both["p"].to_numpy()
 
@@ -31,19 +31,19 @@ def _brier(y: Floats, p: Floats, threshold: float) -> float:
 
 
 def wrong_share(y: Floats, p: Floats, threshold: float) -> float:
-    """Return the share of rows whose alert disagrees with what came."""
+    """Return the share of rows whose alert disagrees with the label."""
     return float(((p >= threshold) != (y > 0)).mean())
 
 
 def _misranked(y: Floats, p: Floats, threshold: float) -> float:
-    ranked, _ = rank(y, p, p >= threshold, p)  # what no-change says is not asked for
+    ranked, _ = rank(y, p, p >= threshold, p)  # p stands in for no-change, which is not used
     return 1 - roc_area(ranked, np.ones(len(p)))
 
 
-LOSSES: Mapping[str, Loss] = {  # from 0 up, more is worse; NaN where not defined
+LOSSES: Mapping[str, Loss] = {  # from 0 up, higher is worse; NaN if not defined
     "roc_auc": _misranked,
     "log_loss": _log_loss,
     "brier": _brier,
     "accuracy": wrong_share,
 }
-LACKS_FROM_ONE = frozenset({"roc_auc", "accuracy"})  # metrics whose loss is what they lack from 1
+LACKS_FROM_ONE = frozenset({"roc_auc", "accuracy"})  # metrics whose loss is 1 - metric

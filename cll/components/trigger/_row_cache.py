@@ -1,4 +1,4 @@
-"""What follows from rows, remembered by their content: the same rows may come in another frame."""
+"""Cache of values computed from rows, found by the rows' content and not by their frame."""
 
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
@@ -7,20 +7,21 @@ import polars as pl
 
 Made = TypeVar("Made")
 
-_ENTRIES = 32  # those of a few models and a few rules; what is remembered is small
+_ENTRIES = 32  # enough for a few models and a few rules; the values are small
 
-_REMEMBERED: dict[Hashable, Any] = {}
+_CACHE: dict[Hashable, Any] = {}
 
 
-def of(rows: pl.DataFrame, beside: Hashable, make: Callable[[pl.DataFrame], Made]) -> Made:
-    """Return what `make` makes of `rows`, or made of the same rows under the same key `beside`.
+def get_or_make(rows: pl.DataFrame, name: Hashable, make: Callable[[pl.DataFrame], Made]) -> Made:
+    """Return `make(rows)`, from the cache if it was computed for the same rows and name before.
 
-    Rows are told apart by a 64-bit hash of each; `beside` names `make`, and all else it depends on.
+    Rows are compared by a 64-bit hash of each. `name` must contain everything else that the result
+    depends on. A full cache is emptied.
     """
-    key = (beside, tuple(rows.columns), rows.height, rows.hash_rows().sum())
-    if key not in _REMEMBERED:
-        if len(_REMEMBERED) >= _ENTRIES:
-            _REMEMBERED.clear()
-        _REMEMBERED[key] = make(rows)
-    made: Made = _REMEMBERED[key]
+    key = (name, tuple(rows.columns), rows.height, rows.hash_rows().sum())
+    if key not in _CACHE:
+        if len(_CACHE) >= _ENTRIES:
+            _CACHE.clear()
+        _CACHE[key] = make(rows)
+    made: Made = _CACHE[key]
     return made

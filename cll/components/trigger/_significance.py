@@ -1,4 +1,4 @@
-"""How unusual a figure is among its like: p-values, and how often rules made of them fire by chance."""
+"""Compute p-values against reference figures, and false-alarm rates of rules built from p-values."""
 
 import math
 from collections.abc import Sequence
@@ -11,23 +11,23 @@ from cll.types.arrays import Flags, Floats
 
 @dataclass(frozen=True)
 class Usual:
-    """How figures were spread where nothing had changed; on a scale on which they are about normal."""
+    """Distribution of reference figures, on a scale on which they are about normal."""
 
     mean: float
     spread: float
     count: int
 
     def tail(self, figure: float) -> float:
-        """Return the chance that one more figure is as high as this, as Student's t has it.
+        """Return the probability that one more reference figure is at least as high as this.
 
-        The reference figures are few, so their own mean and spread are uncertain, and counted so.
+        Student's t is used, since mean and spread are estimates from few figures.
         """
-        apart = (figure - self.mean) / (self.spread * math.sqrt(1 + 1 / self.count))
-        return student_tail(apart, self.count - 1)
+        t = (figure - self.mean) / (self.spread * math.sqrt(1 + 1 / self.count))
+        return student_tail(t, self.count - 1)
 
 
 def usual(figures: Sequence[float], least_spread: float) -> Usual:
-    """Learn from at least two figures; a smaller spread than the least is chance."""
+    """Estimate the distribution of at least two figures; `least_spread` is a lower bound."""
     spread = float(np.std(figures, ddof=1))
     return Usual(float(np.mean(figures)), max(spread, least_spread), len(figures))
 
@@ -53,26 +53,27 @@ def student_tail(t: float, freedom: int) -> float:
 
 
 def discoveries(p: Floats, rate: float) -> tuple[Flags, float]:
-    """Return which p-values are discoveries, and the bound they are under; NaN is never one.
+    """Return which p-values are discoveries, and the bound they are below; NaN is no discovery.
 
     At most the share `rate` of discoveries is false on average (Benjamini and Hochberg 1995), for
-    p-values that are independent or rise together (Benjamini and Yekutieli 2001).
+    p-values that are independent or positively dependent (Benjamini and Yekutieli 2001).
     """
-    told = np.sort(p[np.isfinite(p)])
-    if not len(told):
+    ordered = np.sort(p[np.isfinite(p)])
+    if not len(ordered):
         return np.zeros(len(p), np.bool_), 0.0
-    bounds = rate * (np.arange(1, len(told) + 1) / len(told))
-    under = np.flatnonzero(told <= bounds)
+    bounds = rate * (np.arange(1, len(ordered) + 1) / len(ordered))
+    under = np.flatnonzero(ordered <= bounds)
     bound = float(bounds[under[-1]] if len(under) else bounds[0])
     return np.nan_to_num(p, nan=1.0) <= bound, bound
 
 
 def chance_of_several(level: float, at_least: int, of_last: int, count: int) -> float:
-    """Return how often the newest and all in all `at_least` of the last windows are unusual by chance.
+    """Return the probability that a rule fires by chance.
 
-    All are held against the same `count` reference windows, which may by chance be narrow: the share
-    of windows they call unusual is taken as that of a rank among them is, a beta variable of mean
-    `level`. Windows count as independent of one another beside that.
+    The rule fires if the newest window is unusual, and `at_least` of the `of_last` newest windows
+    are. All windows are compared with the same `count` reference windows, which may vary little by
+    chance. So the share of unusual windows is itself random: a beta variable with mean `level`, like
+    the share beyond a rank among the reference windows. Given that share, windows are independent.
 
     >>> round(chance_of_several(0.05, 1, 3, 30), 4), round(chance_of_several(0.05, 2, 3, 30), 4)
     (0.05, 0.0075)

@@ -1,4 +1,4 @@
-"""Stretches of time in rows that are sorted by it: a stretch is what came after `since` up to `until`."""
+"""Cut rows that are sorted by time into stretches; a stretch is the interval (since, until]."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,27 +10,29 @@ from cll.types.tables import INSTANT
 from cll.types.times import format_instant
 from cll.types.triggers import Situation
 
-NO_MODEL = "No model is in force."
+NO_MODEL = "There is no champion yet."
 
 
 @dataclass(frozen=True)
 class Stretch:
-    since: datetime  # not in it
-    until: datetime  # in it
+    since: datetime  # exclusive
+    until: datetime  # inclusive
 
 
 def cut(rows: pl.DataFrame, stretches: Sequence[Stretch]) -> list[pl.DataFrame]:
-    """Take the rows of each stretch by binary search, without a copy."""
-    ends = [instant for one in stretches for instant in (one.since, one.until)]
+    """Return the rows of each stretch, found by binary search and not copied."""
+    ends = [instant for stretch in stretches for instant in (stretch.since, stretch.until)]
     at = rows["time"].search_sorted(pl.Series(ends, dtype=INSTANT), side="right").to_list()
     return [rows[start:stop] for start, stop in zip(at[::2], at[1::2], strict=True)]
 
 
 def before(until: datetime, width: timedelta, count: int, floor: datetime) -> list[Stretch]:
-    """Return at most `count` stretches that end at `until`, none from before `floor`, oldest first.
+    """Return up to `count` adjacent stretches that end at `until` and start no earlier than `floor`.
+
+    The oldest is first.
 
     >>> day = datetime(2026, 1, 5)
-    >>> [one.since.day for one in before(day, timedelta(days=1), 3, datetime(2026, 1, 3))]
+    >>> [part.since.day for part in before(day, timedelta(days=1), 3, datetime(2026, 1, 3))]
     [3, 4]
     """
     whole = min(max((until - floor) // width, 0), count)
@@ -38,36 +40,37 @@ def before(until: datetime, width: timedelta, count: int, floor: datetime) -> li
 
 
 def after(since: datetime, width: timedelta, count: int, ceiling: datetime) -> list[Stretch]:
-    """Return at most `count` stretches from `since` on, none from behind `ceiling`, oldest first."""
+    """Return up to `count` adjacent stretches from `since` on that end by `ceiling`, oldest first."""
     whole = min(max((ceiling - since) // width, 0), count)
     return [Stretch(since + i * width, since + (i + 1) * width) for i in range(whole)]
 
 
 def labelled_until(rows: pl.DataFrame, as_of: datetime, width: timedelta, share: float) -> datetime:
-    """Return until when labels are known, but for `share` of the rows of a stretch of `width`.
+    """Return the instant up to which labels are known.
 
-    So a few labels that come very late hold up nothing.
+    As many labels may be missing as `share` of the rows in the newest `width`, so that a few very
+    late labels do not delay the trigger.
     """
     newest = cut(rows, [Stretch(as_of - width, as_of)])[0].height
-    waiting = rows["time"].filter(rows["status"] == "immature")
-    forgiven = int(share * newest)
-    if len(waiting) <= forgiven:
+    immature = rows["time"].filter(rows["status"] == "immature")
+    allowed = int(share * newest)
+    if len(immature) <= allowed:
         return as_of
-    until: datetime = waiting[forgiven]
+    until: datetime = immature[allowed]
     return until - timedelta.resolution
 
 
 def waiting(situation: Situation, rest: timedelta) -> str | None:
-    """Say why the model in force is not to be asked about; None where it is."""
+    """Return the reason why a rule about the champion can't be evaluated now, or None."""
     if situation.champion == "none" or situation.champion_trained_until is None:
         return NO_MODEL
     if situation.trained is not None and situation.as_of - situation.trained < rest:
-        trained, again = format_instant(situation.trained), format_instant(situation.trained + rest)
-        return f"The last training was at {trained}; this rule rests until {again}."
+        trained, until = format_instant(situation.trained), format_instant(situation.trained + rest)
+        return f"The last training was at {trained}; this rule rests until {until}."
     if situation.champion_trained_until > situation.as_of:
-        learnt, as_of = (
+        newest, as_of = (
             format_instant(situation.champion_trained_until),
             format_instant(situation.as_of),
         )
-        return f"The model in force learnt from rows up to {learnt}, and as_of is {as_of}."
+        return f"The champion was trained on rows up to {newest}, and as_of is {as_of}."
     return None

@@ -1,4 +1,4 @@
-"""Train when enough came that no training has learnt from."""
+"""Train when enough labels became known since the last training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ Count = Annotated[int, Ge(1)]
 
 @dataclass(frozen=True)
 class Data:
-    """Fires at so many labels that became known since the last training, whatever its verdict.
+    """Fires if a count of labels that became known since the last training reaches its limit.
 
-    A limit that is null is no rule.
+    The verdict on that training does not matter. A limit of None is no rule.
     """
 
     rows: Count | None = None
@@ -34,20 +34,20 @@ class Data:
         new = situation.rows.lazy().filter(pl.col("status") == "mature")
         if situation.trained is not None:
             new = new.filter(pl.col("known_at") > situation.trained)
-        found = new.select(
+        counts = new.select(
             rows=pl.len(),
             positives=pl.col("label").cast(pl.Int64).sum(),
             partitions=pl.col("time").dt.date().n_unique(),
         ).collect()
         limits = {"rows": self.rows, "positives": self.positives, "partitions": self.partitions}
-        told = {"rows": "labelled rows", "positives": "positive rows", "partitions": "days"}
+        nouns = {"rows": "labelled rows", "positives": "positive rows", "partitions": "days"}
         return [
-            _reason(name, told[name], int(found[name][0]), limit)
+            _reason(name, nouns[name], int(counts[name][0]), limit)
             for name, limit in limits.items()
             if limit is not None
         ]
 
 
-def _reason(name: str, what: str, count: int, limit: int) -> Reason:
-    says = f"{count:,} {what} are new since the last training; {limit:,} are enough."
+def _reason(name: str, noun: str, count: int, limit: int) -> Reason:
+    says = f"{count:,} {noun} are new since the last training; {limit:,} are enough."
     return Reason(name, count >= limit, count, limit, says)

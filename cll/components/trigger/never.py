@@ -1,4 +1,4 @@
-"""No training but the first, and what a person asks for."""
+"""Never fire: only the first training happens by itself, later ones if a person starts them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from cll.types.triggers import Reason, Situation
 
 @dataclass(frozen=True)
 class Never:
-    """The model that is there stays; beside other policies it shows what staying costs."""
+    """Never fires; a baseline that shows the cost of keeping a model forever."""
 
     def __call__(self, situation: Situation) -> Sequence[Reason]:
         del situation

@@ -1,4 +1,4 @@
-"""Train when the calendar says so, whatever the data say."""
+"""Train by the calendar, whatever the data are."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from cll.types.errors import config_error
 from cll.types.times import format_instant
 from cll.types.triggers import Reason, Situation
 
-_FIELDS = 5  # CronSim takes seconds, too, which no tick is as fine as
+_FIELDS = 5  # CronSim also accepts a field of seconds, which is finer than any tick
 _SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Fires if an instant of `cron` (minute hour day month weekday, in UTC) came since training."""
+    """Fires if an instant of `cron` (minute hour day month weekday, UTC) passed since training."""
 
     cron: str
 
     def __post_init__(self) -> None:
-        """Refuse what names no instant."""
+        """Refuse an expression that never comes due."""
         way_out = 'write minute, hour, day, month and weekday in UTC: "0 3 * * MON".'
         if len(self.cron.split()) != _FIELDS:
             raise config_error("trigger.cron", self.cron, way_out)

@@ -21,10 +21,10 @@ def test_spans_of_nothing_are_refused():
 
 
 def test_nothing_is_reckoned_without_a_model_a_threshold_or_two_windows():
-    assert told(without_model(at(MISLED, 40))).says == "No model is in force."
+    assert told(without_model(at(MISLED, 40))).says == "There is no champion yet."
     assert "no threshold" in told(at(MISLED, 40, threshold=None)).says
     few = told(at(MISLED, 35.9, learnt=30))
-    assert few.says == "3d when it was new and 3d of now aren't there yet."
+    assert few.says == "Needs two windows of 3d with labelled rows."
     assert not few.fires
 
 
@@ -37,7 +37,7 @@ def test_the_gain_is_the_errors_saved_until_the_next_training():
     short = told(at(MISLED, 40), training=10.0, serves=DAY)
     assert reason.fires
     assert reason.value == pytest.approx(7 * short.value)
-    assert "over 1,680 rows in 7d a training saves" in reason.says
+    assert "over 1,680 rows in 7d a training avoids" in reason.says
     assert "costs as much as 10." in reason.says
 
 

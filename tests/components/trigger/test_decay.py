@@ -30,7 +30,7 @@ def test_settings_that_could_never_fire_are_refused(wrong, says):
 
 
 def test_without_a_model_in_force_nothing_is_judged():
-    assert told(without_model(at(MISLED, 39))).says == "No model is in force."
+    assert told(without_model(at(MISLED, 39))).says == "There is no champion yet."
 
 
 def test_it_rests_after_a_training_whatever_its_verdict():
@@ -50,7 +50,9 @@ def test_accuracy_needs_a_threshold():
 
 def test_windows_of_one_outcome_tell_no_auc_and_do_not_fire():
     reason = told(at(MISLED.with_columns(label=pl.lit(0, pl.Int8)), 39))
-    assert reason.says == "0 windows of 1d tell of its beginnings, and 3 of now."
+    assert reason.says == (
+        "0 windows of 1d have a roc_auc from when the model was new, and 3 windows are newer."
+    )
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -98,7 +100,7 @@ def test_the_same_situation_gives_the_same_answer():
 def test_a_window_with_few_labelled_rows_is_not_judged():
     seldom = (pl.col("time") <= START + 37 * DAY) | (pl.col("entity") == "e1")
     reason = told(at(MISLED.filter(seldom), 39))
-    assert reason.says == "In the newest 1d, too few labelled rows tell a roc_auc."
+    assert reason.says == "The newest 1d has too few labelled rows for a roc_auc."
     assert (reason.fires, reason.value) == (False, None)
 
 

@@ -24,7 +24,7 @@ def told(situation, **settings):
     ("wrong", "says"),
     [
         ({"window": timedelta(0)}, r"trigger\.window=0: write how long"),
-        ({"reference": 9}, r"trigger\.reference=9: nothing would be judged; write 10"),
+        ({"reference": 9}, r"trigger\.reference=9: it would never fire; write 10"),
         ({"at_least": 4}, r"trigger\.at_least=4: only 3 windows"),
     ],
 )
@@ -36,7 +36,7 @@ def test_settings_that_could_never_fire_are_refused(wrong, says):
 def test_without_a_model_in_force_nothing_is_judged():
     (reason,) = Drift()(without_model(at(MOVED, 38)))
     assert not reason.fires
-    assert reason.says == "No model is in force."
+    assert reason.says == "There is no champion yet."
 
 
 def test_it_rests_after_a_training_whatever_its_verdict():
@@ -50,13 +50,13 @@ def test_it_rests_after_a_training_whatever_its_verdict():
 
 def test_too_little_reference_is_said_and_does_not_fire():
     found = told(at(MOVED, 38, learnt=9))
-    assert "8 reference windows of 1d are there, 10 are needed." in found["columns"].says
+    assert "There are 8 reference windows of 1d, 10 are needed." in found["columns"].says
     assert not any(reason.fires for name, reason in found.items() if name != "score")
 
 
 def test_without_any_row_it_says_what_is_lacking():
     found = told(at(STILL[:0], 38))
-    assert found["columns"].says == "0 reference windows of 1d are there, 10 are needed."
+    assert found["columns"].says == "There are 0 reference windows of 1d, 10 are needed."
     assert not any(reason.fires for reason in found.values())
 
 
@@ -64,7 +64,7 @@ def test_days_without_rows_are_no_reference():
     day = START + 3 * DAY
     gap = STILL.filter((pl.col("time") <= day) | (pl.col("time") > day + 15 * DAY))
     found = told(at(gap, 38))
-    assert found["columns"].says == "4 reference windows of 1d are there, 10 are needed."
+    assert found["columns"].says == "There are 4 reference windows of 1d, 10 are needed."
 
 
 def test_a_column_that_moved_fires_from_the_second_window_on():
@@ -119,7 +119,7 @@ def test_a_score_is_held_against_rows_that_the_model_did_not_learn_from():
     found = told(at(STILL.with_columns(p=flattered), 38))
     assert found["score"].value > found["score"].bound
     early = told(at(STILL, 29))
-    assert early["score"].says == "9 reference windows of 1d are there, 10 are needed."
+    assert early["score"].says == "There are 9 reference windows of 1d, 10 are needed."
     assert not early["score"].fires
 
 
@@ -127,7 +127,7 @@ def test_a_window_with_few_rows_is_not_judged():
     hours = START + 37 * DAY + timedelta(hours=8)
     found = told(at(MOVED.filter(pl.col("time") <= hours), 38))
     assert found["cpu"].value is None
-    assert found["cpu"].says == "The newest 1d has too few rows to be judged."
+    assert found["cpu"].says == "The newest 1d has too few rows to be compared."
 
 
 def test_its_rate_of_false_alarms_is_stated():
@@ -145,10 +145,10 @@ def test_the_same_rows_in_another_frame_give_the_same_answer_from_memory(monkeyp
 
 
 def test_other_rows_under_the_same_model_are_learnt_anew():
-    row_cache._REMEMBERED.clear()
+    row_cache._CACHE.clear()
     drifted = Drift()(at(rows(days=40, by=1.0, moved=10), 38))
     assert Drift()(at(STILL, 38)) != drifted
-    assert len(row_cache._REMEMBERED) == 3  # both models' columns, and the score that is the same
+    assert len(row_cache._CACHE) == 3  # both models' columns, and the score that is the same
 
 
 @settings(max_examples=20, deadline=None)

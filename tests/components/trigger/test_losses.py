@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 import sklearn.metrics as reference
 
-from cll.components.trigger._losses import LOSSES, answers
+from cll.components.trigger._losses import LOSSES, scored_labels
 from tests.build.situations import rows
 
 FRAME = rows(days=2)
@@ -32,5 +32,5 @@ def test_rows_without_label_or_score_tell_nothing():
         status=pl.when(pl.col("entity") == "e0").then(pl.lit("immature")).otherwise("status"),
         p=pl.when(pl.col("entity") != "e1").then("p"),
     )
-    y, p = answers(half)
+    y, p = scored_labels(half)
     assert len(y) == len(p) == 0.8 * len(FRAME)

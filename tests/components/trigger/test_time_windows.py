@@ -51,12 +51,12 @@ def test_a_rule_waits_for_a_model_and_rests_after_a_training():
     situation = at(FRAME, 5, learnt=1, trained=3)
     assert waiting(situation, 2 * DAY) is None
     assert "rests until 2026-01-06T01:00:00Z" in str(waiting(situation, 2 * DAY + HOUR))
-    assert waiting(without_model(situation), DAY) == "No model is in force."
+    assert waiting(without_model(situation), DAY) == "There is no champion yet."
 
 
 def test_a_model_that_learnt_from_later_than_as_of_is_not_asked_about_and_the_instants_are_told():
     situation = at(FRAME, 5, learnt=6, trained=None)
     assert waiting(situation, DAY) == (
-        "The model in force learnt from rows up to 2026-01-07T00:00:00Z, and as_of is"
+        "The champion was trained on rows up to 2026-01-07T00:00:00Z, and as_of is"
         " 2026-01-06T00:00:00Z."
     )

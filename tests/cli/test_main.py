@@ -145,7 +145,7 @@ def test_quiet_prints_no_progress_before_or_after_the_command(folder, words):
     ("name", "words", "says"),
     [
         ("outputs", ["run", *small.CLASSIC], "outputs"),
-        ("metrics.json", ["show"], "metrics.json: Is a directory; see to it."),
+        ("metrics.json", ["show"], "metrics.json: Is a directory; check the disk and the permissions."),
         ("multirun", ["run", "-m", *small.CLASSIC], "multirun"),
     ],
 )
@@ -157,5 +157,5 @@ def test_an_error_of_the_disk_is_one_line(folder, name, words, says):
     result = small.cll(folder, "--quiet", *words)
     assert result.code == 6
     assert result.err.startswith(f"cll: {says}")
-    assert result.err.endswith("; see to it.\n")
+    assert result.err.endswith("; check the disk and the permissions.\n")
     assert result.err.count("\n") == 1

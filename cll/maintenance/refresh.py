@@ -11,7 +11,7 @@ from cll.system.workspace import Workspace
 
 def is_behind(ws: Workspace) -> bool:
     """Return whether the source's files differ from those that the project's signals come from."""
-    arrivals = arrival_log.see(ws, ingest_stage.source_of(load_tree(ws)), load_world(ws).as_of)
+    arrivals = arrival_log.inspect(ws, ingest_stage.source_of(load_tree(ws)), load_world(ws).as_of)
     tree, world = load_tree(ws), load_world(ws)
     wanted = ingest_stage.key(tree, world, arrivals.files)
     return bool(SealedFolder(ws.signals).key.get("inputs") != wanted["inputs"])

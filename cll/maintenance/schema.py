@@ -34,7 +34,7 @@ class IngestedData:
     refused: bool
 
     def inferred(self, tree: Tree) -> Schema:
-        kept_in = units.kept_in(tree["source"])
+        kept_in = units.stored_units(tree["source"])
         return rules.infer(self.profiles, self.columns, kept_in, self.incidents)
 
 
@@ -93,7 +93,7 @@ def _accepted_breaches(tree: Tree, before: Schema | None, data: IngestedData) ->
     settings = components.build("ingest", tree["ingest"])
     breaches = rules.check(before, data.profiles, data.columns, data.incidents, settings)
     return [
-        f"{breach.what}: {breach.found}, as well as {breach.expected or 'what it was'}"
+        f"{breach.what}: {breach.actual}, as well as {breach.expected or 'what it was'}"
         for breach in breaches
     ]
 

@@ -50,8 +50,8 @@ def data(ws: Workspace, tree: Tree, world: config_project.World) -> Workspace:
 def _key(ws: Workspace, stage: str, tree: Tree, world: config_project.World) -> dict[str, Any]:
     if stage == "featurize":
         return featurize_stage.key(ws, tree)
-    arrived = arrival_log.see(ws, ingest_stage.source_of(tree), world.as_of)
-    return ingest_stage.key(tree, world, arrived.files)
+    seen = arrival_log.inspect(ws, ingest_stage.source_of(tree), world.as_of)
+    return ingest_stage.key(tree, world, seen.files)
 
 
 def _sound(ws: Workspace, folder: Path) -> bool:

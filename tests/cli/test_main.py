@@ -145,7 +145,11 @@ def test_quiet_prints_no_progress_before_or_after_the_command(folder, words):
     ("name", "words", "says"),
     [
         ("outputs", ["run", *small.CLASSIC], "outputs"),
-        ("metrics.json", ["show"], "metrics.json: Is a directory; check the disk and the permissions."),
+        (
+            "metrics.json",
+            ["show"],
+            "metrics.json: Is a directory; check the disk and the permissions.",
+        ),
         ("multirun", ["run", "-m", *small.CLASSIC], "multirun"),
     ],
 )

@@ -101,7 +101,7 @@ FAULTS = {
         "2026-10-25T02:30:00",
         {"zone": "Europe/Berlin"},
         "2026-10-25T02:30:00",
-        "stands twice or never on the clock of Europe/Berlin",
+        "occurs twice or never on the local clock of Europe/Berlin",
     ),
     "no epoch": ("time", "soon", {"time_format": "s"}, "soon", "not an epoch in s"),
     "ms as s": ("time", 1767225600000, {"time_format": "s"}, "1767225600000", OUTSIDE),

@@ -1,1 +1,1 @@
-"""Stage ingest: a source's records into sealed partitions, and an account of each record."""
+"""Ingest stage: write a source's records as sealed partitions, and count every record."""

@@ -1,7 +1,7 @@
-"""Step: admit what a source hands over, settle what stands twice, and account for every record.
+"""Step: check the rows that a source delivers, and quarantine the bad ones with a reason.
 
-Always: records in = kept + quarantined + duplicate + pending. What is kept is the same set in
-whatever order the records come.
+Records in = kept + quarantined + duplicate + pending, always. The set of kept records does not
+depend on the order in which records come.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,33 +20,33 @@ from cll.types.tables import (
     span,
 )
 
-Checks = Sequence[tuple[str, pl.Expr, str]]  # field, what is wrong, reason
+Checks = Sequence[tuple[str, pl.Expr, str]]  # field, mask of the bad rows, reason
 
 
 @dataclass(frozen=True)
 class Admitted:
-    """One chunk's records: rows + quarantine, besides what is still being written."""
+    """One chunk's records, each either in `rows` or in `quarantine`."""
 
     rows: pl.DataFrame
-    quarantine: pl.DataFrame  # REJECTS: the source's own, and what is found here
+    quarantine: pl.DataFrame  # REJECTS of the source and of these checks
 
 
 def admit(chunk: Chunk, columns: Columns) -> Admitted:
-    """Check the rows of any source.
+    """Return the sound rows of any source, and its bad ones as quarantine.
 
-    A row, and its outcome, count as known no earlier than it happened, so one from the future has to
-    wait. NaN is a missing value.
+    A `known_at` before the row's own time is moved to that time, so that a row from the future stays
+    pending until then. The same holds for the outcome. NaN becomes a missing value.
     """
     if chunk.table == "signals":
-        clean = [_unsigned(_told(chunk.rows[name])) for name in columns.numeric]
+        clean = [_unsigned(_without_nan(chunk.rows[name])) for name in columns.numeric]
         clean += [_unsigned(chunk.rows[OUTCOME])] if columns.outcome else []
         rows = chunk.rows.with_columns(clean)
         happened, checks = "time", _signal_checks(rows, columns)
     else:
         happened, checks, rows = "start", _INCIDENT_CHECKS, chunk.rows
     sound, quarantine = _sift(chunk.table, rows, checks)
-    told = [name for name in ("known_at", OUTCOME_KNOWN_AT) if name in sound.columns]
-    early = [name for name in told if (sound[name] < sound[happened]).any()]
+    known_times = [name for name in ("known_at", OUTCOME_KNOWN_AT) if name in sound.columns]
+    early = [name for name in known_times if (sound[name] < sound[happened]).any()]
     later = [
         pl.when(pl.col(n) < pl.col(happened)).then(happened).otherwise(n).alias(n) for n in early
     ]
@@ -56,14 +56,14 @@ def admit(chunk: Chunk, columns: Columns) -> Admitted:
 
 
 def by_day(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield each day (UTC, as YYYY-MM-DD) with its signals, the earliest first, in their order."""
+    """Yield each UTC day (YYYY-MM-DD) with its signals, the earliest day first; row order is kept."""
     if rows.is_empty():
         return
     first, last = span(rows["time"])
     if first.date() == last.date():
         yield str(first.date()), rows
         return
-    if rows["time"].is_sorted():  # as it mostly comes: then days are cut without a copy
+    if rows["time"].is_sorted():  # the usual case: days are slices, without a copy
         at = 0
         for date, height in (
             rows["time"].dt.date().rle().struct.unnest().select("value", "len").rows()
@@ -77,7 +77,7 @@ def by_day(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
         yield str(key[0]), parts[key]
 
 
-def _told(values: pl.Series) -> pl.Series:
+def _without_nan(values: pl.Series) -> pl.Series:
     return values if is_finite(values) else values.fill_nan(None)
 
 
@@ -92,10 +92,10 @@ def _signal_checks(rows: pl.DataFrame, columns: Columns) -> Checks:
     odd = [n for n in columns.numeric if not is_finite(rows[n])]
     checks += [(n, pl.col(n).is_infinite(), "infinite") for n in odd]
     if columns.outcome:
-        told = pl.col(OUTCOME).is_not_null()
+        has_outcome = pl.col(OUTCOME).is_not_null()
         checks += [
-            (OUTCOME, told & ~pl.col(OUTCOME).is_in([0.0, 1.0]), "an outcome is 0 or 1"),
-            (OUTCOME_KNOWN_AT, told & pl.col(OUTCOME_KNOWN_AT).is_null(), "missing"),
+            (OUTCOME, has_outcome & ~pl.col(OUTCOME).is_in([0.0, 1.0]), "an outcome is 0 or 1"),
+            (OUTCOME_KNOWN_AT, has_outcome & pl.col(OUTCOME_KNOWN_AT).is_null(), "missing"),
         ]
     return checks
 
@@ -112,9 +112,9 @@ _INCIDENT_CHECKS: Checks = [
 
 
 def _sift(table: str, rows: pl.DataFrame, checks: Checks) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Part the sound rows from the others, which are told by the first check that they fail."""
-    found = rows.select(mask.any().alias(str(i)) for i, (_, mask, _) in enumerate(checks))
-    if not any(found.row(0)):
+    """Return the sound rows, and REJECTS of the others with the first check that each fails."""
+    fails = rows.select(mask.any().alias(str(i)) for i, (_, mask, _) in enumerate(checks))
+    if not any(fails.row(0)):
         return rows, pl.DataFrame(schema=REJECTS)
     failed = [pl.when(mask).then(pl.lit(i, pl.Int32)) for i, (_, mask, _) in enumerate(checks)]
     first = rows.select(pl.coalesce(failed)).to_series()
@@ -125,7 +125,7 @@ def _sift(table: str, rows: pl.DataFrame, checks: Checks) -> tuple[pl.DataFrame,
     return rows.filter(first.is_null()), pl.concat(refused)
 
 
-def quarantined(found: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Put what was found in one frame of REJECTS, in an order of its own."""
+def quarantined(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return all rejects as one sorted frame."""
     nothing = pl.DataFrame(schema=REJECTS)
-    return pl.concat([nothing, *found]).sort(list(REJECTS), nulls_last=True)
+    return pl.concat([nothing, *frames]).sort(list(REJECTS), nulls_last=True)

@@ -1,8 +1,9 @@
-"""What of a source's files is new, grown, gone or rewritten, by content, against the log in git.
+"""Log of file arrivals in registry/arrivals.jsonl, kept in git.
 
-The log says at which `as_of` a file's first bytes were first seen, and which bytes behind them were
-pending then. It is only ever appended to, so every machine that rebuilds agrees on what was known
-when.
+Each entry records the size and digest of a file's whole records at the `as_of` at which they were
+first seen, and the bytes after them that were pending. Entries are only appended, so every machine
+that rebuilds agrees on when each record was known. Files that shrank, vanished or were rewritten
+are detected by content.
 """
 
 import json
@@ -32,15 +33,15 @@ _FORM = {"form": "arrivals", "version": 1}
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The source's files as they are, and the log with what is new of them."""
+class SourceFiles:
+    """The source's files as they are now, and the log with their new arrivals."""
 
     files: list[Arrived]
     log: list[Arrival]
     stamps: dict[str, list[int]]
 
     def refuse_changed(self) -> None:
-        """Raise Busy where a file is no longer what was looked at; one may well have grown."""
+        """Raise Busy if the inspected bytes of a file changed since; a file may grow."""
         for file in self.files:
             size = max((part.stop for part in file.parts), default=0)
             if stamp(Path(file.file)) == self.stamps[file.file]:
@@ -49,54 +50,54 @@ class Seen:
                 raise Busy(f"{file.file}: changed while it was read; run again.")
 
 
-def see(ws: Workspace, source: Source, as_of: datetime) -> Seen:
-    """Look at each file that the source reads.
+def inspect(ws: Workspace, source: Source, as_of: datetime) -> SourceFiles:
+    """Hash each file that the source reads, and compare it with the log.
 
-    Raises DataRefused for a file that was seen before, and now is another, shorter, or not there.
+    Raises DataRefused for a logged file that was rewritten, has shrunk or has vanished.
     """
-    log, remembered = read(ws.root / LOG), open_stat_cache(ws)
+    log, cache = read(ws.root / LOG), open_stat_cache(ws)
     chains = growth.chains(log)
     reads = source.reads
     stamps = {path.as_posix(): stamp(path) for path in reads}
 
-    def look(path: Path) -> Survey:
-        return _survey(path, chains.get(path.as_posix(), ()), remembered, source, as_of)
+    def survey_file(path: Path) -> Survey:
+        return _survey(path, chains.get(path.as_posix(), ()), cache, source, as_of)
 
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        looked_at = progress.track(pool.map(look, reads), "look", total=len(reads))
-        surveys = dict(zip((path.as_posix() for path in reads), looked_at, strict=True))
+        results = progress.track(pool.map(survey_file, reads), "look", total=len(reads))
+        surveys = dict(zip((path.as_posix() for path in reads), results, strict=True))
     for old, new in _moved(surveys, chains).items():
         chains[new] = [replace(entry, file=new) for entry in chains.pop(old)]
         log += [Arrival(old, growth.GONE, as_of, 0), *chains[new]]
-        surveys[new] = look(Path(new))
+        surveys[new] = survey_file(Path(new))
     _refuse_vanished(source, {*surveys}, chains, as_of)
     files = []
-    for file, looked in surveys.items():
+    for file, surveyed in surveys.items():
         chain = chains.get(file, [])
-        news = growth.news(chain, _arrival(file, looked, as_of), looked)
-        log += news
-        files.append(growth.arrived(file, looked, growth.ordered([*chain, *news])))
-    remembered.save()
-    return Seen(files, log, stamps)
+        arrivals = growth.new_arrivals(chain, _arrival(file, surveyed, as_of), surveyed)
+        log += arrivals
+        files.append(growth.arrived(file, surveyed, growth.ordered([*chain, *arrivals])))
+    cache.save()
+    return SourceFiles(files, log, stamps)
 
 
 def _survey(
-    path: Path, chain: Sequence[Arrival], remembered: StatCache, source: Source, as_of: datetime
+    path: Path, chain: Sequence[Arrival], cache: StatCache, source: Source, as_of: datetime
 ) -> Survey:
     limits = getattr(source, "limits", Limits())
-    known = growth.known(path, chain, as_of)
-    settled = known.settled or _reads_last_lines(source)
+    history = growth.history(path, chain, as_of)
+    settled = history.settled or _reads_last_lines(source)
 
-    def look() -> dict[str, Any]:
-        return asdict(survey(path, known.ends, limits, settled=settled))
+    def compute() -> dict[str, Any]:
+        return asdict(survey(path, history.ends, limits, settled=settled))
 
     try:
-        given = [known.ends, asdict(limits), settled]
-        facts = remembered.get(path, "survey", look, given=json.loads(json.dumps(given)))
+        given = [history.ends, asdict(limits), settled]
+        facts = cache.get(path, "survey", compute, given=json.loads(json.dumps(given)))
     except OSError as why:
         raise Unavailable(f"{path}: {why.strerror}; check the disk and the permissions.") from None
     tail = Tail(**facts["tail"]) if facts["tail"] else None
-    digests = dict(zip(known.ends, facts["prefixes"], strict=True))
+    digests = dict(zip(history.ends, facts["prefixes"], strict=True))
     digests |= {facts["size"]: facts["sha256"]}
     prefixes = tuple(digests.get(entry.size) for entry in chain)
     cuts = tuple(Cut(**cut) for cut in facts["cuts"])
@@ -104,21 +105,21 @@ def _survey(
 
 
 def _reads_last_lines(source: Source) -> bool:
-    """Tell whether the source takes a last line as whole that has no newline."""
+    """Return whether the source reads a last line that has no newline."""
     return getattr(source, "last_line", "wait") == "read"
 
 
-def _arrival(file: str, looked: Survey, as_of: datetime) -> Arrival:
-    return Arrival(file, looked.sha256, as_of, looked.size, looked.tail)
+def _arrival(file: str, surveyed: Survey, as_of: datetime) -> Arrival:
+    return Arrival(file, surveyed.sha256, as_of, surveyed.size, surveyed.tail)
 
 
 def _moved(surveys: Mapping[str, Survey], chains: Mapping[str, list[Arrival]]) -> dict[str, str]:
-    """Find files that have gone and whose content lies under a new name: they arrived before."""
+    """Return the new name of each logged file that was renamed; it keeps its arrivals."""
     moved: dict[str, str] = {}
-    for new, looked in surveys.items():
-        is_new = (looked.size or looked.tail) and new not in chains
+    for new, surveyed in surveys.items():
+        is_new = (surveyed.size or surveyed.tail) and new not in chains
         for old, chain in chains.items() if is_new else ():
-            same = growth.is_as_read(looked, chain)
+            same = growth.is_as_read(surveyed, chain)
             if same and old not in moved and not Path(old).exists():
                 moved[old] = new
                 break
@@ -135,23 +136,23 @@ def _refuse_vanished(
             continue
         raise DataRefused(
             f"{file}: has vanished: it was read at {format_instant(chain[-1].as_of)}. Restore it, "
-            f"or let its records go: cll ingest --accept {file}."
+            f"or drop its records: cll ingest --accept {file}."
         )
 
 
 def as_new(source: Source, as_of: datetime) -> list[Arrived]:
-    """Take the source's files as if they had just arrived, for those who keep no log."""
+    """Return the source's files as if they had just arrived, for callers without a log."""
     files, limits = [], getattr(source, "limits", Limits())
     for path in source.reads:
-        looked = survey(path, (), limits, settled=_reads_last_lines(source))
-        now = _arrival(path.as_posix(), looked, as_of)
-        files.append(growth.arrived(now.file, looked, [now]))
+        surveyed = survey(path, (), limits, settled=_reads_last_lines(source))
+        now = _arrival(path.as_posix(), surveyed, as_of)
+        files.append(growth.arrived(now.file, surveyed, [now]))
     return files
 
 
 def accept(ws: Workspace, source: Source, files: Sequence[str], as_of: datetime) -> list[str]:
-    """Take files as they are now, rewritten or gone; return a line about each."""
-    log, said = read(ws.root / LOG), []
+    """Log rewritten or missing files as they are now; return a message about each."""
+    log, messages = read(ws.root / LOG), []
     chains = growth.chains(log)
     reads = {path.as_posix() for path in source.reads}
     limits, settled = getattr(source, "limits", Limits()), _reads_last_lines(source)
@@ -163,28 +164,28 @@ def accept(ws: Workspace, source: Source, files: Sequence[str], as_of: datetime)
             )
         log.append(Arrival(file, growth.GONE, as_of, 0))
         if file in reads:
-            looked = survey(Path(file), (), limits, settled=settled)
-            if growth.is_as_read(looked, chains[file]):
+            surveyed = survey(Path(file), (), limits, settled=settled)
+            if growth.is_as_read(surveyed, chains[file]):
                 raise ConfigError(f"{file}: is as it was read; there is nothing to accept.")
-            log.append(_arrival(file, looked, as_of))
-            said.append(f"{file}: taken as it is now, known from {format_instant(as_of)} on.")
+            log.append(_arrival(file, surveyed, as_of))
+            messages.append(f"{file}: taken as it is now, known from {format_instant(as_of)} on.")
         else:
-            said.append(f"{file}: let go; its records will be missing.")
+            messages.append(f"{file}: dropped; its records will be missing.")
     write(ws.root / LOG, log)
-    return said
+    return messages
 
 
 def is_kept(ws: Workspace) -> bool:
-    """Tell whether the project has a log of arrivals yet."""
+    """Return whether the project has an arrival log yet."""
     return (ws.root / LOG).is_file()
 
 
 def read(path: Path) -> list[Arrival]:
-    """Read the log: a first line that names its form, then one JSON object an arrival."""
+    """Read the log: a first line with format and version, then one JSON object per arrival."""
     if not path.is_file():
         return []
     entries, lines = [], path.read_bytes().splitlines()
-    if not lines:  # else each file would be taken for one that has just arrived
+    if not lines:  # else every file would count as just arrived
         raise DataRefused(f"{path}: empty; restore the file from git: `git checkout -- {LOG}`.")
     for number, line in enumerate(lines, 1):
         try:
@@ -198,16 +199,18 @@ def read(path: Path) -> list[Arrival]:
     return entries
 
 
-def _entry(told: dict[str, Any]) -> Arrival:
-    if told.pop("check") != _check(told):
-        raise ValueError("its checksum is another")
-    tail = Tail(told["pending"]["bytes"], told["pending"]["sha256"]) if "pending" in told else None
-    as_of = parse_instant(told["as_of"])
-    return Arrival(told["file"], told["sha256"], as_of, told["bytes"], tail)
+def _entry(fields: dict[str, Any]) -> Arrival:
+    if fields.pop("check") != _check(fields):
+        raise ValueError("its checksum does not match")
+    tail = None
+    if "pending" in fields:
+        tail = Tail(fields["pending"]["bytes"], fields["pending"]["sha256"])
+    as_of = parse_instant(fields["as_of"])
+    return Arrival(fields["file"], fields["sha256"], as_of, fields["bytes"], tail)
 
 
 def write(path: Path, entries: Iterable[Arrival]) -> None:
-    """Write the log."""
+    """Write the log, with a checksum in each line."""
     checked = [{**entry, "check": _check(entry)} for entry in map(_line, entries)]
     lines = [json.dumps(entry, ensure_ascii=False) for entry in (_FORM, *checked)]
     disk.write_bytes(path, "".join(f"{line}\n" for line in lines).encode())

@@ -1,4 +1,4 @@
-"""Step: look at what was kept, for what a person must hear before anything is learnt from it."""
+"""Step: check the kept records as a whole, and refuse data that no model could be trained on."""
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -12,40 +12,40 @@ from cll.types.errors import DataRefused
 from cll.types.records import Counts
 from cll.types.tables import Columns
 
-REASONS = 5  # of the quarantine, that are told
-LACKS = "lacks "  # how the reason begins where a file has not the columns that are mapped
+REASONS = 5  # most frequent quarantine reasons that are printed
+LACKS = "lacks "  # first word of the reason when a file lacks a mapped column
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What is known of the kept records without reading them again."""
+class KeptSummary:
+    """A summary of the kept records, so that they need not be read again."""
 
-    days: Mapping[str, Mapping[str, Any]]  # the profile of each
+    days: Mapping[str, Mapping[str, Any]]  # profile by date
     incidents: pl.DataFrame
-    entities: AbstractSet[str]  # those of the incidents that have signals, on the newest days
+    entities: AbstractSet[str]  # entities of incidents that have signals on the newest days
     since: datetime | None  # the first of the newest days
     quarantine: pl.DataFrame
     counts: Counts
 
 
-def refuse(found: Evidence, columns: Columns) -> None:
-    """Raise DataRefused where nothing could be learnt, or a mapping can't be what was meant."""
-    if not found.days:
-        raise DataRefused(_nothing_kept(found))
-    lacking = found.quarantine.filter(
+def refuse(summary: KeptSummary, columns: Columns) -> None:
+    """Raise DataRefused if nothing can be trained on, or a column mapping is plainly wrong."""
+    if not summary.days:
+        raise DataRefused(_nothing_kept(summary))
+    lacking = summary.quarantine.filter(
         pl.col("row").is_null() & pl.col("reason").str.starts_with(LACKS)
     )
     if lacking.height:
         file, reason = lacking.select("file", "reason").row(0)
         raise DataRefused(f"{file}: {reason.rstrip('.')}.")
-    rows = sum(day["rows"] for day in found.days.values())
+    rows = sum(day["rows"] for day in summary.days.values())
     for name in columns.numeric:
-        if all(day["columns"][name]["nulls"] == day["rows"] for day in found.days.values()):
+        if all(day["columns"][name]["nulls"] == day["rows"] for day in summary.days.values()):
             raise DataRefused(
                 f"Column {name} has no value in any of {rows:,} signals; mend its mapping, "
                 "or set it to null there."
             )
-    strangers, recent = _strangers(found)
+    strangers, recent = _strangers(summary)
     if recent and strangers.height == recent:
         raise DataRefused(
             f"None of the {recent:,} newest incidents is of an entity that has signals then: they "
@@ -53,19 +53,19 @@ def refuse(found: Evidence, columns: Columns) -> None:
         )
 
 
-def _nothing_kept(found: Evidence) -> str:
-    counts = found.counts
-    why = next((f"{told}." for told in _reasons(found.quarantine)), "")
+def _nothing_kept(summary: KeptSummary) -> str:
+    counts = summary.counts
+    why = next((f"{reason}." for reason in _reasons(summary.quarantine)), "")
     if counts.pending and not why:
         why = f"{counts.pending:,} are pending: not known by as_of; move it in world.yaml."
     why = why or "is as_of, in world.yaml, before the data's first day?"
     return f"Of {counts.records_in:,} records no signal was kept: {why.rstrip('.')}."
 
 
-def remarks(found: Evidence) -> Iterator[str]:
-    """Yield what is worth a line: why records were quarantined, incidents of unknown entities."""
-    yield from _reasons(found.quarantine)
-    strangers, recent = _strangers(found)
+def remarks(summary: KeptSummary) -> Iterator[str]:
+    """Yield a message per frequent quarantine reason, and one about incidents without signals."""
+    yield from _reasons(summary.quarantine)
+    strangers, recent = _strangers(summary)
     if strangers.height:
         yield (
             f"{strangers.height:,} of the {recent:,} newest incidents are of entities without "
@@ -73,15 +73,15 @@ def remarks(found: Evidence) -> Iterator[str]:
         )
 
 
-def _strangers(found: Evidence) -> tuple[pl.DataFrame, int]:
-    """Return the newest incidents of entities without signals, and how many the newest are."""
-    newest = found.incidents.filter(pl.col("start") >= found.since)
-    known = pl.col("entity").is_in(list(found.entities))
-    return newest.filter(~known).sort("entity"), newest.height
+def _strangers(summary: KeptSummary) -> tuple[pl.DataFrame, int]:
+    """Return the newest incidents of entities without signals, and the number of newest ones."""
+    newest = summary.incidents.filter(pl.col("start") >= summary.since)
+    has_signals = pl.col("entity").is_in(list(summary.entities))
+    return newest.filter(~has_signals).sort("entity"), newest.height
 
 
 def _reasons(quarantine: pl.DataFrame) -> Iterator[str]:
-    """Tell the commonest reasons, each with the first place it was found at."""
+    """Yield the most frequent reasons, each with its count and its first place."""
     counted = (
         quarantine.group_by("reason", maintain_order=True)
         .agg(pl.len().alias("count"), pl.first("file", "row", "field"))

@@ -1,4 +1,7 @@
-"""Which of several records of one entity and instant is kept: the same in whatever order they come."""
+"""Deduplicate records: of several with one entity and time, keep one and quarantine conflicts.
+
+The result does not depend on the order in which records come.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,9 +26,9 @@ _SIGNAL = ["entity", "time"]
 _INCIDENT = ["entity", "start"]
 _PLACE = ["file", "row"]
 INCIDENT_ROWS: dict[str, Any] = {**INCIDENTS, "file": pl.String, "row": pl.Int64}
-_EVERY = 31  # a prime: of rows in which entities take turns, so many turns show all of them
+_EVERY = 31  # sample step; a prime, so that a sample of rows with rotating entities has them all
 _MOST = 2**63 - 1
-_FOREVER = 2**62  # microseconds: the end of what is still open
+_FOREVER = 2**62  # microseconds: the end of an open incident
 
 
 @dataclass(frozen=True)
@@ -39,23 +42,23 @@ class Settled:
 
 
 def sort(rows: pl.DataFrame) -> pl.DataFrame:
-    """Put signals in the order in which they are kept, with entities as an Enum of their names."""
+    """Return signals sorted by entity and time, with entities as a sorted Enum."""
     return _sort(rows, _SIGNAL)
 
 
 def _sort(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-    """Sort by an entity and an instant, which are told; equals stay in their order.
+    """Return rows sorted by entity and instant, without nulls in either; ties keep their order.
 
-    Numbers take the place of names, in order of these: they are compared and moved in no time.
+    Entities are compared by their codes in a sorted Enum, which is faster than comparing text.
     """
     entity = _numbered(rows["entity"])
-    rows = rows.with_columns(entity).rechunk()  # in pieces it takes five times as long
+    rows = rows.with_columns(entity).rechunk()  # sorting several chunks takes five times as long
     if rows.is_empty():
         return rows
     number, instant = entity.to_physical().to_numpy(), rows[key[1]].to_physical().to_numpy()
     first, last = int(instant.min()), int(instant.max())
     if (int(number.max()) + 1) * (last - first + 1) + abs(last) <= _MOST:
-        # As one number, since NumPy finds the runs that are sorted already, and merges them.
+        # One integer key: NumPy's stable sort is fast on runs that are sorted already.
         place = np.multiply(number, last - first + 1, dtype=np.int64)
         place += instant
         if (place[1:] >= place[:-1]).all():
@@ -67,72 +70,72 @@ def _sort(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
 
 
 def _numbered(entity: pl.Series) -> pl.Series:
-    """Return names as an Enum of them, in their order."""
+    """Return names as an Enum whose categories are sorted."""
     few = entity.gather_every(_EVERY).unique().sort()
-    if (told := entity.cast(pl.Enum(few), strict=False)).null_count() == 0:
-        return told
+    if (names := entity.cast(pl.Enum(few), strict=False)).null_count() == 0:
+        return names
     return entity.cast(pl.Enum(entity.unique().sort()))
 
 
 def _names(numbered: pl.Series) -> pl.Series:
-    """Return an Enum as text; a cast would write out each name as often as it stands there."""
+    """Return an Enum as text; unlike a cast, this does not copy each repeated name."""
     names = pl.Series(numbered.name, numbered.dtype.categories)  # type: ignore[attr-defined]
     return names.gather(numbered.to_physical())
 
 
 def repeats(rows: pl.DataFrame) -> bool:
-    """Tell whether an entity and time stand twice in signals that `sort` has put in order."""
+    """Return whether sorted signals have two rows of one entity and time."""
     number, instant = (rows[name].to_physical().to_numpy() for name in _SIGNAL)
     return bool(((number[1:] == number[:-1]) & (instant[1:] == instant[:-1])).any())
 
 
 def distinct(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """Drop what says again, in all of its columns, what a row of the same file before it says.
+    """Drop each row that repeats an earlier row of the same file in all columns.
 
-    `settle` does so, too, but for all files together. What is not known yet stays, since it waits.
+    `settle` does this across files. Rows that are not known yet are kept, since they are pending.
     """
     first = rows.select(pl.struct(pl.exclude("row")).is_first_distinct()).to_series()
     kept = first | (rows["known_at"] > as_of)
-    return rows[kept.arg_true()]  # a filter would hold on to memory for all of them
+    return rows[kept.arg_true()]  # a filter would keep the memory of all rows
 
 
 def settle(rows: pl.DataFrame, columns: Columns, as_of: datetime) -> Settled:
-    """Keep one row for an entity and time, of those that are known.
+    """Keep one row for each entity and time, of the rows known by `as_of`.
 
-    The same record again, whenever known, is a duplicate, and so is one without the outcome that
-    its repetition tells. Another record of the same entity and time is a conflict: the earliest
-    known is kept, ties fall to the smaller values, the others are quarantined.
+    Rows with equal values are duplicates, even if they became known at different times. A row
+    without an outcome is a duplicate of an equal row that has one. Rows with different values conflict: the earliest known
+    is kept (at a tie, the one with the smaller values), and the others are quarantined.
     """
     values = [*columns.numeric, *columns.truth, *([GROUP] if columns.group else [])]
     late = OUTCOME if columns.outcome else None
-    known = _known(rows, as_of)
-    settled = _settle("signals", known, _Rule(_SIGNAL, values, values, late))
-    return replace(settled, pending=rows.height - known.height)
+    known_rows = _known_rows(rows, as_of)
+    settled = _settle("signals", known_rows, _Rule(_SIGNAL, values, values, late))
+    return replace(settled, pending=rows.height - known_rows.height)
 
 
 def settle_incidents(rows: pl.DataFrame, as_of: datetime) -> Settled:
-    """Keep one row for an entity and start, as `settle` does; one with an end closes an open one.
+    """Keep one row for each entity and start, as `settle` does; an end closes an open incident.
 
-    An end later than `as_of` isn't known yet, so that incident is still open.
+    An end later than `as_of` is not known yet, so that the incident is still open.
     """
-    known = _known(rows, as_of)
-    told = known.with_columns(end=pl.when(pl.col("end") <= as_of).then("end"))
-    settled = _settle("incidents", told, _Rule(_INCIDENT, [], ["kind"], "end"))
-    return replace(settled, pending=rows.height - known.height)
+    known_rows = _known_rows(rows, as_of)
+    ended = known_rows.with_columns(end=pl.when(pl.col("end") <= as_of).then("end"))
+    settled = _settle("incidents", ended, _Rule(_INCIDENT, [], ["kind"], "end"))
+    return replace(settled, pending=rows.height - known_rows.height)
 
 
-def _known(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    known = rows["known_at"] <= as_of
-    return rows if known.sum() == rows.height else rows.filter(known)
+def _known_rows(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    is_known = rows["known_at"] <= as_of
+    return rows if is_known.sum() == rows.height else rows.filter(is_known)
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """How to tell repetitions: `late` is what a later record may still tell."""
+    """The columns that decide whether two rows are duplicates; `late` may be filled later."""
 
     key: list[str]
-    same: list[str]  # besides the key: equal in records of which one may tell more
-    values: list[str]  # besides the key and `late`: equal in repetitions
+    same: list[str]  # with the key: equal in rows that may differ only in `late`
+    values: list[str]  # with the key and `late`: equal in duplicates
     late: str | None
 
 
@@ -159,7 +162,7 @@ def _settle(table: str, rows: pl.DataFrame, rule: _Rule) -> Settled:
 
 
 def _again(key: Sequence[str]) -> pl.Expr:
-    """Tell of each row, of rows sorted by `key`, whether it has the key of the row before."""
+    """Return whether a row has the key of the row before it, for rows sorted by `key`."""
     again = pl.lit(value=True)
     for name in key:
         again &= pl.col(name) == pl.col(name).shift()
@@ -167,15 +170,15 @@ def _again(key: Sequence[str]) -> pl.Expr:
 
 
 def _distinct(rows: pl.DataFrame, rule: _Rule) -> pl.DataFrame:
-    """Drop repetitions; what is left of a key is in the order in which it was known."""
+    """Drop duplicates; the remaining rows of each key are in the order they became known."""
     told_at = OUTCOME_KNOWN_AT if rule.late == OUTCOME else "known_at"
     rows = rows.with_columns(told_at=told_at)
     alike = [*rule.key, *rule.same]
     rows = rows.with_columns(pl.col("known_at").min().over(alike))
     compared = [*rule.values]
     if rule.late is not None:
-        told = pl.col(rule.late).is_not_null()
-        rows = rows.filter(told | ~told.any().over(alike))
+        has_late = pl.col(rule.late).is_not_null()
+        rows = rows.filter(has_late | ~has_late.any().over(alike))
         compared = [rule.late, *compared]
     order = [*rule.key, "known_at", "told_at", *compared, *_PLACE]
     rows = rows.sort(order, nulls_last=True)
@@ -183,9 +186,9 @@ def _distinct(rows: pl.DataFrame, rule: _Rule) -> pl.DataFrame:
 
 
 def merge(incidents: pl.DataFrame) -> pl.DataFrame:
-    """Join an entity's incidents that overlap or touch; an open end wins.
+    """Merge an entity's incidents that overlap or touch; an open end stays open.
 
-    Kind and `known_at` are those of the earliest.
+    Kind and `known_at` are those of the earliest incident.
     """
     rows = incidents.sort([*_INCIDENT, "end"], nulls_last=True)
     until = pl.col("end").dt.epoch("us").fill_null(_FOREVER).cum_max().over("entity")
@@ -201,6 +204,7 @@ def merge(incidents: pl.DataFrame) -> pl.DataFrame:
 
 
 def rejects(table: str, rows: pl.DataFrame, name: str, reason: pl.Expr) -> pl.DataFrame:
+    """Return rows as REJECTS: the bad field is `name`, its value is cut to VALUE_WIDTH."""
     return rows.select(
         pl.lit(table).alias("table"),
         "file",

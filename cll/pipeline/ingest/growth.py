@@ -1,4 +1,4 @@
-"""Compare a file with the log of its arrivals: new, grown, settled at its end, or rewritten."""
+"""Compare a file with its entries in the arrival log: new, grown, complete or rewritten."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -12,23 +12,23 @@ from cll.types.errors import DataRefused
 from cll.types.records import Arrival, Arrived, Part
 from cll.types.times import format_instant
 
-GONE = ""  # the digest of a file that was let go
+GONE = ""  # the digest in the entry of a file that the user dropped
 _READ = 2**20  # bytes at once
 
 
 @dataclass(frozen=True)
-class Known:
-    """What the log tells of a file that is as long as it is now."""
+class FileHistory:
+    """The facts that the log has about a file of its present length."""
 
-    settled: bool  # its last line counts as whole, also without a newline
+    settled: bool  # its last line counts as complete even without a newline
     ends: tuple[int, ...]  # the earlier sizes
 
 
 def chains(log: Iterable[Arrival]) -> dict[str, list[Arrival]]:
-    """Return the arrivals of each file since it was last let go, the shortest first.
+    """Return the arrivals of each file since it was last dropped, sorted by size.
 
-    That is their order in time, save where git put the logs of two branches together, or where a
-    last record that had been taken went on in its line.
+    That is usually their order in time. It differs after git merged the logs of two branches, and
+    where a last line was read as complete and then continued.
     """
     by_file: dict[str, list[Arrival]] = {}
     for entry in log:
@@ -45,32 +45,35 @@ def ordered(chain: Iterable[Arrival]) -> list[Arrival]:
 
 
 def length(chain: Sequence[Arrival]) -> int:
-    """Return how long a file was when it was last seen, with what was pending then."""
+    """Return the length of a file when it was last seen, with its pending last line."""
     last = chain[-1]
-    return max(last.total, *(one.total for one in chain if one.as_of > last.as_of), 0)
+    return max(last.total, *(entry.total for entry in chain if entry.as_of > last.as_of), 0)
 
 
-def known(path: Path, chain: Sequence[Arrival], as_of: datetime) -> Known:
-    """Tell whether the last line settled before `as_of`, and at which sizes the file was seen.
+def history(path: Path, chain: Sequence[Arrival], as_of: datetime) -> FileHistory:
+    """Return whether the last line counts as complete, and the earlier sizes of the file.
 
-    It did if an earlier `as_of` saw the same bytes pending, or if they were taken as whole before
-    any saw them pending.
+    A last line without a newline is complete if an earlier `as_of` saw the same bytes pending, or
+    if it was read as complete before it was ever pending.
     """
     if not chain or not path.is_file():
-        return Known(settled=False, ends=())
+        return FileHistory(settled=False, ends=())
     size = path.stat().st_size
     if not lacks_newline(path):
-        return Known(settled=False, ends=_sizes(chain, {size}))
-    pending = [one for one in chain if one.tail and one.total == size and _has_tail(path, one)]
-    first = min((one.as_of for one in pending), default=None)
-    taken = (one.as_of for one in chain if one.size == size)
+        return FileHistory(settled=False, ends=_sizes(chain, {size}))
+    pending = [
+        entry for entry in chain if entry.tail and entry.total == size and _has_tail(path, entry)
+    ]
+    first = min((entry.as_of for entry in pending), default=None)
+    taken = (entry.as_of for entry in chain if entry.size == size)
     settled = any(first is None or then <= first for then in taken)
     settled |= first is not None and first < as_of
-    return Known(settled, _sizes(chain, {size} if settled else {size, *(p.size for p in pending)}))
+    present = {size} if settled else {size, *(entry.size for entry in pending)}
+    return FileHistory(settled, _sizes(chain, present))
 
 
 def _sizes(chain: Sequence[Arrival], last: set[int]) -> tuple[int, ...]:
-    # A file that did not grow needs no new look because it was seen: it is cut at its end anyhow.
+    # The present size is left out: the file is cut at its end in any case.
     return tuple(sorted({entry.size for entry in chain} - last))
 
 
@@ -81,21 +84,22 @@ def _has_tail(path: Path, entry: Arrival) -> bool:
     return entry.tail is not None and hashlib.sha256(text).hexdigest() == entry.tail.sha256
 
 
-def news(chain: Sequence[Arrival], now: Arrival, looked: Survey) -> list[Arrival]:
-    """Return what the log has to say of a file now and does not say yet; refuse a rewritten file.
+def new_arrivals(chain: Sequence[Arrival], now: Arrival, surveyed: Survey) -> list[Arrival]:
+    """Return the entry to append to the log for a file, if any; refuse a rewritten file.
 
-    `looked.prefixes` are those of the chain's sizes. A last record that was taken and went on in
-    its line since then is no rewritten file: what it says now is read instead.
+    `chain` are the logged arrivals, and `surveyed.prefixes` the digests at their sizes. A file whose last line was read as
+    complete and has since continued is not rewritten: its new last line is read instead.
     """
     if not chain:
         return [now]
-    last, same = chain[-1], [one for one in chain if _size_and_digest(one) == _size_and_digest(now)]
-    fresh = [] if same and now.tail in {None, *(one.tail for one in same)} else [now]
+    last = chain[-1]
+    same = [entry for entry in chain if _size_and_digest(entry) == _size_and_digest(now)]
+    fresh = [] if same and now.tail in {None, *(entry.tail for entry in same)} else [now]
     if last in same:
         return fresh
-    if now.total > last.size and looked.prefixes[-1] == last.sha256:
+    if now.total > last.size and surveyed.prefixes[-1] == last.sha256:
         return fresh
-    later = next(one.as_of for one in chain if one.size > now.size) if same else now.as_of
+    later = next(entry.as_of for entry in chain if entry.size > now.size) if same else now.as_of
     if now.as_of < later:
         return fresh
     how = "is shorter than what" if now.total < last.size else "is not what"
@@ -109,26 +113,26 @@ def _size_and_digest(entry: Arrival) -> tuple[int, str]:
     return entry.size, entry.sha256
 
 
-def is_as_read(looked: Survey, chain: Sequence[Arrival]) -> bool:
-    """Tell whether a file has the bytes that were last read of it, its last line pending or not."""
+def is_as_read(surveyed: Survey, chain: Sequence[Arrival]) -> bool:
+    """Return whether a file has the bytes that were last read, its last line pending or not."""
     last = chain[-1]
-    total = looked.size + (looked.tail.size if looked.tail else 0)
-    if _size_and_digest(last) == (total, looked.content):
+    total = surveyed.size + (surveyed.tail.size if surveyed.tail else 0)
+    if _size_and_digest(last) == (total, surveyed.content):
         return True
-    same = _size_and_digest(last) == (looked.size, looked.sha256)
-    return same and (looked.size > 0 or last.tail == looked.tail)
+    same = _size_and_digest(last) == (surveyed.size, surveyed.sha256)
+    return same and (surveyed.size > 0 or last.tail == surveyed.tail)
 
 
-def arrived(file: str, looked: Survey, chain: Sequence[Arrival]) -> Arrived:
+def arrived(file: str, surveyed: Survey, chain: Sequence[Arrival]) -> Arrived:
     """Date each part of a file by the first arrival that held all of it."""
 
     def since(cut: Cut) -> datetime:
         first = next(entry for entry in chain if entry.size >= cut.stop)
-        # A record that was taken and went on in its line was seen with all before it.
-        return min(one.as_of for one in chain if first.size <= one.size <= first.total)
+        # A last line that was read and then continued counts from its first arrival.
+        return min(entry.as_of for entry in chain if first.size <= entry.size <= first.total)
 
-    parts = (Part(c.start, c.stop, c.row, c.sha256, since(c)) for c in looked.cuts)
-    return Arrived(file, looked.sha256, tuple(parts), looked.torn)
+    parts = (Part(c.start, c.stop, c.row, c.sha256, since(c)) for c in surveyed.cuts)
+    return Arrived(file, surveyed.sha256, tuple(parts), surveyed.torn)
 
 
 def digest(path: Path, size: int) -> str | None:

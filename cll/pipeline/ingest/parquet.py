@@ -1,9 +1,8 @@
-"""Signals as Parquet, each column in the way that makes it small in little time.
+"""Write signals as Parquet, with the encoding for each column that is small and fast.
 
-Telemetry is rounded, or it is noise. A column of few values is written once, and each row as the
-number of its value. Of noise only sign and exponent are worth packing: the first bytes of all
-values are laid beside one another, and so on, so that LZ4 passes over the rest. What is written
-follows from the rows alone, and by one thread.
+A column of few distinct values is dictionary-encoded. Other floats are noise, of which only sign and
+exponent can be compressed: BYTE_STREAM_SPLIT puts those bytes of all values next to each other, and
+LZ4 skips the rest. The bytes depend on the rows only, and one thread writes them.
 """
 
 from pathlib import Path
@@ -15,13 +14,13 @@ import pyarrow as pa
 
 from cll.system import disk, frames
 
-_SAMPLE = 4096  # rows that tell whether a column has few values
-_PIECE = 2**21  # bytes that are written at once: at each, threads take turns
-_FEW = 0.9  # of these, as a share
+_SAMPLE = 4096  # rows that decide whether a column has few values
+_PIECE = 2**21  # bytes of one write; each write takes the interpreter lock
+_FEW = 0.9  # distinct values in the sample, as a share of it
 
 
 def write(path: Path, frame: pl.DataFrame) -> str:
-    """Write rows where nothing is believed yet, or may be lost. Returns their digest."""
+    """Write rows to a scratch file, without fsync, and return its SHA-256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
         disk.scratch(path) as file,
@@ -32,19 +31,19 @@ def write(path: Path, frame: pl.DataFrame) -> str:
 
 
 def pack(frame: pl.DataFrame, file: Any) -> None:
-    """Write Parquet: same frame, same bytes. An Enum is read back as text."""
-    from pyarrow import parquet  # noqa: PLC0415  30 ms that only who writes needs
+    """Write a frame as Parquet; the same frame gives the same bytes. An Enum is read back as text."""
+    from pyarrow import parquet  # noqa: PLC0415  takes 30 ms, and only writing needs it
 
     floats = [name for name, kind in frame.schema.items() if kind == pl.Float64]
     noise = [name for name in floats if not _has_few_values(frame[name])]
     texts = [n for n, kind in frame.schema.items() if kind in (pl.String, pl.Enum)]
     numbered = [*texts, *floats]
     counts = [name for name, kind in frame.schema.items() if kind.is_integer()]
-    columns = [_column(one) for one in frame]
-    # Where nothing is missing, nobody has to write down for each value that it is there.
+    columns = [_column(column) for column in frame]
+    # A column without nulls needs no definition levels.
     schema = pa.schema(
-        pa.field(name, one.type, nullable=one.null_count > 0)
-        for name, one in zip(frame.columns, columns, strict=True)
+        pa.field(name, column.type, nullable=column.null_count > 0)
+        for name, column in zip(frame.columns, columns, strict=True)
     )
     parquet.write_table(
         pa.table(columns, schema=schema),
@@ -54,7 +53,7 @@ def pack(frame: pl.DataFrame, file: Any) -> None:
         use_dictionary=[name for name in numbered if name not in noise],
         column_encoding=dict.fromkeys(noise, "BYTE_STREAM_SPLIT")
         | dict.fromkeys(counts, "DELTA_BINARY_PACKED"),
-        write_statistics=["entity"],  # who reads some entities passes over row groups by these
+        write_statistics=["entity"],  # lets a reader of some entities skip row groups
         store_schema=False,
     )
 
@@ -70,6 +69,6 @@ def _column(column: pl.Series) -> Any:
         return pa.DictionaryArray.from_arrays(column.to_physical().to_arrow(), names)
     if column.dtype != pl.String or column.null_count() or not column.is_sorted():
         return column.to_arrow()
-    # Its values stand together: to number them, only neighbours have to be compared.
+    # Equal values are adjacent, so run-length encoding gives the dictionary.
     names = column.rle().struct.field("value")
     return pa.DictionaryArray.from_arrays(column.rle_id().to_arrow(), names.to_arrow())

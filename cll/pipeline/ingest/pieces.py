@@ -1,4 +1,4 @@
-"""All pieces of a source, read side by side, each below the header that is in force there."""
+"""Read all pieces of a source in parallel, each with the CSV header that applies to it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,27 +16,27 @@ def read_all(
     source: Callable[[Sequence[Arrived]], Iterable[Piece]],
     files: Sequence[Arrived],
     segments: Segments,
-    known: Mapping[str, Facts],
+    earlier: Mapping[str, Facts],
 ) -> dict[str, Facts]:
-    """Return the facts of all pieces by name; read those that are not known.
+    """Return the facts of all segments by name; read the pieces without facts in `earlier`.
 
-    Each part of a file is read below the header that is in force there.
+    Each part of a CSV file is read with the last header that stands before it.
     """
-    before: dict[str, list[Header]] = {}
-    for facts in known.values():
+    headers: dict[str, list[Header]] = {}
+    for facts in earlier.values():
         if header := _header(facts):
-            before.setdefault(facts["file"], []).append(header)
+            headers.setdefault(facts["file"], []).append(header)
 
     def read(files: Sequence[Arrived]) -> csv_headers.Reading[dict[str, Facts]]:
         pieces = list(source(files))
-        # One more than there are processors, for what waits for the disk, or for another thread.
+        # One thread more than processors, since some wait for the disk or for another thread.
         with ThreadPoolExecutor(pl.thread_pool_size() + 1) as pool:
-            found = pool.map(partial(segments.of, known=known), pieces)
-            named = list(progress.track(found, "ingest", total=len(pieces)))
-        last = [_last_header(facts for _, facts in of_piece) for of_piece in named]
-        return pieces, last, dict(one for of_piece in named for one in of_piece)
+            results = pool.map(partial(segments.read, earlier=earlier), pieces)
+            named = list(progress.track(results, "ingest", total=len(pieces)))
+        last_headers = [_last_header(facts for _, facts in of_piece) for of_piece in named]
+        return pieces, last_headers, dict(segment for of_piece in named for segment in of_piece)
 
-    guessed = [csv_headers.headed(file, before.get(file.file, ())) for file in files]
+    guessed = [csv_headers.headed(file, headers.get(file.file, ())) for file in files]
     return csv_headers.read_in_force(guessed, read)
 
 

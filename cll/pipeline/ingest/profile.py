@@ -1,4 +1,4 @@
-"""What a day of kept signals looks like, in a few numbers that stay when its rows are not at hand."""
+"""Profile of one day of signals: counts, groups and quantiles, stored with the partition."""
 
 import functools
 import math
@@ -14,19 +14,19 @@ import polars as pl
 from cll.types.arrays import Floats
 from cll.types.tables import GROUP, OUTCOME, Columns, span
 
-DIGITS = 9  # significant ones that are kept
-GROUPS = 50  # more are no groups: then none is told
-TAIL = 0.01  # of the values lie below q01, and as many above q99
-# What numbers the members of a group: agent-001, web7, cart-5d8f9c7b6-x2x1z, db-0.
+DIGITS = 9  # significant digits that are stored
+GROUPS = 50  # a day with more groups stores none
+TAIL = 0.01  # share of the values below q01, and above q99
+# The suffix of a group's member: agent-001, web7, cart-5d8f9c7b6-x2x1z, db-0.
 _MEMBER = r"(?:[-_.:/ ][0-9a-f]{8,10}[-_][a-z0-9]{5}|[-_.:/ #]*[0-9]+)$"
 
 
 def profile(rows: pl.DataFrame, columns: Columns) -> dict[str, Any]:
-    """Describe one day; JSON-able, the same for the same rows in any order.
+    """Return the profile of one day as JSON-able values; the order of the rows does not matter.
 
-    `from` and `until` are the first and last hour of the day, as 0 to 24, that rows tell of. A
-    quantile is a value that is there: the lower one of two. `scale` is the median size of what is
-    not 0, so that a column that is 0 for most of the time has one too.
+    `from` and `until` are the hours of day (0 to 24) of the first and the last row. A quantile is
+    always one of the values: the lower of two. `scale` is the median absolute value of the nonzero
+    values, so that a column that is mostly 0 has a scale too.
 
     >>> from datetime import UTC
     >>> noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -37,7 +37,7 @@ def profile(rows: pl.DataFrame, columns: Columns) -> dict[str, Any]:
     """
     members = _members(rows, [GROUP] if columns.group else [])
     first, last = span(rows["time"])
-    told: dict[str, Any] = {
+    described: dict[str, Any] = {
         "rows": rows.height,
         "entities": members["entity"].n_unique(),
         "groups": _groups(members, columns),
@@ -47,44 +47,48 @@ def profile(rows: pl.DataFrame, columns: Columns) -> dict[str, Any]:
     }
     if columns.outcome:
         outcome = rows[OUTCOME].drop_nulls()
-        told["outcome"] = {"told": outcome.len(), "positive": int(outcome.sum())}
-    return told
+        described["outcome"] = {"told": outcome.len(), "positive": int(outcome.sum())}
+    return described
 
 
 def merged(profiles: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Describe a day by its parts, which share no entity.
+    """Return the profile of a day from the profiles of its parts, which share no entity.
 
-    Counts and extremes are exact; a quantile of several parts is the median of theirs.
+    Counts and extremes are exact; a quantile is the median of the parts' quantiles.
     """
     if len(profiles) == 1:
         return dict(profiles[0])
     groups: dict[str, int] = {}
-    for one in profiles:
-        for name, count in one["groups"].items():
+    for part in profiles:
+        for name, count in part["groups"].items():
             groups[name] = groups.get(name, 0) + count
-    told: dict[str, Any] = {name: sum(p[name] for p in profiles) for name in ("rows", "entities")}
-    told |= {
+    described: dict[str, Any] = {
+        name: sum(p[name] for p in profiles) for name in ("rows", "entities")
+    }
+    described |= {
         "groups": groups if len(groups) <= GROUPS and all(p["groups"] for p in profiles) else {},
-        "from": min(one["from"] for one in profiles),
-        "until": max(one["until"] for one in profiles),
+        "from": min(part["from"] for part in profiles),
+        "until": max(part["until"] for part in profiles),
         "columns": {
-            name: _merged_column([one["columns"][name] for one in profiles])
+            name: _merged_column([part["columns"][name] for part in profiles])
             for name in profiles[0]["columns"]
         },
     }
     if "outcome" in profiles[0]:
-        told["outcome"] = {n: sum(p["outcome"][n] for p in profiles) for n in ("told", "positive")}
-    return told
+        described["outcome"] = {
+            n: sum(p["outcome"][n] for p in profiles) for n in ("told", "positive")
+        }
+    return described
 
 
 def _merged_column(columns: Sequence[Mapping[str, float]]) -> dict[str, float | int]:
-    there = [one for one in columns if "median" in one]
-    told: dict[str, float | int] = {"nulls": sum(int(one["nulls"]) for one in columns)}
-    for name in there[0] if there else ():
+    filled = [part for part in columns if "median" in part]
+    described: dict[str, float | int] = {"nulls": sum(int(part["nulls"]) for part in columns)}
+    for name in filled[0] if filled else ():
         pick = {"low": min, "high": max}.get(name, median_low)
         if name != "nulls":
-            told[name] = pick([one[name] for one in there])
-    return told
+            described[name] = pick([part[name] for part in filled])
+    return described
 
 
 def _members(rows: pl.DataFrame, group: list[str]) -> pl.DataFrame:
@@ -92,14 +96,14 @@ def _members(rows: pl.DataFrame, group: list[str]) -> pl.DataFrame:
         entities = rows["entity"].rle().struct.field("value").alias("entity")
         return entities.cast(pl.String).to_frame()
     keys = rows.select("entity", *group)
-    # Rows of an entity stand together: so there is little left to be compared as text.
+    # Rows of an entity are adjacent, so keeping only changes leaves few rows to compare as text.
     changes = [keys[name].ne_missing(keys[name].shift()) for name in keys.columns]
     changed = keys.filter(functools.reduce(operator.or_, changes))
     return changed.with_columns(pl.col("entity").cast(pl.String)).unique()
 
 
 def _groups(members: pl.DataFrame, columns: Columns) -> Mapping[str, int]:
-    """Count the entities of each group; without groups, of those that are named alike."""
+    """Count the entities of each group; without a group column, names without suffix are groups."""
     named = members[GROUP] if columns.group else members["entity"].str.replace(_MEMBER, "")
     named = named.alias("name").drop_nulls()
     counted = named.filter(named != "").value_counts().sort("name")
@@ -107,18 +111,18 @@ def _groups(members: pl.DataFrame, columns: Columns) -> Mapping[str, int]:
 
 
 def _column(values: pl.Series) -> dict[str, float | int]:
-    there = values.drop_nulls().to_numpy()
-    told: dict[str, float | int] = {"nulls": values.null_count()}
-    if len(there):
-        told |= {name: _rounded(value) for name, value in _quantiles(there).items()}
-        sizes = np.abs(there[there != 0]) if told["low"] <= 0 else None
-        told["scale"] = told["median"] if sizes is None else _rounded(_middle(sizes))
-    return told
+    present = values.drop_nulls().to_numpy()
+    described: dict[str, float | int] = {"nulls": values.null_count()}
+    if len(present):
+        described |= {name: _rounded(value) for name, value in _quantiles(present).items()}
+        sizes = np.abs(present[present != 0]) if described["low"] <= 0 else None
+        described["scale"] = described["median"] if sizes is None else _rounded(_middle(sizes))
+    return described
 
 
-def _quantiles(there: Floats) -> dict[str, float]:
-    """Find them by halves, in less than half of the time that sorting takes."""
-    parted, last = there.copy(), len(there) - 1
+def _quantiles(values: Floats) -> dict[str, float]:
+    """Return the quantiles by partial sorts, which take less than half the time of a full sort."""
+    parted, last = values.copy(), len(values) - 1
     middle, tail = last // 2, math.floor(last * TAIL)
     parted.partition(middle)
     parted[:middle].partition(min(tail, max(middle - 1, 0)))

@@ -1,8 +1,7 @@
-"""The ingest stage: from what a source reads to sealed partitions, and the log of arrivals."""
+"""Ingest stage: read a source, write its records as sealed partitions, and log the arrivals."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -11,8 +10,7 @@ import polars as pl
 from cll.config import components, project
 from cll.config.fingerprint import code, libraries
 from cll.config.project import Tree
-from cll.pipeline.ingest import admit as step
-from cll.pipeline.ingest import arrival_log, checks, deduplicate
+from cll.pipeline.ingest import arrival_log, checks, totals
 from cll.pipeline.ingest import days as ingest_days
 from cll.pipeline.ingest.pieces import read_all
 from cll.pipeline.ingest.schema import enforce
@@ -24,72 +22,80 @@ from cll.system.partitions import SHARED, Renewal
 from cll.system.stat_cache import open_stat_cache
 from cll.system.workspace import Workspace
 from cll.types.components import Source
-from cll.types.errors import DataRefused
 from cll.types.records import RECORDS, Arrived, Counts
 from cll.types.times import format_instant
 
-_LISTED = 3_000_000  # records in quarantine
 _RECENT = 31  # days with signals that incidents are compared with
 
 
-@dataclass(frozen=True)
-class Settled:
-    """What the folder holds besides its partitions."""
-
-    incidents: pl.DataFrame
-    quarantine: pl.DataFrame
-    counts: Counts
-
-
 def ingest(ws: Workspace, tree: Tree, world: project.World) -> None:
-    """Take what the source knew at `as_of`, day by day; a day that stands is not made again."""
+    """Write the signals that the source knew at `as_of`, one partition a day.
+
+    A day whose inputs did not change since the last ingest is reused.
+    """
     source = source_of(tree)
-    seen = arrival_log.see(ws, source, world.as_of)
-    if seen.files and (ws.signals / manifest.MANIFEST).is_file() and not arrival_log.is_kept(ws):
-        progress.note(f"ingest: {arrival_log.LOG}: not there, so all files count as seen just now.")
-    _say_how_it_reads(source)
-    _say_what_waits(seen.files)
+    source_files = arrival_log.inspect(ws, source, world.as_of)
+    _note_missing_log(ws, source_files.files)
+    _note_skipped(source)
+    _note_pending(source_files.files)
     settings: Enforcement = components.build("ingest", tree["ingest"])
-    made_of = key(tree, world, seen.files)
-    common = {name: made_of[name] for name in SHARED}
+    inputs = key(tree, world, source_files.files)
+    common = {name: inputs[name] for name in SHARED}
     folders = [ws.signals, *ws.seeds("signals")]
     segments = Segments(ws.cache / "segments", common, source.columns, folders)
-    with Renewal(ws.signals, made_of, open_stat_cache(ws), ws.seeds("signals")) as renewal:
-        known = renewal.reusable_facts("pieces")
-        read = read_all(partial(source, world.as_of), seen.files, segments, known)
-        making = ingest_days.Making(
-            renewal,
-            segments,
-            source.columns,
-            world.as_of,
-            settings.bucket_rows,
-        )
-        days_read = _days(read)
-        for _ in progress.track(
-            ingest_days.renew(making, days_read), "ingest: days", len(days_read)
-        ):
-            pass
-        _refuse_too_many(read)
-        settled = _settle(renewal, segments, read, world.as_of)
+    with Renewal(ws.signals, inputs, open_stat_cache(ws), ws.seeds("signals")) as renewal:
+        earlier = renewal.reusable_facts("pieces")
+        read = read_all(partial(source, world.as_of), source_files.files, segments, earlier)
+        fresh = [facts for name, facts in read.items() if name not in earlier]
+        shared = (renewal, segments, source.columns, world.as_of, settings.bucket_rows)
+        _build_days(ingest_days.DayInputs(*shared), read)
+        totals.refuse_too_many(read)
+        whole = totals.gather(renewal, segments, read, world.as_of)
+        _refuse(renewal, source, whole)
         fell_back = source != components.build("source", tree["source"])
-        days = {date: one["profile"] for date, one in renewal.partitions.items() if one["rows"]}
-        _refuse(renewal, source, days, settled)
-        fresh = [facts for name, facts in read.items() if name not in known]
-        name = schema_name(tree, fell_back=fell_back)
-        made = [date for dates in renewal.made.values() for date in dates]
-        newly = _read_newly(fresh)
-        first = _first(settled.quarantine, {facts["file"] for facts in fresh})
-        evidence = enforce.Found(name, days, made, source.columns, settled.incidents, newly, first)
-        enforce.enforce(ws, tree, settings, evidence)
-        more: dict[str, Any] = {"bucket_rows": settings.bucket_rows}
-        more |= {"fallback": tree["source"]["fallback"]} if fell_back else {}
-        seen.refuse_changed()
-        arrival_log.write(ws.results / arrival_log.LOG, seen.log)
-        _publish(ws, source, renewal, read, settled, more)
+        section = schema_name(tree, fell_back=fell_back)
+        result = _result(section, source, renewal, whole, fresh)
+        enforce.enforce(ws, tree, settings, result)
+        source_files.refuse_changed()
+        arrival_log.write(ws.results / arrival_log.LOG, source_files.log)
+        facts: dict[str, Any] = {"columns": asdict(source.columns), "pieces": read}
+        facts |= {"bucket_rows": settings.bucket_rows}
+        facts |= {"fallback": tree["source"]["fallback"]} if fell_back else {}
+        _publish(ws, renewal, whole, facts)
+
+
+def _build_days(inputs: ingest_days.DayInputs, read: Mapping[str, Facts]) -> None:
+    days = _days(read)
+    for _ in progress.track(ingest_days.renew(inputs, days), "ingest: days", len(days)):
+        pass
+
+
+def _result(
+    section: str,
+    source: Source,
+    renewal: Renewal,
+    whole: totals.Totals,
+    fresh: Sequence[Facts],
+) -> enforce.IngestResult:
+    """Return the data to check against the schema; `fresh` are the pieces read in this ingest."""
+    return enforce.IngestResult(
+        section,
+        _profiles(renewal),
+        [date for dates in renewal.made.values() for date in dates],
+        source.columns,
+        whole.incidents,
+        _sum_of(fresh),
+        totals.first_reject(whole.quarantine, {facts["file"] for facts in fresh}),
+    )
+
+
+def _profiles(renewal: Renewal) -> dict[str, Any]:
+    """Return the profile of each day that has rows."""
+    return {date: day["profile"] for date, day in renewal.partitions.items() if day["rows"]}
 
 
 def key(tree: Tree, world: project.World, files: Sequence[Arrived]) -> dict[str, Any]:
-    """Return what the signals follow from, for the key of their partitions."""
+    """Return everything that the signals are computed from: code, config, libraries and files."""
     return {
         "code": code("ingest", tree),
         "config": {
@@ -100,18 +106,18 @@ def key(tree: Tree, world: project.World, files: Sequence[Arrived]) -> dict[str,
         "libraries": libraries(),
         "inputs": {
             "as_of": format_instant(world.as_of),
-            "files": {one.file: _made_of(one) for one in files},
+            "files": {file.file: _file_key(file) for file in files},
         },
     }
 
 
-def _made_of(file: Arrived) -> list[Any]:
+def _file_key(file: Arrived) -> list[Any]:
     arrivals_of = sorted({format_instant(part.as_of) for part in file.parts})
     return [file.sha256, arrivals_of, *(["pending"] if file.torn else [])]
 
 
 def source_of(tree: Tree) -> Source:
-    """Build the source; where its folder is missing, the fallback if one was chosen."""
+    """Build the source; if its folder is missing and a fallback is configured, build that."""
     source: Source = components.build("source", tree["source"])
     missing = getattr(source, "missing", None)
     if missing and tree["fallback"]:
@@ -120,7 +126,13 @@ def source_of(tree: Tree) -> Source:
     return source
 
 
-def _say_how_it_reads(source: Source) -> None:
+def _note_missing_log(ws: Workspace, files: Sequence[Arrived]) -> None:
+    is_missing = not arrival_log.is_kept(ws)
+    if files and is_missing and (ws.signals / manifest.MANIFEST).is_file():
+        progress.note(f"ingest: {arrival_log.LOG}: missing, so all files count as just arrived.")
+
+
+def _note_skipped(source: Source) -> None:
     for line in getattr(source, "skipped", ()):
         progress.note(f"ingest: skipped {line}")
     mapped = getattr(source, "maps_known_at", False)
@@ -128,9 +140,9 @@ def _say_how_it_reads(source: Source) -> None:
         progress.note("ingest: rows without known_at count as known in time (backfill: on_time).")
 
 
-def _say_what_waits(files: Sequence[Arrived]) -> None:
-    """Name a file whose last line has no newline, since a person may wonder where it is."""
-    waiting = [one.file for one in files if one.torn]
+def _note_pending(files: Sequence[Arrived]) -> None:
+    """Print which file has a last line without a newline, since that line is not read yet."""
+    waiting = [file.file for file in files if file.torn]
     if not waiting:
         return
     others = f" (and of {len(waiting) - 1:,} more files)" if len(waiting) > 1 else ""
@@ -141,7 +153,7 @@ def _say_what_waits(files: Sequence[Arrived]) -> None:
 
 
 def _days(read: Mapping[str, Facts]) -> dict[str, dict[str, Facts]]:
-    """Return each day with the pieces that have rows of it, and what these say of it."""
+    """Return, by day and piece, the facts about the piece's rows of that day."""
     days: dict[str, dict[str, Facts]] = {}
     for name, facts in read.items():
         for date, of_day in facts["days"].items():
@@ -149,108 +161,52 @@ def _days(read: Mapping[str, Facts]) -> dict[str, dict[str, Facts]]:
     return dict(sorted(days.items()))
 
 
-def _refuse_too_many(read: Mapping[str, Facts]) -> None:
-    """Raise DataRefused where what is quarantined can't be held at once."""
-    total = sum(facts["quarantined"] for facts in read.values())
-    if total > _LISTED:
-        files: dict[str, int] = {}
-        for facts in read.values():
-            files[facts["file"]] = files.get(facts["file"], 0) + facts["quarantined"]
-        worst = max(files, key=lambda file: files[file])
-        raise DataRefused(
-            f"{total:,} records can't be read, more than the {_LISTED:,} that are listed; most are in "
-            f"{worst}: mend it, or lower source.limits.bad_records, so that it is refused as a whole."
-        )
-
-
-def _settle(
-    renewal: Renewal, segments: Segments, read: Mapping[str, Facts], as_of: datetime
-) -> Settled:
-    """Settle incidents, gather what was quarantined, and account for every record."""
-    told = [name for name, facts in read.items() if facts["table"] == "incidents"]
-    none = pl.DataFrame(schema=deduplicate.INCIDENT_ROWS)
-    frames = [none, *(segments.incidents(name) for name in told)]
-    found = deduplicate.settle_incidents(pl.concat(frames), as_of)
-    rejects = [segments.rejects(name) for name, facts in read.items() if facts["quarantined"]]
-    days = renewal.partitions
-    rejects += [renewal.read(manifest.rejected(d)) for d in days if days[d]["quarantined"]]
-    counts = Counts(
-        records_in=sum(facts["records"] for facts in read.values()),
-        kept=found.kept.height + sum(one["rows"] for one in days.values()),
-        quarantined=found.quarantine.height + sum(frame.height for frame in rejects),
-        duplicate=found.duplicate + sum(one["duplicate"] for one in days.values()),
-        pending=found.pending
-        + sum(one["pending"] for one in days.values())
-        + sum(facts["pending"] for facts in read.values()),
-    )
-    return Settled(
-        deduplicate.merge(found.kept), step.quarantined([*rejects, found.quarantine]), counts
-    )
-
-
-def _read_newly(fresh: Sequence[Facts]) -> Counts:
+def _sum_of(fresh: Sequence[Facts]) -> Counts:
     return Counts(
         records_in=sum(facts["records"] for facts in fresh),
         quarantined=sum(facts["quarantined"] for facts in fresh),
     )
 
 
-def _first(quarantine: pl.DataFrame, files: Collection[str]) -> str:
-    """Say where the first of these files' bad records stands, and what is wrong with it."""
-    of_files = quarantine.filter(pl.col("file").is_in(list(files)))
-    if of_files.is_empty():
-        return ""
-    one = of_files.row(0, named=True)
-    where = ":".join(str(one[part]) for part in ("file", "row", "field") if one[part] is not None)
-    return f"{where}: {one['reason']}".rstrip(".")
-
-
-def _refuse(renewal: Renewal, source: Source, days: Mapping[str, Any], settled: Settled) -> None:
-    """Refuse what can't be learnt from, and tell what is worth a line."""
+def _refuse(renewal: Renewal, source: Source, whole: totals.Totals) -> None:
+    """Raise DataRefused if the data can't be trained on; print what else deserves attention."""
+    days = _profiles(renewal)
     newest = sorted(days)[-_RECENT:]
-    evidence = checks.Evidence(
+    summary = checks.KeptSummary(
         days,
-        settled.incidents,
-        _entities(renewal, settled.incidents, newest),
+        whole.incidents,
+        _entities(renewal, whole.incidents, newest),
         manifest.midnight(newest[0]) if newest else None,
-        settled.quarantine,
-        settled.counts,
+        whole.quarantine,
+        whole.counts,
     )
-    checks.refuse(evidence, source.columns)
-    for line in checks.remarks(evidence):
+    checks.refuse(summary, source.columns)
+    for line in checks.remarks(summary):
         progress.note(f"ingest: {line}")
 
 
 def _publish(
-    ws: Workspace,
-    source: Source,
-    renewal: Renewal,
-    read: Mapping[str, Facts],
-    settled: Settled,
-    more: Mapping[str, Any],
+    ws: Workspace, renewal: Renewal, whole: totals.Totals, facts: Mapping[str, Any]
 ) -> None:
-    """Renew the folder, now that nothing speaks against it, and say what became of the records."""
-    counts = _counted(settled.counts)
-    renewal.stage("incidents.parquet", settled.incidents)
-    renewal.stage(manifest.QUARANTINE, settled.quarantine)
+    """Publish the new folder after all checks passed, and report the record counts."""
+    counts = totals.named_counts(whole.counts)
+    renewal.stage("incidents.parquet", whole.incidents)
+    renewal.stage(manifest.QUARANTINE, whole.quarantine)
     for line in renewal.describe("ingest"):
         progress.note(line)
-    facts = {"columns": asdict(source.columns), "counts": counts, "pieces": read, **more}
-    renewal.publish(facts)
+    renewal.publish({**facts, "counts": counts})
     disk.write_json(ws.reports / "ingest.json", counts)
     progress.note(f"ingest: {RECORDS.format(**counts)}")
 
 
 def _entities(renewal: Renewal, incidents: pl.DataFrame, dates: Sequence[str]) -> set[str]:
-    """Return the incidents' entities that have signals on these days; the newest tell the most."""
-    wanted, found = set(incidents["entity"].unique()), set[str]()
+    """Return the incidents' entities that have signals on these days.
+
+    The newest day is read first, since it usually has all of them.
+    """
+    wanted, present = set(incidents["entity"].unique()), set[str]()
     for date in reversed(dates):
-        if not wanted - found:
+        if not wanted - present:
             break
-        found |= set(renewal.entities(date))
-    return found
-
-
-def _counted(counts: Counts) -> dict[str, int]:
-    fields = asdict(counts)
-    return {"in": fields.pop("records_in"), **fields}
+        present |= set(renewal.entities(date))
+    return present

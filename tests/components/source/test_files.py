@@ -88,7 +88,7 @@ def test_links_pipes_and_foreign_endings_are_passed_over_by_name(tmp_path):
     assert told == {
         "again: a symlink",
         "link.csv: a symlink",
-        "notes.txt: no format that is read here",
+        "notes.txt: unsupported format",
         "pipe.csv: not a regular file",
     }
     assert [chunk.records for chunk in chunks(source, AS_OF)] == [1, 0]
@@ -218,7 +218,9 @@ def test_a_local_time_that_is_not_one_instant_is_rejected(tmp_path):
     cells = ["2026-10-25T02:30:00", "2026-03-29T02:30:00", "2026-07-01T14:00:00"]
     kept, bad = times(tmp_path, cells, zone="Europe/Berlin")
     assert kept == [datetime(2026, 7, 1, 12, tzinfo=UTC)]
-    assert {reason for *_, reason in bad} == {"stands twice or never on the clock of Europe/Berlin"}
+    assert {reason for *_, reason in bad} == {
+        "occurs twice or never on the local clock of Europe/Berlin"
+    }
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def place(tmp_path):
 
 def see(place, as_of):
     ws, source = place
-    seen = arrival_log.see(ws, source, as_of)
+    seen = arrival_log.inspect(ws, source, as_of)
     arrival_log.write(ws.root / arrival_log.LOG, seen.log)
     return seen
 
@@ -191,7 +191,7 @@ def test_a_file_is_accepted_by_any_way_to_it(place, monkeypatch):
     monkeypatch.chdir(ws.root)
     source = Folder(Path("raw"))
     write(place, LINE)
-    arrival_log.write(ws.root / arrival_log.LOG, arrival_log.see(ws, source, DAY1).log)
+    arrival_log.write(ws.root / arrival_log.LOG, arrival_log.inspect(ws, source, DAY1).log)
     write(place, '{"x": 2}\n')
     (told,) = arrival_log.accept(
         ws, source, [str(ws.root / "raw" / ".." / "raw" / "a.jsonl")], DAY2
@@ -220,7 +220,7 @@ def test_a_file_of_another_source_is_not_missed(place):
     write(place, LINE)
     see(place, DAY1)
     (ws.root / "other").mkdir()
-    assert arrival_log.see(ws, Folder(ws.root / "other"), DAY2).files == []
+    assert arrival_log.inspect(ws, Folder(ws.root / "other"), DAY2).files == []
 
 
 def test_a_log_that_is_not_one_is_named_with_its_line(place):

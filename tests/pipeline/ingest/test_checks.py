@@ -21,7 +21,7 @@ def days(queue=(1.0, None)):
 def evidence(of_days, table=None, found=None, counts=None, known=("a",)):
     table = incidents() if table is None else table
     found = rejects() if found is None else found
-    return checks.Evidence(of_days, table, set(known), START, found, counts or Counts())
+    return checks.KeptSummary(of_days, table, set(known), START, found, counts or Counts())
 
 
 def incidents(*entities):

@@ -268,8 +268,7 @@ def test_a_log_of_arrivals_that_is_gone_is_told(run):
     run.capsys.readouterr()
     small.reproduce(run.ws, WORDS, last="ingest")
     assert (
-        "arrivals.jsonl: not there, so all files count as seen just now"
-        in run.capsys.readouterr().err
+        "arrivals.jsonl: missing, so all files count as just arrived" in run.capsys.readouterr().err
     )
 
 

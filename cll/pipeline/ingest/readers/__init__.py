@@ -1,1 +1,1 @@
-"""Readers of files: bytes into records, and a fault for each that is none."""
+"""Readers of files: convert bytes to records, and list a fault for each bad record."""

@@ -1,4 +1,4 @@
-"""Arrow columns as Polars series, in types that the casts know."""
+"""Convert Arrow columns to Polars series, in types that the casts support."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +10,7 @@ from pyarrow import compute, types
 from cll.pipeline.ingest.readers.fields import with_unit
 from cll.types.errors import DataRefused
 
-_LONGEST = 2**14  # bytes of a text, or letters of what is left of it: no name or number has more
+_LONGEST = 2**14  # bytes of a text, or characters that are kept of it; no name or number is longer
 _TEXTS = (
     types.is_string,
     types.is_large_string,
@@ -23,17 +23,17 @@ _DAY = {"s": 86_400, "ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": 86_400 * 
 
 
 def series(name: str, column: Any) -> pl.Series:
-    """Return a chunked array as a series, after a check of all that Polars takes for granted."""
+    """Return a chunked array as a series, after validating what Polars assumes."""
     kind = column.type
     if types.is_time(kind):
         return _times(name, column)
     column.validate(full=True)  # UTF-8 above all
     if types.is_dictionary(kind):
         return _numbered(name, column)
-    if types.is_decimal256(kind):  # Polars has no such numbers
+    if types.is_decimal256(kind):  # Polars has no 256-bit decimals
         column = column.cast(pa.string())
     if types.is_timestamp(kind) and kind.tz is not None and not _is_zone(kind.tz):
-        # The instants are in UTC, whatever the zone in which they are to be shown.
+        # Instants are stored in UTC; the zone is for display only, and Polars does not know it.
         column = column.cast(pa.timestamp(kind.unit, "UTC"))
     try:
         return pl.Series(name, _texts(column))
@@ -42,9 +42,9 @@ def series(name: str, column: Any) -> pl.Series:
 
 
 def _numbered(name: str, column: Any) -> pl.Series:
-    """Put the values of a dictionary in the place of their numbers."""
+    """Return a dictionary-encoded column decoded."""
     parts = [
-        # Shortened before they stand in a million rows.
+        # The dictionary is shortened before its texts are repeated in many rows.
         pl.Series(name, _texts(part.dictionary)).gather(pl.Series(part.indices))
         for part in column.chunks
     ]
@@ -52,7 +52,7 @@ def _numbered(name: str, column: Any) -> pl.Series:
 
 
 def _times(name: str, column: Any) -> pl.Series:
-    """Return times of day; where one is none, all become text."""
+    """Return times of day; as text if one is out of range."""
     day = _DAY[column.type.unit]
     whole = pa.int32() if types.is_time32(column.type) else pa.int64()
     parts = [part.view(whole) for part in column.chunks]
@@ -78,7 +78,7 @@ def _texts(values: Any) -> Any:
 
 
 def _shortened(texts: Any) -> Any:
-    """Cut texts that are too long for anything, and mark them, so that none becomes a number."""
+    """Cut texts over _LONGEST, and append a mark so that none of them parses as a number."""
     kind = texts.type
     if types.is_string_view(kind) or types.is_binary_view(kind):
         texts = texts.cast(pa.large_string() if types.is_string_view(kind) else pa.large_binary())
@@ -92,13 +92,13 @@ def _shortened(texts: Any) -> Any:
     if types.is_string(kind) or types.is_large_string(kind):
         short = compute.utf8_slice_codeunits(texts, 0, _LONGEST)
     else:
-        short, mark = compute.binary_slice(texts, 0, _LONGEST), b"\xff"  # which is not UTF-8
+        short, mark = compute.binary_slice(texts, 0, _LONGEST), b"\xff"  # not UTF-8
     cut = compute.binary_join_element_wise(short, pa.scalar(mark, kind), pa.scalar(mark[:0], kind))
     return compute.if_else(long, cut, texts)
 
 
 def lengths(columns: Iterable[pl.Series]) -> list[pl.Series]:
-    """Return the bytes of each text, by column."""
+    """Return the length of each text in bytes, for each text column."""
     return [
         column.str.len_bytes() if column.dtype == pl.String else column.bin.size()
         for column in columns

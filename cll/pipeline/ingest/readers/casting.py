@@ -1,4 +1,4 @@
-"""Published values as canonical types: names, instants, numbers and outcomes, in stated units."""
+"""Cast published values to canonical types (names, instants, numbers, outcomes) and units."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from cll.types.arrays import Flags
 from cll.types.errors import DataRefused, config_error
 from cll.types.tables import VALUE_WIDTH, is_finite
 
-# Factor, divisor and what is kept: shares as ratios, spans in seconds, sizes in bytes.
+# Factor, divisor and stored unit: shares as ratios, durations in seconds, sizes in bytes.
 UNITS: dict[str, tuple[int, int, str]] = {
     "ratio": (1, 1, "ratio"),
     "percent": (1, 100, "ratio"),
@@ -41,7 +41,7 @@ _REQUIRED = frozenset({"entity", "time", "start", "known_at"})
 def fields(
     columns: Mapping[str, str | None], kinds: Mapping[str, Kind], time_format: str, zone: str | None
 ) -> list[Field]:
-    """Return a field for each of `kinds` that `columns` has a published name for."""
+    """Return a field for each of `kinds` that has a published name in `columns`."""
     return [
         Field(name, column, kind, required=name in _REQUIRED, time_format=time_format, zone=zone)
         for name, kind in kinds.items()
@@ -61,27 +61,27 @@ def factors(name: str, scale: Mapping[str, float], unit: Mapping[str, str]) -> t
 def check_units(
     key: str, names: Sequence[str], scale: Mapping[str, float], unit: Mapping[str, str]
 ) -> None:
-    """Refuse a conversion of no column, an unknown unit, and two conversions of one column."""
+    """Raise ConfigError for a conversion without a column, an unknown unit or a second conversion."""
     for group, given in (("scale", scale), ("unit", unit)):
         for name in given:
             if name not in names:
                 way = f"no such column; there are: {', '.join(names)}."
                 raise config_error(f"{key}.{group}.{name}", given[name], way)
-    for name, found in unit.items():
-        if found not in UNITS:
-            raise config_error(f"{key}.unit.{name}", found, f"there are: {', '.join(UNITS)}.")
+    for name, unit_name in unit.items():
+        if unit_name not in UNITS:
+            raise config_error(f"{key}.unit.{name}", unit_name, f"there are: {', '.join(UNITS)}.")
         if name in scale:
-            raise config_error(f"{key}.unit.{name}", found, "scale has it too; keep one.")
+            raise config_error(f"{key}.unit.{name}", unit_name, "scale has it too; keep one.")
     for name, factor in scale.items():
         if factor == 0 or not np.isfinite(factor):
             raise config_error(f"{key}.scale.{name}", factor, "a factor is finite and not 0.")
 
 
 def cast(records: Records, fields: Sequence[Field]) -> Records:
-    """Return the rows under their canonical names and types; a record with a bad value is a fault.
+    """Return the rows with canonical names and types; a record with a bad value becomes a fault.
 
-    Blank text and NaN are missing values. Of a column of a type that can't be meant, each value is
-    a fault, as it is where the same stands in text.
+    Blank text and NaN are missing values. In a column of an unsuitable type each value is a fault,
+    as the same value would be as text.
     """
     columns: list[pl.Series] = []
     bad = np.zeros(records.rows.height, dtype=np.bool_)
@@ -106,7 +106,7 @@ def cast(records: Records, fields: Sequence[Field]) -> Records:
 
 
 def checked(records: Records, fields: Sequence[Field]) -> Records:
-    """Cast the records, or refuse them where that is more than Polars can do."""
+    """Cast the records; raise DataRefused if Polars fails to."""
     try:
         return cast(records, fields)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as why:
@@ -125,13 +125,13 @@ def _faults(records: Records, published: pl.Series, mask: Flags, reason: str) ->
     else:
         text = as_text(published.filter(mask))
     constant = [pl.lit(published.name).alias("field"), pl.lit(reason).alias("reason")]
-    told = {"row": records.at[mask], "value": text.str.slice(0, VALUE_WIDTH)}
-    frame = pl.DataFrame(told, schema_overrides=FAULTS)
+    values = {"row": records.at[mask], "value": text.str.slice(0, VALUE_WIDTH)}
+    frame = pl.DataFrame(values, schema_overrides=FAULTS)
     return frame.with_columns(constant).select(list(FAULTS))
 
 
 def _cast(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
-    """Turn what text can't be into faults, and the rest into what the field's kind casts from."""
+    """Cast one column; nested values and bytes that are not UTF-8 become faults."""
     if published.dtype.is_nested() or published.dtype == pl.Object:
         nothing = pl.Series(published.name, [None], dtype=pl.String).new_from_index(
             0, len(published)
@@ -151,8 +151,8 @@ def _name(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
         return as_text(published), []
     blank = is_blank(published)
     if blank.null_count() or blank.sum() != published.null_count():
-        told = pl.when(~pl.lit(blank)).then(pl.col(published.name))
-        published = published.to_frame().select(told).to_series()
+        nulled = pl.when(~pl.lit(blank)).then(pl.col(published.name))
+        published = published.to_frame().select(nulled).to_series()
     long = published.str.len_bytes() > field.longest
     return published, [(long, over("text_length", field.longest))] if long.any() else []
 
@@ -168,7 +168,7 @@ def _number(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
         values = values.fill_nan(None)
     values = values if field.factor == 1 else values * field.factor
     if field.divisor != 1:
-        # By NumPy, since Polars multiplies by the reciprocal: 57 % would be 0.5700000000000001.
+        # NumPy divides; Polars multiplies by the reciprocal: 57 % would be 0.5700000000000001.
         values = pl.Series(values.to_numpy() / field.divisor, nan_to_null=True)
     return values, wrong
 
@@ -197,8 +197,8 @@ def _outcome(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
     values = text.cast(pl.Float64, strict=False)
     if values.null_count() > text.null_count():
         text = text_of(text)
-        told = text.str.to_lowercase().replace({"true": "1", "false": "0"})
-        values = told.cast(pl.Float64, strict=False)
+        digits = text.str.to_lowercase().replace({"true": "1", "false": "0"})
+        values = digits.cast(pl.Float64, strict=False)
     values = values.fill_nan(None)
     lost = text.is_not_null() & values.is_null()
     return values, [(lost | _neither(values).fill_null(value=False), _OUTCOME)]

@@ -1,4 +1,4 @@
-"""Chunks of a file's records: where their faults stand, and all of them as one."""
+"""Build, join and count chunks of a file's records, with faults as REJECTS."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -16,13 +16,13 @@ def placed(faults: pl.DataFrame, table: str, file: str) -> pl.DataFrame:
 
 
 def refusal(why: Exception, table: str, file: str) -> pl.DataFrame:
-    """Return the refusal of a whole file, or of a part of it, as one of REJECTS."""
+    """Return the refusal of a file, or of a part of it, as one row of REJECTS."""
     text = why.strerror or str(why) if isinstance(why, OSError) else str(why)
     return placed(faults_frame([(None, None, None, text.rstrip("."))]), table, file)
 
 
 def joined(stream: Callable[[], Iterator[Chunk]]) -> Chunk:
-    """Return all chunks of a piece as one."""
+    """Return all chunks of a piece as one; a chunk that replaces drops those before it."""
     chunks: list[Chunk] = []
     for chunk in stream():
         chunks = [chunk] if chunk.replaces else [*chunks, chunk]
@@ -36,7 +36,7 @@ def joined(stream: Callable[[], Iterator[Chunk]]) -> Chunk:
 
 
 def count(stream: Iterable[Chunk]) -> int:
-    """Return how many records a piece has, in all of its chunks."""
+    """Return the number of records in all chunks of a piece."""
     records = 0
     for chunk in stream:
         records = chunk.records + (0 if chunk.replaces else records)

@@ -1,4 +1,4 @@
-"""Packed files as the bytes in them, up to a limit: a bomb is left off where it passes that."""
+"""Decompress .gz and .zst files, up to a size limit, so that a decompression bomb is refused."""
 
 import gzip
 import io
@@ -19,7 +19,7 @@ SUFFIXES = frozenset({".gz", ".zst"})
 
 
 def unpack(name: str, data: bytes, limits: Limits) -> bytes:
-    """Return what a .gz or .zst holds; other bytes are returned as they are."""
+    """Return .gz or .zst data decompressed; other data are returned unchanged."""
     if not is_packed(name):
         return data
     text = io.BytesIO()
@@ -30,13 +30,13 @@ def unpack(name: str, data: bytes, limits: Limits) -> bytes:
 
 
 def is_packed(name: str) -> bool:
-    """Return whether a name ends like that of a packed file."""
+    """Return whether a file name has the suffix of a compressed file."""
     return PurePath(name.lower()).suffix in SUFFIXES
 
 
 @contextmanager
 def opened(path: Path, limits: Limits) -> Iterator[Pull]:
-    """Open a packed file; the function returns the next bytes of what is in it."""
+    """Open a compressed file, and yield a function that returns its next decompressed bytes."""
     with path.open("rb") as file, _pulled(path.name, file, limits) as pull:
         yield pull
 
@@ -52,7 +52,7 @@ def _pulled(name: str, file: Any, limits: Limits) -> Iterator[Pull]:
         except EOFError:
             raise DataRefused(f"{TRUNCATED}.") from None
         except (OSError, zlib.error) as why:
-            # What Arrow says of a stream that ends too early.
+            # Arrow's message for a stream that ends too early contains "truncated".
             reason = TRUNCATED if "runcated" in str(why) else f"can't be unpacked: {why}"
             raise DataRefused(f"{reason}.") from None
         taken += len(piece)

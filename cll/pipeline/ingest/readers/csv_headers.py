@@ -1,7 +1,7 @@
-"""Tell a header in the middle of a CSV file from a record, and carry it to the parts behind it.
+"""Detect headers in the middle of a CSV file, and apply each to the parts of the file after it.
 
-Logs that were put together hold headers again, perhaps with other columns or in another order. No
-value below such a line may be read by the header above it.
+Concatenated logs repeat their header, perhaps with other columns or in another order. No value below
+such a line may be read with the header above it.
 """
 
 import csv
@@ -19,12 +19,12 @@ from cll.types.records import Arrived, Header, Piece
 T = TypeVar("T")
 Reading = tuple[Sequence[Piece], Sequence[Header | None], T]
 MIDDLE, BELOW = "a header in mid-file", "below the header"  # reasons for faults begin so
-_UNKNOWN = 3  # times and numbers that have to be words where no name of the line is known
+_UNKNOWN = 3  # times and numbers that must be words if no field is a known column name
 _NOTHING = frozenset({"null", "none", "na", "nil", "unknown", "missing", "undefined", "error"})
 
 
 def fields_of(line: bytes) -> list[str] | None:
-    """Return a record's fields; None where it can't be read."""
+    """Return a record's fields; None if it can't be parsed."""
     text = line.decode(errors="replace").removeprefix("\ufeff")
     try:
         return next(csv.reader(io.StringIO(text, newline="")), None)
@@ -33,15 +33,15 @@ def fields_of(line: bytes) -> list[str] | None:
 
 
 def is_header(
-    fields: Sequence[str], above: Sequence[str], wanted: Wanted, known: Container[str]
+    fields: Sequence[str], above: Sequence[str], wanted: Wanted, column_names: Container[str]
 ) -> bool:
-    """Tell whether a record is a header; `above` is the one that it stands below.
+    """Return whether a record is a header; `above` are the names of the header above it.
 
-    It has distinct names. With as many fields as the header above it, it has words where times and
-    numbers should stand, and of these one is a column's name (`known`), or two of all fields are,
-    or all of them look like names and there are enough; or each time is a column's name. With
-    another number of fields, two of them are columns' names, and none is a value. Names of columns
-    in text columns alone make no header.
+    A header has distinct, nonempty fields. If it has as many fields as `above`, its time and number
+    fields must be words, and one of those must be a known column name, or two of all fields, or all
+    fields must look like names with at least _UNKNOWN times and numbers; or two fields are known
+    and each time field is. If it has another number of fields, two must be known column names, and
+    none may be a value. Column names in text columns alone are no header.
 
     >>> wanted = Wanted(("entity", "time", "cpu"), values=frozenset({"time", "cpu"}))
     >>> is_header(["cpu", "time", "entity"], wanted.columns, wanted, wanted.columns)
@@ -52,19 +52,19 @@ def is_header(
     texts = [field.strip() for field in fields]
     if len(texts) < 2 or "" in texts or len({*texts}) < len(texts):  # noqa: PLR2004  a pair
         return False
-    named = sum(text in known for text in texts)
+    named = sum(text in column_names for text in texts)
     if len(fields) != len(above):
-        return named > 1 and all(_is_name(text) or text in known for text in texts)
+        return named > 1 and all(_is_name(text) or text in column_names for text in texts)
     pairs = [(text, name) for text, name in zip(texts, above, strict=True) if name in wanted.values]
     times = [text for text, name in pairs if name not in wanted.numbers]
-    if times and named > 1 and all(text in known for text in times):
+    if times and named > 1 and all(text in column_names for text in times):
         return True
     typed = [text for text, _ in pairs]
     words = [text for text in typed if _is_word(text)]
-    if any(text not in known for text in {*typed} - {*words}) or (typed and not words):
+    if any(text not in column_names for text in {*typed} - {*words}) or (typed and not words):
         return False
     like_names = all(text.isidentifier() and text.lower() not in _NOTHING for text in texts)
-    is_known = named > 1 or any(text in known for text in typed)
+    is_known = named > 1 or any(text in column_names for text in typed)
     return is_known or (like_names and len(typed) >= _UNKNOWN)
 
 
@@ -73,7 +73,7 @@ def _is_word(text: str) -> bool:
 
 
 def _is_name(text: str) -> bool:
-    """Tell whether text is no value; a name may begin with digits, as 5xx does."""
+    """Return whether text can be a name and not a value; a name may begin with digits, like 5xx."""
     return _is_word(text) or (not _is_number(text) and text.lstrip("0123456789").isidentifier())
 
 
@@ -88,20 +88,20 @@ def _is_number(text: str) -> bool:
 def suspects(
     rows: pl.DataFrame, header: Sequence[str], wanted: Wanted, numbers: Container[str]
 ) -> Flags | None:
-    """Mark the rows that may be headers in the middle; None where there is none.
+    """Return a mask of the rows that may be headers; None if there is none.
 
-    `numbers` are the columns that are parsed as numbers already.
+    `numbers` are the columns that are already parsed as numbers.
     """
-    known = sorted({*header, *wanted.columns})
+    column_names = sorted({*header, *wanted.columns})
     typed = sorted(
         (n for n in wanted.columns if n in wanted.values), key=wanted.numbers.__contains__
     )
     times = [rows[name] for name in typed if name not in wanted.numbers]
-    marks = [rows[name].is_in(known) for name in wanted.columns] if not typed else []
+    marks = [rows[name].is_in(column_names) for name in wanted.columns] if not typed else []
     if times and all(map(_varies, times)):
-        marks.append(_all(time.is_in(known) for time in times))
+        marks.append(_all(time.is_in(column_names) for time in times))
     if typed and not any(name in numbers for name in typed):
-        values = [name for name in known if not _is_word(name)]
+        values = [name for name in column_names if not _is_word(name)]
         marks.append(_all(_may_be_name(rows[name], values) for name in typed))
     if not any(mark.any() for mark in marks):
         return None
@@ -112,7 +112,7 @@ def suspects(
 
 
 def _all(marks: Iterable[pl.Series]) -> pl.Series:
-    """Return where all marks are set, looking at no more of them once nothing can be."""
+    """Return the conjunction of masks; stops at the first that makes it all false."""
     every = pl.Series([True])
     for mark in marks:
         every = every & mark
@@ -122,24 +122,24 @@ def _all(marks: Iterable[pl.Series]) -> pl.Series:
 
 
 def _varies(text: pl.Series) -> bool:
-    """Tell whether values differ in length, as written times mostly do not."""
+    """Return whether values differ in length; written times mostly do not."""
     sizes = text.str.len_bytes()
     return bool(sizes.min() != sizes.max())
 
 
 def _may_be_name(text: pl.Series, values: Sequence[str]) -> pl.Series:
-    """Mark what does not begin as numbers and times do; `values` are names that do."""
+    """Mark text that does not begin like a number or time; `values` are names that do."""
     marked = (text > ":") | ((text < "+") & (text != ""))
     return marked | text.str.strip_chars().is_in(values) if values else marked
 
 
 def is_about_header(reason: str) -> bool:
-    """Tell whether a record was not read because of a header in mid-file."""
+    """Return whether a record was rejected because of a header in mid-file."""
     return reason.startswith((MIDDLE, BELOW))
 
 
 def unfit(fields: Sequence[str], wanted: Wanted) -> str:
-    """Return why records can't be read by a header; "" where they can."""
+    """Return why a header lacks what is wanted; "" if records can be read with it."""
     lacking = [name for name in wanted.columns if name not in fields]
     if lacking:
         return f"lacks {', '.join(map(repr, lacking))}"
@@ -148,10 +148,11 @@ def unfit(fields: Sequence[str], wanted: Wanted) -> str:
 
 
 def read_in_force(files: Sequence[Arrived], read: Callable[[Sequence[Arrived]], Reading[T]]) -> T:
-    """Read files until each part was read below the header that is in force there.
+    """Read files until each part was read with the last header that stands before it.
 
-    `read` returns all pieces, the last header in each, and its result. A first part is read right,
-    and so one more of each file is with each reading. Mostly one reading is enough.
+    `read` returns all pieces, the last header in each, and its result. A header found in a part
+    changes how the parts after it are read, so the files are read again. The first part is always
+    right, and each reading settles at least one more part of each file. Usually one is enough.
     """
     while True:
         pieces, last, result = read(files)
@@ -164,7 +165,7 @@ def read_in_force(files: Sequence[Arrived], read: Callable[[Sequence[Arrived]], 
 def _carried(
     files: Sequence[Arrived], read: Iterable[tuple[Piece, Header | None]]
 ) -> list[Arrived]:
-    """Give each part the last header that stands in the parts before it."""
+    """Return the files with, for each part, the last header in the parts before it."""
     last: dict[str, list[Header]] = {}
     for piece, header in read:
         if header is not None:
@@ -173,7 +174,7 @@ def _carried(
 
 
 def headed(file: Arrived, headers: Iterable[Header]) -> Arrived:
-    """Give each part of a file the last of some headers that stands before it."""
+    """Return the file with, for each part, the last of `headers` that stands before it."""
     ordered = sorted(headers, key=lambda header: header.row)
     if not ordered and not any(part.header for part in file.parts):
         return file

@@ -1,7 +1,7 @@
-"""Find the records and fields of CSV by its newlines, commas and quotes (RFC 4180's).
+"""Find the records and fields of CSV by its newlines, commas and quotes (RFC 4180).
 
-Where quotes don't pair up, each line is a record, so that a lost quote costs its own line and not
-the rest of the file.
+If quotes do not pair up, each line is a record, so that a stray quote spoils its own line and not the
+rest of the file.
 """
 
 from dataclasses import dataclass, replace
@@ -17,22 +17,23 @@ NEWLINE, COMMA, QUOTE = b'\n,"'
 
 @dataclass(frozen=True)
 class Cuts:
-    """Where records start and end (behind their newline), and what stands in them."""
+    """The start and end (after the newline) of each record, and facts about it."""
 
     starts: Numbers
     ends: Numbers
     lines: Numbers  # the line on which each starts, from 1
     fields: Numbers
-    unpaired: Flags  # quotes that open or close in mid-field, or never
+    unpaired: Flags  # it has quotes that open or close in mid-field, or never close
 
 
 def cut(buffer: NDArray[np.uint8]) -> Cuts:
+    """Return the records of CSV bytes."""
     newlines = np.flatnonzero(buffer == NEWLINE)
     commas = np.flatnonzero(buffer == COMMA)
     quotes = np.flatnonzero(buffer == QUOTE)
     if not len(quotes):
         return _records(newlines, newlines, commas, len(buffer))
-    # 1 behind an odd number of quotes, so inside of a quoted field.
+    # 1 after an odd number of quotes, that is, inside a quoted field.
     inside = np.cumsum(buffer == QUOTE, dtype=np.uint8) & 1
     outer = newlines[inside[newlines] == 0]
     cuts = _records(outer, newlines, commas[inside[commas] == 0], len(buffer))
@@ -41,7 +42,7 @@ def cut(buffer: NDArray[np.uint8]) -> Cuts:
     unpaired[-1] |= inside[-1] == 1
     if not unpaired.any() or len(outer) == len(newlines):
         return replace(cuts, unpaired=unpaired)
-    # By lines: each starts outside of quotes, whatever stood before it.
+    # Each line is a record: it starts outside of quotes, whatever precedes it.
     offset = np.concatenate(([0], inside[newlines]))
     cuts = _records(newlines, newlines, commas, len(buffer))
     offset = offset[: len(cuts.starts)]
@@ -81,6 +82,7 @@ def _records(cuts: Numbers, newlines: Numbers, commas: Numbers, size: int) -> Cu
 
 
 def undecodable(text: bytes, cuts: Cuts) -> Flags:
+    """Return a mask of the records that are not UTF-8."""
     try:
         text.decode()
     except UnicodeDecodeError:
@@ -90,6 +92,7 @@ def undecodable(text: bytes, cuts: Cuts) -> Flags:
 
 
 def decodes(piece: bytes) -> bool:
+    """Return whether bytes are UTF-8."""
     if piece.isascii():
         return True
     try:

@@ -1,7 +1,7 @@
-"""CSV, strictly: each record has the header's fields, and every fault has its line.
+"""Read CSV strictly: each record has as many fields as the header, and each fault has a line number.
 
-Where there is no quote and each line has as many fields as the header, Polars reads all of it at
-once. Else, and where a header may stand in the middle, it is read record by record.
+Polars reads a text at once that has no quotes and the same number of fields on every line. Any
+other text, or one that may have a header in the middle, is read record by record.
 """
 
 import codecs
@@ -14,26 +14,27 @@ import numpy as np
 import polars as pl
 
 from cll.pipeline.ingest.readers import csv_headers, streams
+from cll.pipeline.ingest.readers.csv_index import parse_columns
 from cll.pipeline.ingest.readers.csv_quoting import COMMA, NEWLINE, QUOTE, cut, decodes
-from cll.pipeline.ingest.readers.csv_records import TOP, Above, by_record, header_of, parsed
+from cll.pipeline.ingest.readers.csv_records import TOP, Above, by_record, header_of
 from cll.pipeline.ingest.readers.limits import count, has_longer
 from cll.pipeline.ingest.readers.records import Records, Wanted, faults_frame, moved
 from cll.types.tables import is_finite
 
-_MARKS = 2**19  # newlines, commas and quotes that are looked at at once
-_LAST = "\n"  # names the last column where nobody wants it; no header has this
+_MARKS = 2**19  # newlines, commas and quotes that are processed at once
+_LAST = "\n"  # name of the last column if it is not wanted; no header can have this name
 
 
 def parse(text: bytes, wanted: Wanted, above: Above = TOP) -> Records:
-    """Read the wanted columns of CSV; lines end in newlines.
+    """Return the wanted columns of CSV whose lines end in LF.
 
-    The header is the first line, or stands `above` the text.
+    The header is the first line, or is given as `above`.
     """
     return _regular(text, wanted, above) or _by_parts(text, wanted, above)
 
 
 def _by_parts(text: bytes, wanted: Wanted, above: Above) -> Records:
-    """Read any text, where it is dense a part at a time, since each mark takes many bytes."""
+    """Read any text; a dense one in parts, since each comma or quote takes many bytes of memory."""
     marks = sum(count(text, mark) for mark in (NEWLINE, COMMA, QUOTE))
     if marks <= _MARKS:
         return by_record(text, wanted, above)
@@ -41,7 +42,7 @@ def _by_parts(text: bytes, wanted: Wanted, above: Above) -> Records:
     before = count(above.text, NEWLINE)
     parts, to_file = [], above.shift
     for block in streams.blocks(io.BytesIO(text).read, ".csv", longest, block=size):
-        # Rows are numbered from the header above this part, and are to be from that above the text.
+        # Rows are numbered from this part's header; `shift` makes that the header above the text.
         shift = before + block.before - count(above.text, NEWLINE)
         part = by_record(block.text, wanted, replace(above, shift=to_file + shift))
         parts.append(moved(part, shift))
@@ -55,7 +56,7 @@ def _by_parts(text: bytes, wanted: Wanted, above: Above) -> Records:
 
 
 def below(above: Above, text: bytes, records: Records, most: int) -> Above:
-    """Return the header that is in force behind a text, which was read below the one `above`."""
+    """Return the header that applies after a text that was read with the header `above`."""
     if records.header is not None:
         last = records.header
         return Above(f"{last.text}\n".encode(), last.row, names=last.names)
@@ -65,7 +66,7 @@ def below(above: Above, text: bytes, records: Records, most: int) -> Above:
 
 
 def _regular(text: bytes, wanted: Wanted, above: Above = TOP) -> Records | None:
-    """Read text in which nothing has to be told apart, or return None."""
+    """Return the records of text without irregular lines; None if there may be any."""
     top = above.text or text[: text.find(b"\n") + 1]
     if (
         len(top) < 2  # noqa: PLR2004  of a newline alone
@@ -82,14 +83,14 @@ def _regular(text: bytes, wanted: Wanted, above: Above = TOP) -> Records | None:
     lines = count(text, NEWLINE) + (not text.endswith(b"\n"))
     last = header[-1] if header[-1] in wanted.columns else _LAST
     places = {name: header.index(name) for name in wanted.columns} | {last: len(header) - 1}
-    rows, numbers = parsed(text, header, places, skip, wanted.numbers), wanted.numbers
+    rows, numbers = parse_columns(text, header, places, skip, wanted.numbers), wanted.numbers
     if rows is None or any(_has_infinity(rows[name]) for name in wanted.numbers):
-        # What is no number, or none that is finite, is shown as it was written.
-        rows, numbers = parsed(text, header, places, skip), frozenset()
+        # A fault shows its value as written, so a column with a bad number is read as text.
+        rows, numbers = parse_columns(text, header, places, skip), frozenset()
     if rows is None or rows.height != lines - skip:
         return None
-    # Polars passes over what a line has too much, and leaves empty what it has too little. So the
-    # last column tells that no line has less, and the count of commas that then none has more.
+    # Polars drops extra fields of a line and fills missing ones with nulls. A last column without
+    # nulls means that no line is short; then the number of commas shows that none is long.
     if rows[last].null_count():
         even = bool((cut(np.frombuffer(text, dtype=np.uint8)).fields == len(header)).all())
     else:
@@ -113,7 +114,7 @@ def top(path: Path, most: int) -> bytes:
 
 
 def top_of(file: BinaryIO, most: int) -> bytes:
-    """Return the header's bytes, as `top` does, of a file that is open."""
+    """Return the header's bytes of an open file, as `top` does."""
     text = b""
     while len(text) <= most and (line := file.readline(most + 1)):
         text += line

@@ -1,7 +1,7 @@
-"""Where a new day begins in lines that lie in order of time, found by a few looks.
+"""Find the byte at which a new day begins in time-ordered lines, by sampling and bisection.
 
-A day that is read as a whole is written once. Nothing else depends on it: a date is whatever is
-written like one, first in a line, and lines that lie in another order have no turn.
+A cut between days is only an optimisation: a day that is read at once is written once. So a date is
+simply the first text in a line that looks like one. Lines in another order have no day break.
 """
 
 import os
@@ -9,42 +9,43 @@ import re
 from itertools import pairwise
 
 _DATE = re.compile(rb"\b[12]\d{3}-[01]\d-[0-3]\d")
-_LOOK = 2**12  # bytes; no turn is looked for where lines are longer
-_LOOKS = 16  # that have to be in order
+_LOOK = 2**12  # bytes of a sample; longer lines have no day break
+_LOOKS = 16  # samples, which have to be in order of time
 
 
-def turn(handle: int | bytes, start: int, stop: int) -> int | None:
-    """Return where the last day that lines within [start, stop) tell of begins, of several.
+def last_day_start(handle: int | bytes, start: int, stop: int) -> int | None:
+    """Return where the last day within [start, stop) begins; None if there is only one day.
 
-    The lines are those of an open file, or of a text.
-
-    It follows from these bytes alone: whatever is appended, the answer stays.
+    `handle` is an open file, or a text. The result depends on these bytes only, so appending to the
+    file does not change it.
     """
     places = [start + (stop - start) * i // _LOOKS for i in range(1, _LOOKS)]
-    seen = [(at, found[1]) for at in places if (found := _line(handle, at, stop))]
-    if len(seen) < len(places) or any(one > other for (_, one), (_, other) in pairwise(seen)):
+    dated = [(at, line[1]) for at in places if (line := _line(handle, at, stop))]
+    if len(dated) < len(places) or any(
+        earlier > later for (_, earlier), (_, later) in pairwise(dated)
+    ):
         return None
-    newest = seen[-1][1]
-    low = max((at for at, date in seen if date < newest), default=None)
+    newest = dated[-1][1]
+    low = max((at for at, date in dated if date < newest), default=None)
     if low is None:
         return None
-    high = min(at for at, date in seen if date == newest)
+    high = min(at for at, date in dated if date == newest)
     while high - low > 1:
         middle = (low + high) // 2
-        found = _line(handle, middle, stop)
-        if found is None:
+        line = _line(handle, middle, stop)
+        if line is None:
             return None
-        low, high = (middle, high) if found[1] < newest else (low, middle)
-    return found[0] if (found := _line(handle, high, stop)) else None
+        low, high = (middle, high) if line[1] < newest else (low, middle)
+    return line[0] if (line := _line(handle, high, stop)) else None
 
 
 def is_whole(handle: int, stop: int, size: int) -> bool:
-    """Tell whether the line that `stop` falls into, or ends, has its newline within `size`."""
+    """Return whether the line around `stop`, or ending at it, has its newline within `size`."""
     return stop <= size and b"\n" in os.pread(handle, min(_LOOK, size - stop + 1), stop - 1)
 
 
 def _line(handle: int | bytes, at: int, stop: int) -> tuple[int, bytes] | None:
-    """Return where the first line behind `at` starts, and its date, where it ends before `stop`."""
+    """Return start and date of the first line after `at`; None if it does not end before `stop`."""
     size = min(_LOOK, stop - at)
     text = os.pread(handle, size, at) if isinstance(handle, int) else handle[at : at + size]
     begin = text.find(b"\n") + 1

@@ -1,7 +1,7 @@
-"""JSON documents: an object, or an array of them that is read an element at a time.
+"""Read JSON documents: an object, or an array of objects, one element at a time.
 
-An array has no lines at which it could be cut, and decoded as a whole it takes up to thirty times its
-bytes in memory.
+A whole decoded array would take up to thirty times its bytes in memory, and an array has no lines
+at which it could be cut.
 """
 
 import codecs
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from cll.pipeline.ingest.readers.gathered import DECODER, Gathered, reason_of
+from cll.pipeline.ingest.readers.json_records import DECODER, RecordCollector, reason_of
 from cll.pipeline.ingest.readers.limits import depth, refuse_over
 from cll.pipeline.ingest.readers.records import NOT_UTF8, TRUNCATED, Records, Wanted
 from cll.pipeline.ingest.readers.streams import BLOCK, ROWS, STEP, Pull, filled
@@ -19,11 +19,11 @@ from cll.types.errors import DataRefused
 
 WHOLE = 2 * STEP  # bytes that are decoded at once
 _BLANK = re.compile(r"[ \t\r\n]*")
-_NEAR = 16  # letters before the end of what was read, where a word or a number may go on
+_NEAR = 16  # characters; an error so close to the end of the text may be a cut word or number
 
 
 def parse(text: bytes, wanted: Wanted) -> Records:
-    """Read a file of one object, or of an array of them."""
+    """Return the records of a file of one object, or of an array of objects."""
     most = wanted.limits.nesting
     if text.count(b"[") + text.count(b"{") > most:
         refuse_over("nesting", depth(text), most)
@@ -36,10 +36,10 @@ def parse(text: bytes, wanted: Wanted) -> Records:
         raise DataRefused(f"{reason_of(why)}{hint}.") from None
     records = document if isinstance(document, list) else [document]
     refuse_over("rows", len(records), wanted.limits.rows)
-    gathered = Gathered(wanted)
+    collector = RecordCollector(wanted)
     for number, record in enumerate(records, 1):
-        gathered.take(number, record, 0)
-    return gathered.records()
+        collector.take(number, record, 0)
+    return collector.records()
 
 
 def _ends_early(why: Exception) -> bool:
@@ -49,24 +49,24 @@ def _ends_early(why: Exception) -> bool:
 
 
 def stream(head: bytes, pull: Pull, wanted: Wanted) -> Iterator[Records]:
-    """Yield the elements of an array of any size; `head` is its beginning."""
+    """Yield the records of an array of any size; `head` is its beginning."""
     elements = _Elements(head, pull, wanted)
-    gathered, size = Gathered(wanted), 0
+    collector, size = RecordCollector(wanted), 0
     first = number = 1
     for element, text in elements:
         refuse_over("rows", number, wanted.limits.rows)
-        gathered.take(number, element, text)
+        collector.take(number, element, text)
         size += text
         if size >= BLOCK or number - first >= ROWS:
-            yield gathered.records()
-            # Only the first is asked whether it has all that is needed.
-            gathered, size, first = Gathered(replace(wanted, needed=())), 0, number + 1
+            yield collector.records()
+            # Only the first block is checked for the needed keys.
+            collector, size, first = RecordCollector(replace(wanted, needed=())), 0, number + 1
         number += 1
-    yield gathered.records()
+    yield collector.records()
 
 
 class _Elements:
-    """Goes through an array, and holds little more than one of its elements."""
+    """Iterator over an array that holds little more than one element in memory."""
 
     def __init__(self, head: bytes, pull: Pull, wanted: Wanted) -> None:
         self._pull, self._limits = pull, wanted.limits
@@ -75,7 +75,7 @@ class _Elements:
         self._add(head)
 
     def __iter__(self) -> Iterator[tuple[Any, int]]:
-        """Yield each element with the number of its letters; what is no array is one."""
+        """Yield each element with its length in characters; a document that is no array is one."""
         if self._next() != "[":
             yield self._element()
             self._at -= 1
@@ -104,7 +104,7 @@ class _Elements:
                 if not self._goes_on(why):
                     raise self._refusal(why) from None
             else:
-                # A number at the end of what was read may go on behind it.
+                # A number at the end of the text may continue in the next bytes.
                 if end < len(self._text) or self._ended:
                     return element, self._passed(end)
             refuse_over("line_length", len(self._text) - self._at, self._limits.line_length)
@@ -120,7 +120,7 @@ class _Elements:
         return size
 
     def _goes_on(self, why: Exception) -> bool:
-        """Return whether what is wrong may be that only a part of the element was read."""
+        """Return whether the error may come from an element that was read only in part."""
         if self._ended or not isinstance(why, json.JSONDecodeError):
             return False
         return why.pos >= len(self._text) - _NEAR or why.msg.startswith("Unterminated string")
@@ -137,7 +137,7 @@ class _Elements:
         return f"char {self._before + self._at}"
 
     def _next(self) -> str:
-        """Pass over blanks; return the letter behind them."""
+        """Skip blanks; return the next character."""
         while True:
             self._at = _blank_end(self._text, self._at)
             if self._at < len(self._text):

@@ -1,8 +1,8 @@
-"""What is read of a file at once, and what these records follow from.
+"""Divide a file into extents, the units that are read and cached, and read them.
 
-CSV and JSON Lines are read by parts of bytes, Parquet by row groups, any other file as a whole. A
-part of a CSV file behind its first is read with the header that stands at the file's top, or with
-the last one that stands in the parts before it.
+CSV and JSON Lines are divided by bytes, Parquet by row groups; any other file is one extent. A later
+part of a CSV file is read with the last header in the parts before it, which is usually the one at
+the top of the file.
 """
 
 import codecs
@@ -23,22 +23,22 @@ from cll.types.records import Arrived
 
 @dataclass(frozen=True)
 class Extent:
-    """One part of a file, or one stretch of a part."""
+    """One part of a file, or one stretch of rows of a part."""
 
     file: str
     start: int  # bytes
-    stop: int | None  # None: as far as the file goes
+    stop: int | None  # None: to the end of the file
     row: int  # the number of its first line
     sha256: str  # of its bytes
     as_of: datetime | None  # when they arrived
     header: bytes = b""
-    header_row: int = 0  # its line; 0: it is the one at the file's top
-    names: tuple[str, ...] = ()  # of all headers before it, where there is more than one
+    header_row: int = 0  # its line; 0: the header at the top of the file
+    names: tuple[str, ...] = ()  # columns of the headers before it, if several
     rows: parquet.Stretch | None = None
 
     @property
     def key(self) -> dict[str, Any]:
-        """Say what the records follow from."""
+        """Return the cache key: everything that the records depend on."""
         header = self.header.decode(errors="backslashreplace")
         key = {"file": self.file, "sha256": self.sha256, "row": self.row}
         key |= {"header": header} if header else {}
@@ -47,18 +47,18 @@ class Extent:
         return key | ({"rows": list(self.rows)} if self.rows else {})
 
 
-def extents(found: Arrived, limits: Limits) -> Iterator[Extent]:
-    """Divide a file; what is wrong with it is told when it is read."""
-    whole = Extent(found.file, 0, None, 1, found.sha256, None)
-    if not found.parts:
-        yield from [] if found.torn else [whole]
+def extents(file: Arrived, limits: Limits) -> Iterator[Extent]:
+    """Yield the extents of a file; an unreadable file is refused later, when it is read."""
+    whole = Extent(file.file, 0, None, 1, file.sha256, None)
+    if not file.parts:
+        yield from [] if file.torn else [whole]
         return
-    kind, path = formats.format_of(found.file), Path(found.file)
+    kind, path = formats.format_of(file.file), Path(file.file)
     header = b""
-    if kind == ".csv" and len(found.parts) > 1:
+    if kind == ".csv" and len(file.parts) > 1:
         header = _readable_top(path, limits)
-    for part in found.parts:
-        extent = Extent(found.file, part.start, part.stop, part.row, part.sha256, part.as_of)
+    for part in file.parts:
+        extent = Extent(file.file, part.start, part.stop, part.row, part.sha256, part.as_of)
         if kind == ".parquet":
             yield from (replace(extent, rows=rows) for rows in _stretches(path))
         elif part.header is not None:
@@ -72,21 +72,21 @@ def extents(found: Arrived, limits: Limits) -> Iterator[Extent]:
 
 
 def waits_for_header(file: Arrived) -> bool:
-    """Return whether the line that is still being written is a header, and so no record."""
+    """Return whether the pending line is the header of a CSV file, and so no record."""
     return not file.parts and formats.format_of(file.file) == ".csv"
 
 
 def _headed(extent: Extent, header: bytes) -> Extent:
-    """Give a part the header that stands before it, or of which it holds the end only."""
+    """Return a part with the header before it; a part that begins inside the header skips it."""
     if extent.start < len(header):
         extent = replace(extent, start=len(header), row=1 + header.count(b"\n"))
     return replace(extent, header=header.removeprefix(codecs.BOM_UTF8))
 
 
 def read(extent: Extent, wanted: Wanted) -> Iterator[Records]:
-    """Yield an extent's records, numbered as in the whole file, as many at once as memory can hold.
+    """Yield an extent's records in blocks that fit in memory, numbered as in the whole file.
 
-    What raises DataRefused is refused as a whole, whatever came before.
+    If it raises DataRefused, the whole extent is refused, with the blocks already yielded.
     """
     path, limits = Path(extent.file), wanted.limits
     size = path.stat().st_size if extent.stop is None else extent.stop
@@ -105,7 +105,7 @@ def read(extent: Extent, wanted: Wanted) -> Iterator[Records]:
 
 
 def _within(file: BinaryIO, left: int) -> Pull:
-    """Return what reads the next `left` bytes, and no more."""
+    """Return a function that reads the next bytes of a file, `left` of them in all."""
 
     def pull(most: int) -> bytes:
         nonlocal left
@@ -127,11 +127,11 @@ def _read(
     blocks = _Blocks(extent, kind, wanted)
     for block in streams.blocks(pull, kind, wanted.limits.line_length, size):
         yield blocks.read(block)
-        del block  # the next is read while nothing else is held
+        del block  # free it before the next is read
 
 
 class _Blocks:
-    """Reads the blocks of an extent, each below the header that is in force there."""
+    """Reader of an extent's blocks; each is read with the last header before it."""
 
     def __init__(self, extent: Extent, kind: str, wanted: Wanted) -> None:
         self._extent, self._kind, self._wanted = extent, kind, wanted
@@ -146,13 +146,13 @@ class _Blocks:
         if self._kind == ".csv":
             most = self._wanted.limits.line_length
             self._above = csv_text.below(self._above, block.text, records, most)
-        # Only the first is asked whether it has all that is needed.
+        # Only the first block is checked for the needed keys.
         self._wanted = replace(self._wanted, needed=())
         return records
 
     def _numbered(self, text: bytes, before: int) -> Records:
-        """Read text before which so many lines stand in its file."""
-        # What ended without a newline when it was first seen leaves it to the next part.
+        """Return the records of text that follows `before` lines of its file."""
+        # If the part before was seen without its last newline, this part begins with it.
         body = text.lstrip(b"\r\n") if text[:1] in {b"\r", b"\n"} else text
         before += text.count(b"\n", 0, len(text) - len(body))
         shift = before - self._above.text.count(b"\n")

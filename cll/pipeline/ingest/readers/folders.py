@@ -1,7 +1,8 @@
-"""Listing of the files that a path and its patterns name, and of those passed over, with the reason.
+"""List the files that a path and its patterns match, and the skipped ones with the reason.
 
-One matcher lists files and answers whether a name would be listed, on every version of Python:
-wcmatch's, where `**` is any number of folders, and files, too, as the last part of a pattern.
+The matcher is wcmatch's, which behaves the same on every version of Python. It both lists files and
+tells whether a name would be listed. `**` is any number of folders; at the end of a pattern it
+matches files too.
 """
 
 import os
@@ -29,7 +30,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class _Matcher:
-    """Patterns, compiled for paths below a folder, and for the folders on the way to such a path."""
+    """Compiled patterns, one for paths below a folder and one for the folders that lead to them."""
 
     paths: re.Pattern[str]
     folders: re.Pattern[str]
@@ -41,10 +42,10 @@ def exists(path: str) -> bool:
 
 
 def listed(path: str, patterns: Sequence[str]) -> Listed:
-    """List the files under `path` that match one of `patterns` and have an ending that is read here.
+    """Return the files under `path` that match one of `patterns` and have a supported suffix.
 
-    As much of `path` as exists is taken literally, whatever characters it holds; the rest is a glob.
-    Symlinks, pipes and devices are passed over, as are names that start with a dot.
+    The longest existing part of `path` is taken literally; the rest is a glob. Symlinks, pipes,
+    devices and hidden names are skipped.
     """
     files, skipped = set[str](), set[str]()
     for entry in _candidates(path, patterns):
@@ -79,7 +80,7 @@ def fits(path: str, patterns: Sequence[str], file: str) -> bool:
 
 
 def _is_wanted(parts: Sequence[str], patterns: Sequence[str], *, is_base: bool) -> bool:
-    """Return whether a file is asked for, by its path below the base; the base itself goes by name."""
+    """Return whether a path below the base matches; a base that is a file matches by its name."""
     if _is_hidden("/".join(parts)):
         return False
     asked = tuple(PurePosixPath(pattern).name for pattern in patterns) if is_base else patterns
@@ -87,7 +88,7 @@ def _is_wanted(parts: Sequence[str], patterns: Sequence[str], *, is_base: bool) 
 
 
 def _fixed(path: str, file: PurePosixPath | None = None) -> tuple[PurePosixPath, str]:
-    """Cut a path behind the part that exists, or would if `file` did; the rest is a glob, or empty."""
+    """Return the part of a path that exists, or would if `file` did, and the rest, a glob or ""."""
     whole = PurePosixPath(path)
     for base in (whole, *whole.parents):
         if os.path.exists(base) or (file is not None and file.is_relative_to(base)):  # noqa: PTH110  where pathlib raises for a long name, this returns False
@@ -108,8 +109,8 @@ def _matcher(patterns: tuple[str, ...]) -> _Matcher:
 
 
 def _compiled(patterns: Sequence[str]) -> re.Pattern[str]:
-    found, _ = glob.translate(patterns, flags=glob.GLOBSTAR | glob.FORCEUNIX)
-    return re.compile("|".join(found) or r"(?!)")  # without a pattern nothing matches
+    expressions, _ = glob.translate(patterns, flags=glob.GLOBSTAR | glob.FORCEUNIX)
+    return re.compile("|".join(expressions) or r"(?!)")  # without a pattern nothing matches
 
 
 def _bases(path: str) -> Iterator[Path]:
@@ -120,14 +121,14 @@ def _bases(path: str) -> Iterator[Path]:
             yield Path(base)
         return
     matcher = _matcher((rest,))
-    # A person may name linked folders, but `**` could go round in circles through them.
+    # A named symlink is followed, but `**` could loop through one.
     for inside, entry in _walk(Path(base), matcher, follow=_ANY_FOLDERS not in rest.split("/")):
         if matcher.paths.match(inside):
             yield Path(entry)
 
 
 def _candidates(path: str, patterns: Sequence[str]) -> Iterator[_Entry]:
-    """Yield what matches below each base, and linked folders in which a match might lie."""
+    """Yield the matches below each base, and linked folders that may contain matches."""
     matcher = _matcher(tuple(patterns))
     for base in _bases(path):
         if base.is_dir():
@@ -138,7 +139,7 @@ def _candidates(path: str, patterns: Sequence[str]) -> Iterator[_Entry]:
 
 
 def _walk(base: Path, matcher: _Matcher, *, follow: bool) -> Iterator[tuple[str, _Entry]]:
-    """Yield each entry that matches, with its path below `base`; a linked folder is entered or yielded."""
+    """Yield each match with its path below `base`; a linked folder is yielded unless `follow`."""
     waiting = [(os.fspath(base), "")]
     while waiting:
         folder, prefix = waiting.pop()
@@ -153,7 +154,7 @@ def _walk(base: Path, matcher: _Matcher, *, follow: bool) -> Iterator[tuple[str,
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """List a folder; one that is gone, or closed to us, holds nothing to read."""
+    """Return a folder's entries; none if it has vanished or can't be read."""
     try:
         with os.scandir(folder) as entries:
             return list(entries)
@@ -162,7 +163,7 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 
 
 def _reason_to_skip(entry: _Entry) -> str | None:
-    """Return why an entry is passed over: "" for what needs no word, None where it is not."""
+    """Return why an entry is skipped: "" for no message, None if it is not skipped."""
     if not _is_utf8(os.fspath(entry)):
         return "a name that is not UTF-8"
     if entry.is_symlink():
@@ -171,13 +172,13 @@ def _reason_to_skip(entry: _Entry) -> str | None:
         return ""
     if not entry.is_file():
         return "not a regular file"
-    return None if format_of(entry.name) else "no format that is read here"
+    return None if format_of(entry.name) else "unsupported format"
 
 
 def _is_utf8(name: str) -> bool:
     try:
         name.encode()
-    except UnicodeEncodeError:  # it holds bytes that the system could not decode
+    except UnicodeEncodeError:  # it has bytes that the system could not decode
         return False
     return True
 

@@ -1,7 +1,7 @@
-"""The bytes of one file as records: text stays text, and what is no record becomes a fault.
+"""Read the bytes of one file as records, by its format; a malformed record becomes a fault.
 
-CSV and JSON give strings: a JSON number keeps its text, `true` and `false` become text, so that
-`007`, `7` and `1e5` stay what they are. Parquet gives its own types.
+CSV and JSON give strings: JSON numbers, `true` and `false` keep their text, so that `007`, `7` and
+`1e5` stay different. Parquet gives its own types.
 """
 
 import codecs
@@ -17,7 +17,7 @@ from cll.types.errors import DataRefused
 
 
 def format_of(name: str) -> str | None:
-    """Return the format that a file's name tells, or None where it is none that is read here.
+    """Return the format by a file's suffix; None if it is not supported.
 
     >>> format_of("a/b.csv.gz"), format_of("b.parquet"), format_of("notes.txt")
     ('.csv', '.parquet', None)
@@ -29,17 +29,17 @@ def format_of(name: str) -> str | None:
 
 
 def is_utf16(head: bytes) -> bool:
-    """Tell by the first four bytes: a mark, or the zeros that ASCII has there."""
+    """Return whether a file is UTF-16 by its first four bytes: a byte-order mark, or a zero byte."""
     return head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head[:4]
 
 
 def read(
     name: str, data: bytes, wanted: Wanted, before: int | None = None, header: Above = TOP
 ) -> Records:
-    """Read the columns `wanted`; a file that can't be read as a whole raises DataRefused.
+    """Return the records of a file; raise DataRefused if the file as a whole can't be read.
 
-    `before` counts the lines before a stretch that doesn't begin its file. Where it has a `header`,
-    rows are numbered as if that stood above them.
+    `before` is the number of lines before data that do not begin their file; None for the whole
+    file. With a `header`, rows are numbered as if it stood directly above the data.
     """
     if not data and before is None:
         raise DataRefused(f"{EMPTY}.")
@@ -52,11 +52,11 @@ def read(
 def parse(
     kind: str, data: bytes, wanted: Wanted, before: int | None = None, header: Above = TOP
 ) -> Records:
-    """Read text that is not packed, as `read` does."""
+    """Return the records of uncompressed data, as `read` does."""
     text = plain(data, begins=before is None)
     if kind == ".json":
         refuse_over("decompressed_size", len(text), wanted.limits.decompressed_size)
-    elif (before or 0) + len(text) > wanted.limits.rows:  # else there can't be so many
+    elif (before or 0) + len(text) > wanted.limits.rows:  # fewer bytes can't have so many lines
         lines = (before or 0) + text.count(b"\n") + (not text.endswith(b"\n"))
         lines += header.text.count(b"\n") - (kind == ".csv")
         refuse_over("rows", lines, wanted.limits.rows)
@@ -67,7 +67,7 @@ def parse(
 
 
 def plain(data: bytes, *, begins: bool) -> bytes:
-    """Return text without byte-order mark and carriage returns at line ends."""
+    """Return text without a byte-order mark and without carriage returns at line ends."""
     if begins and is_utf16(data[:4]):
         raise DataRefused("is UTF-16; write it as UTF-8.")
     text = data.removeprefix(codecs.BOM_UTF8) if begins else data

@@ -1,8 +1,8 @@
-"""JSON records, strictly: numbers keep their text, a key stands once, and every fault has its line.
+"""Read JSON Lines strictly: numbers keep their text, keys are unique, each fault has a line number.
 
-A parser in Python takes 10 us for a line. So the flat objects, which is to say most, are taken
-apart by a pattern that is built from the first line and says the whole grammar; only the lines that
-it doesn't fit are parsed one by one, and the pattern is built again from the first of them.
+The JSON decoder takes 10 us per line. So flat objects, the usual case, are parsed by a regular
+expression that is built from the first line and follows the JSON grammar. A new expression is built
+from the first line that does not match, up to _SHAPES times; the decoder reads the remaining lines.
 """
 
 import codecs
@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from cll.pipeline.ingest.readers.gathered import DECODER, Gathered, reason_of
 from cll.pipeline.ingest.readers.json_pattern import LONGEST, flat, kind_of, named, pattern_of
+from cll.pipeline.ingest.readers.json_records import DECODER, RecordCollector, reason_of
 from cll.pipeline.ingest.readers.limits import count, depth, has_longer, over
 from cll.pipeline.ingest.readers.records import Records, Wanted
 from cll.types.tables import VALUE_WIDTH
 
-_SHAPES = 4  # patterns that are tried on one file
+_SHAPES = 4  # expressions that are tried on one block
 
 
 def parse_lines(text: bytes, wanted: Wanted) -> Records:
-    """Read JSON Lines; blank lines are no records."""
+    """Return the records of JSON Lines; blank lines are skipped."""
     left = _lines(text, wanted.limits.line_length)
     if left is None:
         return _one_by_one(enumerate(text.split(b"\n"), 1), wanted)
@@ -37,14 +37,18 @@ def parse_lines(text: bytes, wanted: Wanted) -> Records:
         if not record.keys() & {*wanted.columns} or len(pattern) > LONGEST:
             odd, left = odd.vstack(left.head(1)), left.slice(1)
             continue
-        found = left["text"].str.extract_groups(pattern).struct.unnest()
-        fits = found.to_series(0).is_not_null()
+        captured = left["text"].str.extract_groups(pattern).struct.unnest()
+        fits = captured.to_series(0).is_not_null()
         if not fits.all():
-            found, place, left = found.filter(fits), left["at"].filter(fits), left.filter(~fits)
+            captured, place, left = (
+                captured.filter(fits),
+                left["at"].filter(fits),
+                left.filter(~fits),
+            )
         else:
             place, left = left["at"], left.clear()
         has |= kinds.keys()
-        rows.append(named(found, kinds, wanted.columns))
+        rows.append(named(captured, kinds, wanted.columns))
         at.append(place.to_numpy())
     odd = odd.vstack(left)
     del left
@@ -61,12 +65,12 @@ def _ordered(rows: list[pl.DataFrame], at: list[Any], rest: Records) -> Records:
 
 
 def _lines(text: bytes, longest: int) -> pl.DataFrame | None:
-    """Return all lines with their numbers, or None where Polars can't tell them apart."""
-    # Polars passes over a mark that says UTF-8; in the middle of a file it is no such mark.
+    """Return all lines with their numbers; None if Polars can't split the text into lines."""
+    # Polars drops a leading byte-order mark, but in the middle of a file it is part of the line.
     if text.startswith(codecs.BOM_UTF8) or b"\x01" in text or has_longer(text, longest):
         return None
     try:
-        # By a separator that is not there, and without quotes: a line is a field.
+        # With an absent separator and without quotes, each line is one field.
         lines = pl.read_csv(
             text,
             has_header=False,
@@ -84,7 +88,7 @@ def _lines(text: bytes, longest: int) -> pl.DataFrame | None:
 def _one_by_one(
     lines: Iterable[tuple[int, bytes]], wanted: Wanted, has: set[str] | None = None
 ) -> Records:
-    gathered, limits = Gathered(wanted, has), wanted.limits
+    collector, limits = RecordCollector(wanted, has), wanted.limits
     for number, line in lines:
         if not line or line.isspace():
             continue
@@ -93,10 +97,10 @@ def _one_by_one(
             reason = over("nesting", limits.nesting) if depth(line) > limits.nesting else None
         try:
             if reason is None:
-                gathered.take(number, DECODER.decode(line.decode()), len(line))
+                collector.take(number, DECODER.decode(line.decode()), len(line))
         except (ValueError, RecursionError) as why:
             reason = reason_of(why)
         if reason is not None:
             text = line[: 4 * VALUE_WIDTH].decode(errors="backslashreplace")
-            gathered.fault((number, None, text, reason))
-    return gathered.records()
+            collector.fault((number, None, text, reason))
+    return collector.records()

@@ -1,7 +1,7 @@
-"""The shape of a flat JSON object as a pattern that takes such lines apart, and says all of JSON.
+"""Build a regular expression that parses flat JSON objects of one shape, strictly by the grammar.
 
-At each point of a pattern the next character decides, so the regex engine needs one pass and no
-going back.
+At each point of the pattern the next character decides, so the regex engine needs one pass without
+backtracking.
 """
 
 import json
@@ -13,10 +13,10 @@ import polars as pl
 
 from cll.pipeline.ingest.readers.records import twice
 
-LONGEST = 2**17  # characters of a pattern: about a thousand keys, and the engine takes no more
+LONGEST = 2**17  # characters of a pattern, about a thousand keys; the regex engine takes no more
 _TEXT = r'[^"\\\x00-\x1f]*'
 _BARE = r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|Infinity)|true|false|NaN"
-# What is kept of a value, by what the first line has there: the text, the token, or either.
+# The captured part of a value, by the kind of the first line's value: string, bare token, or either.
 _KINDS = {
     "text": rf'"({_TEXT})"|null',
     "bare": rf"({_BARE})|null",
@@ -26,10 +26,11 @@ _KINDS = {
 
 
 class TwiceError(ValueError):
-    pass
+    """A JSON object has a key twice."""
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return pairs as a dict; raise TwiceError for a repeated key."""
     record = dict(pairs)
     if len(record) != len(pairs):
         keys = [key for key, _ in pairs]
@@ -38,7 +39,7 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _Bare(str):
-    """The text of a number, told apart from that of a string."""
+    """The text of a number, to distinguish it from a string."""
 
     __slots__ = ()
 
@@ -49,7 +50,7 @@ _decode_typed = json.JSONDecoder(
 
 
 def flat(line: str) -> dict[str, Any]:
-    """Return an object of plain values; nothing of any other line."""
+    """Return the object of a line if all its values are plain, else an empty one."""
     try:
         record = _decode_typed(line)
     except (ValueError, RecursionError):
@@ -57,29 +58,31 @@ def flat(line: str) -> dict[str, Any]:
     flat = isinstance(record, dict) and not any(
         isinstance(value, list | dict) for value in record.values()
     )
-    # A key that JSON could write in two ways would have to be unescaped.
+    # A key with escapes can be written in several ways, which the pattern would miss.
     plain = flat and all(json.dumps(key) == f'"{key}"' for key in record)
     return record if plain else {}
 
 
 def kind_of(value: Any, again: int) -> str:
+    """Return the kind of a value: "text", "bare" or "any"; a second pattern accepts any."""
     if again or value is None:
         return "any"
     return "bare" if isinstance(value, _Bare | bool) else "text"
 
 
 def pattern_of(kinds: Mapping[str, str], wanted: Sequence[str]) -> str:
+    """Return the pattern of an object with these keys; it captures the wanted values."""
     pairs = (
         rf'"{re.escape(key)}"[ \t]*:[ \t]*(?:{_KINDS[kind if key in wanted else ""]})'
         for key, kind in kinds.items()
     )
-    # The bracket is kept too: it tells a line of nulls from one that doesn't fit.
+    # The bracket is captured too: it distinguishes a line of nulls from one that doesn't match.
     return r"^[ \t\r]*(\{)[ \t]*" + r"[ \t]*,[ \t]*".join(pairs) + r"[ \t]*\}[ \t\r]*$"
 
 
-def named(found: pl.DataFrame, kinds: Mapping[str, str], wanted: Sequence[str]) -> pl.DataFrame:
-    """Name what was found; where either was kept, `"a"` is a, and null is null."""
-    found.columns = ["{", *(key for key in kinds if key in wanted)]
+def named(captured: pl.DataFrame, kinds: Mapping[str, str], wanted: Sequence[str]) -> pl.DataFrame:
+    """Return the captured values by key; of kind "any", quotes are removed and null is null."""
+    captured.columns = ["{", *(key for key in kinds if key in wanted)]
     texts = [
         pl.lit(None, dtype=pl.String).alias(key)
         if key not in kinds
@@ -88,4 +91,4 @@ def named(found: pl.DataFrame, kinds: Mapping[str, str], wanted: Sequence[str]) 
         else pl.col(key)
         for key in wanted
     ]
-    return found.select(texts)
+    return captured.select(texts)

@@ -1,7 +1,7 @@
-"""The last line of a text file, where it has no newline: a whole record, or one still being written.
+"""Decide whether a last line without a newline is a whole record or is still being written.
 
-A value that lost its end still reads as a value (0.309 as 0.30), so a record of CSV is not believed
-without its newline. A JSON object is: nothing but blanks can follow it in its line.
+A truncated value still parses (0.309 as 0.30), so a CSV record is incomplete without its newline.
+A JSON object is complete: only blanks can follow it on its line.
 """
 
 import codecs
@@ -22,25 +22,24 @@ _BLANKS = b" \t\r\n"
 class Unfinished:
     """A last line that may still be growing."""
 
-    start: int  # 0 for the header, since nothing of the file can be read without that
+    start: int  # 0 for the header, since without it the whole file is unreadable
     text: bytes
-    readable: bool  # as a record, such as it is
+    readable: bool  # it parses as a record in its present form
 
 
 @dataclass(frozen=True)
 class Last:
-    """The end of a file, from the end of the last record that has its newline."""
+    """The end of a file, after the last record that has its newline."""
 
     start: int
     stop: int
-    inside: bool  # of quotes that do not close
-    longest: int  # bytes of a line; what is longer is refused and not waited for
+    inside: bool  # of a quoted field that does not close
+    longest: int  # bytes of a line; a longer one is refused, and never pending
 
     def read(self, path: Path) -> tuple[int, bytes]:
-        """Return where the last record starts, and its bytes; no bytes where it is too long.
+        """Return where the last record starts, and its bytes; no bytes if it is too long.
 
-        A quote that does not close in its own line is lost rather than open, so that the last
-        record is the last line.
+        A quote that does not close on its line counts as stray, so the last record is the last line.
         """
         start = max(self.start, self.stop - self.longest - 1)
         with path.open("rb") as file:
@@ -51,7 +50,7 @@ class Last:
 
 
 def lacks_newline(path: Path) -> bool:
-    """Tell whether a text file's last line has no newline."""
+    """Return whether a text file's last line has no newline."""
     size = path.stat().st_size
     if size == 0 or path.suffix.lower() not in LINES:
         return False
@@ -72,7 +71,7 @@ def unfinished(path: Path, kind: str, last: Last) -> Unfinished | None:
 
 
 def _csv(path: Path, last: Last, start: int, text: bytes) -> Unfinished | None:
-    if start > last.start:  # behind a lost quote
+    if start > last.start:  # after a stray quote
         return Unfinished(start, text, readable=True)
     top = csv_text.top(path, last.longest)
     if start < len(top):

@@ -1,4 +1,4 @@
-"""How much of a file is read at all: what is larger goes to quarantine before it is parsed."""
+"""Limits on the size of files, records and values; a larger one is quarantined before parsing."""
 
 import re
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ _OPENS, _CLOSES = np.frombuffer(b"[{", np.uint8), np.frombuffer(b"]}", np.uint8)
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds against what would fill the memory, or take forever."""
+    """Limits against inputs that would fill the memory or take too long."""
 
-    file_size: Annotated[int, Ge(1)] = 2**36  # bytes, as the file lies there
+    file_size: Annotated[int, Ge(1)] = 2**36  # bytes on disk
     decompressed_size: Annotated[int, Ge(1)] = 2**31  # bytes of .gz, .zst and .json, unpacked
     rows: Annotated[int, Ge(1)] = 10**9  # of one file
     bad_records: Annotated[int, Ge(1)] = 10**6  # of one file, or of a part of 30 MiB
@@ -29,7 +29,7 @@ class Limits:
 
 
 def over(name: str, limit: int) -> str:
-    """Say which limit was passed, in the same words for every format.
+    """Return the reason for a passed limit, the same for every format.
 
     >>> over("rows", 5)
     'more than source.limits.rows=5; cut it up, or raise the limit'
@@ -37,14 +37,16 @@ def over(name: str, limit: int) -> str:
     return f"more than source.limits.{name}={limit}; cut it up, or raise the limit"
 
 
-def refuse_over(name: str, found: int, limit: int) -> None:
-    """Refuse a whole file that passes a limit."""
-    if found > limit:
+def refuse_over(name: str, value: int, limit: int) -> None:
+    """Raise DataRefused for a file that passes a limit."""
+    if value > limit:
         raise DataRefused(f"{over(name, limit)}.")
 
 
 def count(text: bytes | memoryview, byte: int) -> int:
-    """Count a byte that is frequent, in stretches: few, since threads take turns at each.
+    """Return how often a frequent byte occurs.
+
+    Stretches are large, since each call takes the interpreter lock.
 
     >>> count(b"a,b,c", ord(","))
     2
@@ -55,7 +57,7 @@ def count(text: bytes | memoryview, byte: int) -> int:
 
 
 def has_longer(text: bytes, limit: int) -> bool:
-    """Tell whether a line is longer than `limit`, by a look at each stretch of that size."""
+    """Return whether a line is longer than `limit`; looks for one newline per so many bytes."""
     at = 0
     while at + limit < len(text):
         newline = text.rfind(b"\n", at, at + limit + 1)
@@ -66,7 +68,7 @@ def has_longer(text: bytes, limit: int) -> bool:
 
 
 def depth(text: bytes) -> int:
-    """Return how deep brackets are nested in JSON, at most; those in strings don't count.
+    """Return the deepest nesting of brackets in JSON, not counting those in strings.
 
     >>> depth(b'{"a": [1, "[[["]}')
     2

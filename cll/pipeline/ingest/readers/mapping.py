@@ -1,4 +1,4 @@
-"""How published tables map to ours: columns, units, time formats; the settings of source=files."""
+"""Settings of source=files that map published tables to ours: columns, units and time formats."""
 
 from dataclasses import dataclass, field
 
@@ -41,7 +41,7 @@ def _intervals() -> Mapped:
 
 @dataclass(frozen=True)
 class Clock:
-    """The time of rows that tell none, by their number in the one file they come from."""
+    """The time of rows without a time column, computed from the row number in their single file."""
 
     start: Instant
     step: Duration

@@ -1,7 +1,7 @@
-"""Parquet, in stretches of whole row groups, so that memory is bounded by a stretch.
+"""Read Parquet in stretches of whole row groups, so that memory holds one stretch only.
 
-Arrow reads it: Polars is faster, but a damaged page can make it end the whole process. Arrow's view
-of a footer can do the same, so cll.pipeline.ingest.readers.parquet_footers reads that.
+Arrow reads the pages: Polars is faster, but a damaged page can crash the process. Arrow's footer
+metadata can crash it as well, so cll.pipeline.ingest.readers.parquet_footers reads the footer.
 """
 
 import io
@@ -22,13 +22,13 @@ from cll.pipeline.ingest.readers.arrow import series
 from cll.pipeline.ingest.readers.limits import refuse_over
 from cll.pipeline.ingest.readers.parquet_footers import Group
 from cll.pipeline.ingest.readers.records import Records, Wanted, faults_frame, refuse_lacking
-from cll.pipeline.ingest.readers.weights import Gathering, Load, parted, weigh
+from cll.pipeline.ingest.readers.weights import BatchCollector, Load, parted, weigh
 from cll.types.errors import DataRefused
 
-ROWS = 1_000_000  # of a stretch, about
+ROWS = 1_000_000  # of a stretch, approximately
 _ALONE = threading.Lock()
-_BUFFER = 2**20  # bytes of a column that are read at once, where a row group is heavy
-# What damage can make the libraries raise; a panic of Polars is no Exception.
+_BUFFER = 2**20  # bytes of a column that are read at once, if row groups are not light
+# Exceptions of the libraries on damaged files; a panic of Polars is no Exception.
 _DAMAGE = (
     pl.exceptions.PolarsError,
     pl.exceptions.PanicException,
@@ -39,11 +39,11 @@ _DAMAGE = (
     OSError,
 )
 
-Stretch = tuple[int, int]  # its first row, from 0, and how many
+Stretch = tuple[int, int]  # first row, from 0, and number of rows
 
 
 def stretches(path: Path) -> list[Stretch]:
-    """Divide a file by its footer."""
+    """Return the stretches of a file, by its footer."""
     stretches: list[Stretch] = [(0, 0)]
     for rows in _sizes(_groups(path, ())):
         first, count = stretches[-1]
@@ -65,7 +65,7 @@ def parse(source: Path | bytes, wanted: Wanted) -> Records:
 
 
 def read(source: Path | bytes, wanted: Wanted, stretch: Stretch | None = None) -> Iterator[Records]:
-    """Yield the rows of a stretch, or of a file, as many at once as memory can hold."""
+    """Yield the rows of a stretch, or of a whole file, in parts that fit in memory."""
     groups = _groups(source, wanted.columns)
     sizes = _sizes(groups)
     first, count = stretch or (0, sum(sizes))
@@ -79,9 +79,9 @@ def read(source: Path | bytes, wanted: Wanted, stretch: Stretch | None = None) -
         for rows in _frames(source, wanted, chosen, load):
             yield Records(rows, np.arange(at + 1, at + rows.height + 1), faults_frame([]))
             at += rows.height
-            del rows  # the next are read while nothing else is held
+            del rows  # free them before the next are read
     if at != first + count:
-        raise DataRefused(f"can't be read as Parquet: not the {count} rows that its footer tells.")
+        raise DataRefused(f"can't be read as Parquet: it has not the {count} rows of its footer.")
 
 
 def _frames(
@@ -93,11 +93,11 @@ def _frames(
         if load.is_light:
             yield from parted(_frame(file.read_row_groups(chosen, columns=columns), columns))
             return
-        gathered = Gathering()
+        collector = BatchCollector()
         settings = {"batch_size": load.batch_rows, "row_groups": chosen, "columns": columns}
         for batch in file.iter_batches(**settings):
-            yield from gathered.add(_frame(pa.Table.from_batches([batch]), columns), batch.nbytes)
-        yield from gathered.rest()
+            yield from collector.add(_frame(pa.Table.from_batches([batch]), columns), batch.nbytes)
+        yield from collector.rest()
 
 
 def _frame(table: Any, columns: Sequence[str]) -> pl.DataFrame:
@@ -105,12 +105,12 @@ def _frame(table: Any, columns: Sequence[str]) -> pl.DataFrame:
 
 
 def _opened(source: Path | bytes, load: Load) -> Any:
-    from pyarrow import parquet  # noqa: PLC0415  30 ms that only Parquet needs
+    from pyarrow import parquet  # noqa: PLC0415  takes 30 ms, and only Parquet needs it
 
     return parquet.ParquetFile(
         source if isinstance(source, Path) else io.BytesIO(source),
         read_dictionary=list(load.numbered),
-        pre_buffer=load.is_light,  # else a row group would be in memory as a whole
+        pre_buffer=load.is_light,  # else a whole row group would be in memory
         buffer_size=0 if load.is_light else _BUFFER,
         # INT96 would be read as nanoseconds, which wrap around outside of 1677 to 2262.
         coerce_int96_timestamp_unit="us",
@@ -124,7 +124,7 @@ def _groups(source: Path | bytes, wanted: Sequence[str]) -> Sequence[Group]:
     return _groups_of(source, (stat.st_size, stat.st_mtime_ns, stat.st_ino), tuple(wanted))
 
 
-@lru_cache(maxsize=4)  # the stretches of a file are read one after another
+@lru_cache(maxsize=4)  # the stretches of one file are read in turn
 def _groups_of(path: Path, stamp: tuple[int, int, int], wanted: tuple[str, ...]) -> Sequence[Group]:
     return _read_groups(path, stamp[0], wanted)
 

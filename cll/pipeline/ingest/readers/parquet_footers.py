@@ -1,7 +1,7 @@
-"""Sizes of a Parquet file's columns, read from its footer and page headers in Python.
+"""Read sizes of a Parquet file's columns from its footer and page headers, in pure Python.
 
-pyarrow's own view of a column chunk ends the process where the footer is damaged: it lets a C++
-exception pass. Here damage raises DataRefused. The format is Thrift's compact protocol:
+pyarrow crashes the process at a damaged footer: its column chunk metadata does not catch a C++
+exception. Here damage raises DataRefused. The format is Thrift's compact protocol:
 https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
 """
 
@@ -15,8 +15,8 @@ from cll.types.errors import DataRefused
 _MAGIC, _ENCRYPTED = b"PAR1", b"PARE"
 BYTE_ARRAY = 6  # the physical type of text
 DELTA_BYTE_ARRAY = 7  # an encoding in which a short page can hold long texts
-_TAIL = 8  # bytes behind the footer: its length, and the magic
-_LONGEST = 2**24  # bytes of a footer; pyarrow takes ten times as many to hold it
+_TAIL = 8  # bytes after the footer: its length, and the magic
+_LONGEST = 2**24  # bytes of a footer; pyarrow needs ten times as much memory
 _HEADER = 2**8  # bytes of a page header that are read first
 _LONGEST_HEADER = 2**20
 _DEEPEST = 32  # structs within structs
@@ -26,33 +26,33 @@ _DAMAGE = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
 # Fields.
 _SCHEMA, _ROW_GROUPS, _COLUMNS, _SIZES, _CRYPTO, _CHILDREN = 2, 4, 1, 3, 8, 5
 _POINTER = 16  # bytes
-_DATA_PAGES = (5, 8)  # fields of a page's header: of a data page, and of one of version 2
+_DATA_PAGES = (5, 8)  # fields of a page header for data pages of version 1 and 2
 
 
-Source = Callable[[int, int], bytes]  # bytes of a file: where they start, and how many
+Source = Callable[[int, int], bytes]  # returns bytes of a file, by start and number
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnChunk:
     """The values of one column in one row group."""
 
     kind: int  # the physical type
     encodings: tuple[int, ...]
     values: int
-    packed: int  # bytes as they lie there
-    unpacked: int  # bytes of its pages, unpacked
+    packed: int  # compressed bytes
+    unpacked: int  # uncompressed bytes of its pages
     start: int
-    is_numbered: bool  # its values are numbers of a dictionary's
+    is_numbered: bool  # it is dictionary-encoded
     is_nested: bool  # in a list or a struct
-    width: int  # bytes of each value, once read; of a text, of what points to it
+    width: int  # bytes of each value in memory; of a text, bytes of its pointer
 
 
 @dataclass(frozen=True)
 class Group:
-    """A row group, with those of its columns that are wanted."""
+    """A row group with its wanted columns."""
 
     rows: int
-    columns: dict[str, list[Column]]  # by the name of the top-level column
+    columns: dict[str, list[ColumnChunk]]  # by the name of the top-level column
 
 
 def read(source: Source, size: int, wanted: Collection[str]) -> Iterator[Group]:
@@ -74,7 +74,7 @@ def read(source: Source, size: int, wanted: Collection[str]) -> Iterator[Group]:
     raise DataRefused(_DAMAGED)
 
 
-def pages(source: Source, column: Column) -> Iterator[tuple[int, int]]:
+def pages(source: Source, column: ColumnChunk) -> Iterator[tuple[int, int]]:
     """Yield the unpacked bytes and the number of values of each page of a column chunk."""
     at, end, left = column.start, column.start + column.packed, column.values
     while left > 0 and at < end:
@@ -132,7 +132,7 @@ def _groups(footer: bytes, at: int, wanted: frozenset[str], widths: list[int]) -
         if kind != _STRUCT:
             raise ValueError(kind)
         group, at = _struct(footer, at, 0)
-        columns: dict[str, list[Column]] = {}
+        columns: dict[str, list[ColumnChunk]] = {}
         for chunk, width in zip(group[_COLUMNS], widths, strict=True):
             sizes = chunk.get(_SIZES, {})
             name = sizes[3][0].decode(errors="replace") if sizes else ""
@@ -144,11 +144,11 @@ def _groups(footer: bytes, at: int, wanted: frozenset[str], widths: list[int]) -
         yield Group(rows, columns)
 
 
-def _column(sizes: dict[int, Any], width: int) -> Column:
+def _column(sizes: dict[int, Any], width: int) -> ColumnChunk:
     dictionary = sizes.get(11)
     start = min(dictionary, sizes[9]) if dictionary else sizes[9]
     kind, values, packed, unpacked, start = _counts(sizes[1], sizes[5], sizes[7], sizes[6], start)
-    return Column(
+    return ColumnChunk(
         kind,
         tuple(sizes[2]),
         values,
@@ -171,7 +171,7 @@ def _counts(*numbers: Any) -> tuple[int, ...]:
 
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
 _WHOLE = frozenset({4, 5, 6})  # i16, i32, i64
-_PASSED = {_TRUE: 0, _FALSE: 0, _BYTE: 1, _DOUBLE: 8}  # bytes of the values that nobody needs
+_PASSED = {_TRUE: 0, _FALSE: 0, _BYTE: 1, _DOUBLE: 8}  # bytes of values that are skipped
 
 
 def _varint(text: bytes, at: int) -> tuple[int, int]:
@@ -180,7 +180,7 @@ def _varint(text: bytes, at: int) -> tuple[int, int]:
         byte = text[at]
         at += 1
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004  the last
+        if byte < 0x80:  # noqa: PLR2004  the last byte
             return value, at
         shift += 7
         if shift > 63:  # noqa: PLR2004

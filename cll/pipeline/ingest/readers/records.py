@@ -1,4 +1,4 @@
-"""What a reader is asked for, and what it makes of it: records as published, and their faults."""
+"""Request and result of a reader: the wanted columns, and the records with their faults."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ Fault = tuple[
 ]  # row (null: all of it), field, value, reason
 FAULTS = {"row": pl.Int64, "field": pl.String, "value": pl.String, "reason": pl.String}
 
-# One fault has one name in every format.
+# These faults have the same reason in every format.
 EMPTY = "the file is empty"
 TRUNCATED = "the file is truncated"
 NESTED = "a list or an object, where a value is needed"
@@ -28,13 +28,13 @@ NOT_UTF8 = "not UTF-8"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is read of a file, by published names."""
+    """The columns to read from a file, by published names, and the limits."""
 
-    columns: tuple[str, ...]  # CSV and Parquet must have each of them,
-    # Of these each must stand in some JSON record; a number only where a key like it does.
+    columns: tuple[str, ...]  # CSV and Parquet must have each of them
+    # Some JSON record must have each of these; a number only if a similar key exists.
     needed: tuple[str, ...] = ()
-    numbers: frozenset[str] = frozenset()  # and these are nothing but numbers
-    values: frozenset[str] = frozenset()  # these hold numbers or times, and no names
+    numbers: frozenset[str] = frozenset()  # columns that hold only numbers
+    values: frozenset[str] = frozenset()  # columns that hold numbers or times, and no names
     limits: Limits = field(default_factory=Limits)
 
 
@@ -43,34 +43,35 @@ class Records:
     """All records of a file: rows + faults, none lost."""
 
     rows: pl.DataFrame  # the wanted columns, by their published names
-    at: Numbers  # where each row stands, from 1: its line in CSV and JSONL, else its number
+    at: Numbers  # position of each row, from 1: its line in CSV and JSONL, else its number
     faults: pl.DataFrame  # FAULTS
-    header: Header | None = None  # the last one in it, but for that at the file's top
+    header: Header | None = None  # the last header after the one at the top of the file
 
 
 def moved(records: Records, lines: int) -> Records:
-    """Return records that stand so many lines further on."""
+    """Return the records with their positions moved down by `lines`."""
     faults = records.faults.with_columns(records.faults["row"] + lines)
     return replace(records, at=records.at + lines, faults=faults)
 
 
 def faults_frame(faults: Sequence[Fault]) -> pl.DataFrame:
-    """Return faults in the order of their rows, their values cut at VALUE_WIDTH characters."""
+    """Return faults sorted by row, with values cut to VALUE_WIDTH characters."""
     rows = [(row, field, _cut(value), reason) for row, field, value, reason in faults]
     return pl.DataFrame(rows, schema=FAULTS, orient="row").sort("row", maintain_order=True)
 
 
 def _cut(value: str | None) -> str | None:
-    # A lone surrogate has no UTF-8, so it could not be stored.
+    # A lone surrogate can't be encoded as UTF-8.
     return value and value[:VALUE_WIDTH].encode(errors="backslashreplace").decode()
 
 
 def twice(name: str) -> str:
+    """Return the reason for a repeated key or column."""
     return f"{name!r} stands twice"
 
 
 def refuse_lacking(has: Sequence[str], wanted: Sequence[str], hint: str = "") -> None:
-    """Refuse a file that hasn't each of `wanted` once."""
+    """Raise DataRefused unless a file has each of `wanted` exactly once."""
     lacking = [name for name in wanted if name not in has]
     if lacking:
         close = [near for name in lacking for near in alike(name, has)]
@@ -78,7 +79,7 @@ def refuse_lacking(has: Sequence[str], wanted: Sequence[str], hint: str = "") ->
         shown = ", ".join(has)
         raise DataRefused(
             f"lacks {', '.join(map(repr, lacking))}{similar}; it has: {shown[:200]}. "
-            f"{hint}Map what is there; null says that there is none."
+            f"{hint}Map an existing column, or set it to null if there is none."
         )
     repeated = [name for name in wanted if list(has).count(name) > 1]
     if repeated:
@@ -86,6 +87,6 @@ def refuse_lacking(has: Sequence[str], wanted: Sequence[str], hint: str = "") ->
 
 
 def alike(name: str, names: Iterable[str]) -> list[str]:
-    """Return the names that `name` may have been, the likeliest first."""
-    folded = {one.casefold(): one for one in names}
+    """Return the names most similar to `name`, the best first."""
+    folded = {candidate.casefold(): candidate for candidate in names}
     return [folded[n] for n in get_close_matches(name.casefold(), folded, n=2, cutoff=0.5)]

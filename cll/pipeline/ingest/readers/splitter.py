@@ -1,10 +1,10 @@
-"""Where a file can be cut, and what each stretch of it is: one pass, in bounded memory.
+"""Split a file into stretches of whole records and hash each, in one pass and bounded memory.
 
-A stretch is known by its hash, so what was read of a file that grew is not read again. Cuts fall
-where appending moves none of them: on the first record of a day, if within BLOCK of the cut before
-lines lie in order of time, else on the first that starts at or behind BLOCK; and where the file
-ended when it was seen before. In CSV quotes are counted, so that no cut falls inside of a quoted
-field; behind a quote that is lost there may be no cut for long.
+A stretch is identified by its hash, so that after a file has grown its old part is not read again.
+Appending to a file moves no cut. A cut falls where the file ended when it was seen before. Between
+such ends it falls on the first record of a day, if the lines of the block are in order of time, else
+on the first record that starts BLOCK bytes or more after the last cut. In CSV, quotes are counted, so
+that no cut falls inside a quoted field; after a stray quote there may be no cut for long.
 """
 
 import hashlib
@@ -23,9 +23,9 @@ from cll.pipeline.ingest.readers.last_line import LINES, Last, unfinished
 from cll.pipeline.ingest.readers.limits import Limits, count
 from cll.types.records import Tail
 
-BLOCK = 30 * 2**20  # what is larger than 32 MiB glibc maps anew, and clearing it outlasts reading
-_LEAST = 8  # of a block, as a share, is worth a cut
-_READ = 2**20  # bytes at once: they stay in the processor's cache while they are looked at
+BLOCK = 30 * 2**20  # glibc maps and clears each buffer over 32 MiB anew, which is slow
+_LEAST = 8  # a cut at a day needs at least 1/8 of a block before it
+_READ = 2**20  # bytes of one read, which fit in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class Cut:
 
 @dataclass(frozen=True)
 class Survey:
-    """The facts of a file that one pass finds."""
+    """The result of one pass over a file."""
 
     size: int  # bytes that hold whole records
     sha256: str  # of these
-    prefixes: tuple[str | None, ...]  # by end: of the first so many bytes; None: there are fewer
-    cuts: tuple[Cut, ...]  # covering [0, size); an empty file has one that is empty
+    prefixes: tuple[str | None, ...]  # digest up to each end; None: the file is shorter
+    cuts: tuple[Cut, ...]  # cover [0, size); an empty file has one empty cut
     content: str  # digest of all bytes
-    tail: Tail | None = None  # behind `size`: a record that may still be growing
+    tail: Tail | None = None  # after `size`: a record that may still be growing
 
     @property
     def torn(self) -> bool:
@@ -56,12 +56,12 @@ class Survey:
 
 
 def survey(path: Path, ends: Sequence[int], limits: Limits, *, settled: bool = False) -> Survey:
-    """Hash and cut a file; `ends` are the sizes that it was seen at before.
+    """Hash and cut a file; `ends` are its sizes when it was seen before.
 
-    A cut falls on each end; on one that is inside of a record, before the record, since the rest of
-    it came later. A file that is read as a whole (packed, JSON, Parquet, UTF-16, or over the limit)
-    is one cut. A last line without its newline is left out, unless it is a JSON object, or reads as
-    a record and is `settled`.
+    A cut falls on each end. If an end lies inside a record, the cut is before that record, since the
+    rest of it came later. A file that is read as a whole (compressed, JSON, Parquet, UTF-16, or over
+    the limit) is one cut. A last line without a newline is left out, unless it is a JSON object, or
+    it is `settled` (counts as complete) and parses as a record.
     """
     with path.open("rb", buffering=0) as file:
         total = os.fstat(file.fileno()).st_size
@@ -75,15 +75,15 @@ def survey(path: Path, ends: Sequence[int], limits: Limits, *, settled: bool = F
             return Survey(scan.at, content, at_ends, scan.all_cuts(torn=False), content)
         tail = Tail(len(line.text), hashlib.sha256(line.text).hexdigest())
         at_mark = line.start == scan.mark
-        if not at_mark:  # but at the top, or at a line behind a lost quote
+        if not at_mark:  # it is the header, or a line after a stray quote
             scan = _scanned(file, kind, ends, line.start)
-    known = scan.whole_at_mark if at_mark else scan.whole
+    digest = scan.whole_at_mark if at_mark else scan.whole
     cuts = scan.all_cuts(torn=at_mark) if line.start else ()
-    return Survey(line.start, known.hexdigest(), at_ends, cuts, content, tail)
+    return Survey(line.start, digest.hexdigest(), at_ends, cuts, content, tail)
 
 
 def _kind(path: Path, file: io.FileIO, total: int, limits: Limits) -> str | None:
-    """Return a file's format if its records are told apart by lines."""
+    """Return a file's format if newlines separate its records, else None."""
     whole = total > limits.file_size or is_utf16(os.pread(file.fileno(), 4, 0))
     return None if whole or path.suffix.lower() not in LINES else format_of(path.name)
 
@@ -93,7 +93,7 @@ def _scanned(file: io.FileIO, kind: str | None, ends: Sequence[int], total: int)
     inner = tuple(sorted({end for end in ends if 0 < end <= total}))
     with ThreadPoolExecutor(1) as aside:
         scan = _Scan(file, kind, inner, total, aside)
-        buffer = bytearray(_READ)  # one for all: memory that is fresh has to be cleared first
+        buffer = bytearray(_READ)  # reused, since fresh memory has to be cleared first
         while scan.at < total and (size := file.readinto(buffer)):
             scan.feed(buffer, min(size, total - scan.at))
     return scan
@@ -101,10 +101,10 @@ def _scanned(file: io.FileIO, kind: str | None, ends: Sequence[int], total: int)
 
 @dataclass
 class _Scan:
-    """How far the pass has come; the mark is the start of the last record that was seen."""
+    """The state of the pass; `mark` is the start of the last record seen so far."""
 
     file: io.FileIO
-    kind: str | None  # None: records aren't told apart
+    kind: str | None  # None: the file is one cut
     ends: tuple[int, ...]
     total: int
     aside: Executor
@@ -112,10 +112,10 @@ class _Scan:
     row: int = 1
     mark: int = 0
     mark_row: int = 1
-    start: int = 0  # of the cut that is open
+    start: int = 0  # of the current cut
     start_row: int = 1
-    inside: bool = False  # of quotes
-    due: bool = False  # a cut falls on the next record's start
+    inside: bool = False  # of a quoted field
+    due: bool = False  # the next record starts a new cut
     cuts: list[Cut] = field(default_factory=list)
     prefixes: dict[int, str] = field(default_factory=dict)
 
@@ -125,7 +125,7 @@ class _Scan:
         self._set_mark()
 
     def feed(self, data: bytearray, size: int) -> None:
-        """Take the next bytes, stopping where a cut may fall."""
+        """Process the next bytes, stopping where a cut may fall."""
         base, until = self.at, self.at + size
         while self.at < until:
             stop = min(s for s in (self.target, *self.ends, until) if s > self.at)
@@ -137,21 +137,22 @@ class _Scan:
                 self._set_mark()
             rest = self.at - base
             self._eat(data, rest, stop - base)
-            if self.kind is not None:  # else there is one cut, and this is of no use
+            if self.kind is not None:  # else there is only one cut
                 self.behind.update(memoryview(data)[rest : stop - base])
             self._stopped()
 
     def all_cuts(self, *, torn: bool) -> tuple[Cut, ...]:
+        """Return all cuts; the last one ends at the mark if the last record is pending."""
         if torn:
-            stop, known = self.mark, self.cut_at_mark if self.start else self.whole_at_mark
+            stop, digest = self.mark, self.cut_at_mark if self.start else self.whole_at_mark
         else:
-            stop, known = self.at, self.cut if self.start else self.whole
+            stop, digest = self.at, self.cut if self.start else self.whole
         if stop > self.start or (stop == 0 and not torn):
-            return (*self.cuts, Cut(self.start, stop, self.start_row, known.hexdigest()))
+            return (*self.cuts, Cut(self.start, stop, self.start_row, digest.hexdigest()))
         return tuple(self.cuts)
 
     def _starts(self, data: bytearray, low: int, high: int) -> tuple[int, int]:
-        """Return where the first and the last record behind a newline start; 0: none does."""
+        """Return where the first and the last record after a newline start; 0: there is none."""
         if self.kind != ".csv" or data.find(b'"', low, high) < 0:
             if self.inside or self.kind is None:
                 return 0, 0
@@ -164,7 +165,7 @@ class _Scan:
 
     def _eat(self, data: bytearray, low: int, high: int) -> None:
         piece = memoryview(data)[low:high]
-        if self.start:  # else it is the whole
+        if self.start:  # else both digests are equal
             hashed = self.aside.submit(self.whole.update, piece)
             self.cut.update(piece)
             hashed.result()
@@ -173,7 +174,7 @@ class _Scan:
         if self.kind is not None:
             self.row += count(piece, ord("\n"))
         if self.kind == ".csv":
-            # Finding none takes a thirtieth of counting none.
+            # `find` of an absent byte takes a thirtieth of the time of `count`.
             quotes = data.count(b'"', low, high) if data.find(b'"', low, high) >= 0 else 0
             self.inside ^= quotes % 2 == 1
         self.at += high - low
@@ -187,7 +188,7 @@ class _Scan:
         if self.at in self.ends:
             self.prefixes[self.at] = self.whole.hexdigest()
             ahead = os.pread(self.file.fileno(), 2, self.at)
-            # A record without its newline is whole: the next stretch then begins with a blank line.
+            # A last record without its newline was complete: the next stretch begins with the newline.
             if not self.inside and self.kind and ahead.removeprefix(b"\r")[:1] == b"\n":
                 self._set_mark()
             if self.at < self.total:
@@ -197,22 +198,22 @@ class _Scan:
             self._close()
 
     def _target(self) -> int:
-        """Say where the open cut is to end: the next record behind it opens another.
+        """Return where the current cut is to end; the next record after it starts a new one.
 
-        It follows from what was there when the file was first seen beyond the cut's start.
+        It depends only on bytes that existed when the file first reached beyond the cut's start.
         """
         stop = self.start + BLOCK
-        seen = min((end for end in self.ends if end > self.start), default=self.total)
-        if self.kind is None or not day_breaks.is_whole(self.file.fileno(), stop, seen):
+        first_size = min((end for end in self.ends if end > self.start), default=self.total)
+        if self.kind is None or not day_breaks.is_whole(self.file.fileno(), stop, first_size):
             return stop
-        found = day_breaks.turn(self.file.fileno(), self.start, stop) or stop
-        return found if found - self.start >= BLOCK // _LEAST else stop
+        day_start = day_breaks.last_day_start(self.file.fileno(), self.start, stop) or stop
+        return day_start if day_start - self.start >= BLOCK // _LEAST else stop
 
     def _close(self) -> None:
-        """End the open cut at the mark; what stands behind it opens the next."""
+        """End the current cut at the mark; the bytes after the mark start the next."""
         if self.mark > self.start:
-            known = self.cut_at_mark if self.start else self.whole_at_mark
-            self.cuts.append(Cut(self.start, self.mark, self.start_row, known.hexdigest()))
+            digest = self.cut_at_mark if self.start else self.whole_at_mark
+            self.cuts.append(Cut(self.start, self.mark, self.start_row, digest.hexdigest()))
             self.start, self.start_row = self.mark, self.mark_row
             self.cut, self.cut_at_mark = self.behind.copy(), hashlib.sha256()
             self.target, self.due = self._target(), False

@@ -1,8 +1,8 @@
-"""Bytes of any number in blocks of whole records, so that a block is all that memory has to hold.
+"""Split a stream of bytes into blocks of whole records, so that memory holds one block only.
 
-Blocks end where the bytes alone say so: at about BLOCK bytes or ROWS lines, or, as the parts of a
-plain file, where a day begins, so that its rows are written once. Of a line without end, a
-beginning is kept that is still too long, so that the line is refused and the others are read.
+A block ends after about BLOCK bytes or ROWS lines or, as a part of a plain file does, where a day
+begins, so that its rows are written once; the cuts depend on the bytes only. An endless line is cut
+to a length that is still over the limit, so that it is refused and the others are read.
 """
 
 import io
@@ -17,10 +17,10 @@ from cll.pipeline.ingest.readers.limits import count
 BLOCK = 30 * 2**20  # bytes, as of a part of a plain file
 ROWS = 1_000_000  # lines of a block, about
 STEP = 2**20  # bytes that are read at once
-_LEAST = 8  # of a block, as a share, is one that ends where a day begins
-_SPARE = 8  # bytes of a line that is cut, beyond what is too long
+_LEAST = 8  # a block that ends where a day begins has at least this share of BLOCK (1 / 8)
+_SPARE = 8  # bytes beyond the limit that are kept of a line that is cut
 
-Pull = Callable[[int], bytes]  # the next bytes: so many at most, and none at the end
+Pull = Callable[[int], bytes]  # returns at most so many next bytes; none at the end
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ def blocks(
 ) -> Iterator[Block]:
     r"""Yield blocks of the records of CSV or JSON Lines.
 
-    `longest` are the bytes that a line may have, `size` those that there are, where it is known, and
-    `block` those of a block, where it is not BLOCK.
+    `longest` is the limit of a line, `size` the length of the stream if it is known, and `block` the
+    size of a block if it is not BLOCK; all are in bytes.
 
     >>> list(blocks(io.BytesIO(b"a\nb").read, ".csv", 9))
     [Block(text=b'a\nb', before=0)]
@@ -53,7 +53,7 @@ def blocks(
     for piece in _shortened(pull, kind, longest):
         if (whole := cutter.add(piece)) is not None:
             yield whole
-            del whole  # the reader is done with it
+            del whole  # free it before the next is read
     if cutter.size or not cutter.before:
         yield cutter.rest()
 
@@ -80,7 +80,7 @@ class _Cutter:
         self.before = 0  # lines of the blocks so far
 
     def add(self, piece: bytes) -> Block | None:
-        """Take a piece; return a block that ends in it, or before."""
+        """Add a piece; return a block if one ends in this piece or before it."""
         quotes = self._quotes
         self._pieces.append(piece)
         self.size += len(piece)
@@ -93,7 +93,7 @@ class _Cutter:
         if end:
             return self._cut(len(self._pieces) - 1, end)
         self._over += len(piece)
-        # Inside of quotes for longer than a record may be: one was lost, so any line ends a block.
+        # A quoted field longer than a record may be has a stray quote, so any line ends the block.
         if self._over > self._longest:
             for i in range(len(self._pieces) - 1, -1, -1):
                 if end := self._pieces[i].rfind(b"\n") + 1:
@@ -105,7 +105,7 @@ class _Cutter:
         return Block(b"".join(self._pieces), self.before)
 
     def _end(self, piece: bytes, quotes: int) -> int:
-        """Return where the last record of a piece ends, with so many quotes before it."""
+        """Return where the last record of a piece ends; `quotes` quotes stand before the piece."""
         if self._quotes == 0 or (self._quotes == quotes and quotes % 2 == 0):
             return piece.rfind(b"\n") + 1
         buffer = np.frombuffer(piece, dtype=np.uint8)
@@ -117,9 +117,9 @@ class _Cutter:
     def _cut(self, i: int, end: int) -> Block:
         text = b"".join([*self._pieces[:i], self._pieces[i][:end]])
         rest = [self._pieces[i][end:], *self._pieces[i + 1 :]]
-        if not self._quotes and (day := day_breaks.turn(text, 0, len(text)) or 0) * _LEAST > len(
-            text
-        ):
+        if not self._quotes and (
+            day := day_breaks.last_day_start(text, 0, len(text)) or 0
+        ) * _LEAST > len(text):
             rest = [text[day:], *rest]
             text = text[:day]
         block = Block(text, self.before)
@@ -134,9 +134,9 @@ class _Cutter:
 
 
 def _shortened(pull: Pull, kind: str, longest: int) -> Iterator[bytes]:
-    """Yield pieces in which a line that is longer than `longest`, and a piece, has lost its rest."""
+    """Yield the stream in pieces, with each line cut that is longer than `longest` and than STEP."""
     most = max(longest, STEP) + _SPARE
-    length = odd = 0  # bytes of the line that is open; whether it lost an odd number of quotes
+    length = odd = 0  # bytes of the current line; whether an odd number of its quotes was cut off
     while piece := filled(pull, STEP):
         end = piece.find(b"\n")
         first = len(piece) if end < 0 else end
@@ -154,8 +154,8 @@ def _shortened(pull: Pull, kind: str, longest: int) -> Iterator[bytes]:
 
 
 def _whole_letters(text: bytes) -> bytes:
-    """Return text without the beginning of a letter at its end."""
+    """Return text without an incomplete UTF-8 character at its end."""
     for back in range(1, min(4, len(text)) + 1):
-        if text[-back] & 0xC0 != 0x80:  # noqa: PLR2004  no byte that goes on
-            return text[:-back] if text[-back] >= 0xC0 else text  # noqa: PLR2004  one that begins
+        if text[-back] & 0xC0 != 0x80:  # noqa: PLR2004  not a continuation byte
+            return text[:-back] if text[-back] >= 0xC0 else text  # noqa: PLR2004  a leading byte
     return text

@@ -1,4 +1,4 @@
-"""Published times as instants in UTC: ISO text, epochs, formats of one's own, clocks with a zone."""
+"""Convert published times to instants in UTC: ISO text, epochs, custom formats, local clocks."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,22 +12,22 @@ from cll.types.errors import config_error
 from cll.types.tables import INSTANT
 
 EPOCHS = {"s": 10**6, "ms": 10**3, "us": 1, "ns": 1}  # microseconds in one; ns are divided
-YEARS = (1980, 2200)  # an epoch in the wrong unit falls out of these
+YEARS = (1980, 2200)  # an epoch in the wrong unit lies outside
 
 _OUTSIDE = f"not between {YEARS[0]} and {YEARS[1]}: another unit?"
 _FROM, _UNTIL = (
     int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * 10**6 for year in (YEARS[0], YEARS[1] + 1)
 )
-_FARTHEST = 2.0**62  # microseconds, that 64 bits can hold
+_FARTHEST = 2.0**62  # microseconds that fit in 64 bits
 
-_SAMPLE = 4096  # rows that tell whether times stand several times in a row
+_SAMPLE = 4096  # rows that decide whether times come in runs
 _PLAIN = {19: "%Y-%m-%dT%H:%M:%S", 20: "%Y-%m-%dT%H:%M:%SZ"}  # by length
 _ISO = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
 _ISO_ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
 
 
 def check_times(key: str, time_format: str, zone: str | None) -> None:
-    """Refuse a time format or zone that there is not; `key` is where they stand in the config."""
+    """Raise ConfigError for an unknown time format or zone; `key` is their place in the config."""
     if time_format != "iso" and time_format not in EPOCHS and "%" not in time_format:
         way = "there are iso, the epochs s, ms, us and ns, and strptime's, like %d/%m/%Y %H:%M."
         raise config_error(f"{key}.time_format", time_format, way)
@@ -39,6 +39,7 @@ def check_times(key: str, time_format: str, zone: str | None) -> None:
 
 
 def instant(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
+    """Return published times as instants in UTC, and masks of the wrong ones with the reason."""
     if published.dtype in (pl.Datetime, pl.Date):
         far = is_far(published)
         near = published.set(far, None) if far.any() else published
@@ -99,7 +100,7 @@ def _from_text(published: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
 
 
 def _at_once(text: pl.Series, field: Field) -> tuple[pl.Series, Wrong] | None:
-    """Read times that are all written alike, in the plainest way; None where they are not."""
+    """Parse times that are all written in one plain format; return None if they are not."""
     first = text[text.is_not_null().arg_max() or 0] if len(text) else None
     form = _PLAIN.get(len(first or ""))
     if form is None or (zoned := form.endswith("Z")) != (first or "").endswith("Z"):
@@ -112,7 +113,7 @@ def _at_once(text: pl.Series, field: Field) -> tuple[pl.Series, Wrong] | None:
 
 
 def _parsed_by_runs(text: pl.Series, form: str) -> pl.Series:
-    """Parse what stands several times in a row once: a fleet often reports at the same instants."""
+    """Parse each run of equal times once: a fleet often reports at the same instants."""
     if text.head(_SAMPLE).rle_id().n_unique() > _SAMPLE / 2:
         return text.str.to_datetime(form, time_unit="us", strict=False)
     runs = text.rle().struct.unnest()
@@ -122,15 +123,17 @@ def _parsed_by_runs(text: pl.Series, form: str) -> pl.Series:
 
 
 def _parsed(text: pl.Series, formats: Sequence[str]) -> pl.Series:
-    """Return instants by the first of the formats that fits; the later ones see what is left."""
+    """Return each time parsed by the first format that fits it."""
     zone = "UTC" if "z" in formats[0] else None
-    found = pl.Series([None], dtype=pl.Datetime("us", zone)).new_from_index(0, len(text))
+    parsed = pl.Series([None], dtype=pl.Datetime("us", zone)).new_from_index(0, len(text))
     for form in formats:
-        open_ = found.is_null() & text.is_not_null()
-        if open_.any():
-            left = text.to_frame("t").select(pl.when(open_).then(pl.col("t"))).to_series()
-            found = found.zip_with(~open_, left.str.to_datetime(form, time_unit="us", strict=False))
-    return found
+        unparsed = parsed.is_null() & text.is_not_null()
+        if unparsed.any():
+            left = text.to_frame("t").select(pl.when(unparsed).then(pl.col("t"))).to_series()
+            parsed = parsed.zip_with(
+                ~unparsed, left.str.to_datetime(form, time_unit="us", strict=False)
+            )
+    return parsed
 
 
 def _in_utc(times: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
@@ -144,4 +147,4 @@ def _in_utc(times: pl.Series, field: Field) -> tuple[pl.Series, Wrong]:
     local = times.dt.replace_time_zone(field.zone, ambiguous="null", non_existent="null")
     values = local.dt.convert_time_zone("UTC")
     wrong = times.is_not_null() & values.is_null()
-    return values, [(wrong, f"stands twice or never on the clock of {field.zone}")]
+    return values, [(wrong, f"occurs twice or never on the local clock of {field.zone}")]

@@ -1,7 +1,7 @@
-"""Weight of Parquet in memory: of row groups before they are read, and of rows once they are.
+"""Estimate the memory that Parquet row groups need before reading, and split rows after it.
 
-Encodings can make much of little: 8 KiB of a dictionary's numbers are millions of rows, and each of
-them may be a long text.
+Encodings can inflate: 8 KiB of dictionary indices can be millions of rows, and each of them may be a
+long text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,10 +13,10 @@ import polars as pl
 from cll.pipeline.ingest.readers import parquet_footers
 from cll.pipeline.ingest.readers.arrow import lengths
 from cll.pipeline.ingest.readers.limits import over
-from cll.pipeline.ingest.readers.parquet_footers import Column, Group
+from cll.pipeline.ingest.readers.parquet_footers import ColumnChunk, Group
 from cll.types.errors import DataRefused
 
-ROWS = 1_000_000  # read at once, about
+ROWS = 1_000_000  # about so many are read at once
 _BYTES = 96 * 2**20  # read at once
 _PIECE = 2**26  # bytes of a batch
 _BATCH = 2**16  # rows of a batch
@@ -24,18 +24,18 @@ _BATCH = 2**16  # rows of a batch
 
 @dataclass(frozen=True)
 class Load:
-    """What it takes to read some row groups."""
+    """The way to read some row groups, by the memory they need."""
 
-    is_light: bool  # all at once
-    is_heavy: bool  # so much at once that nothing else like it is read beside it
-    batch_rows: int  # else
-    numbered: tuple[str, ...]  # columns of text stored as numbers of their values: kept so
+    is_light: bool  # they can be read at once
+    is_heavy: bool  # they need so much memory that no other heavy group is read in parallel
+    batch_rows: int  # rows of a batch, if they are not light
+    numbered: tuple[str, ...]  # text columns that are read as dictionaries
 
 
 def weigh(source: parquet_footers.Source, groups: Sequence[Group], most: int) -> Load:
-    """Weigh row groups by the headers of all their pages, since a footer may lie.
+    """Return the load of row groups from the headers of all their pages, since a footer may lie.
 
-    Raises DataRefused where the largest pages of the columns are together more than `most` bytes.
+    Raises DataRefused if the largest pages of all columns together have more than `most` bytes.
     """
     largest: dict[str, int] = {}  # bytes of a page, by column
     dense: dict[str, int] = {}  # bytes of a value, on average over its page
@@ -51,7 +51,7 @@ def weigh(source: parquet_footers.Source, groups: Sequence[Group], most: int) ->
                 dense[name] = max(dense.get(name, 0), mean, column.width)
                 unpacked += max(column.packed, sum(size for size, _ in sizes))
                 nested += sum(count for _, count in sizes) if column.is_nested else 0
-                # In an encoding of both kinds a text may have all the bytes of a page.
+                # In nested columns and with DELTA_BYTE_ARRAY one text may take a whole page.
                 grows |= column.is_nested or parquet_footers.DELTA_BYTE_ARRAY in column.encodings
             widths[name] = max(widths.get(name, 0), sum(column.width for column in columns))
             if _is_numbered(columns):
@@ -74,14 +74,14 @@ def _refuse_over(largest: dict[str, int], most: int) -> None:
         raise DataRefused(f"a page of {name!r} unpacks to {size} bytes: {over('page_size', most)}.")
 
 
-def _is_numbered(columns: Sequence[Column]) -> bool:
+def _is_numbered(columns: Sequence[ColumnChunk]) -> bool:
     (column, *others) = columns
     is_text = column.kind == parquet_footers.BYTE_ARRAY and not (others or column.is_nested)
     return is_text and column.is_numbered
 
 
 def parted(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Yield rows as they are, or, where their texts are too much at once, some at a time."""
+    """Yield the frame as it is, or in parts if its texts have more than _BYTES bytes."""
     texts = lengths(frame)
     if sum(int(sizes.sum()) for sizes in texts) <= _BYTES:
         yield frame
@@ -93,15 +93,15 @@ def parted(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
         yield frame[int(start) : int(stop)]
 
 
-class Gathering:
-    """Batches of rows, until they are as many as are read at once."""
+class BatchCollector:
+    """Collector of batches, up to ROWS rows or _BYTES bytes."""
 
     def __init__(self) -> None:
         self._frames: list[pl.DataFrame] = []
         self._rows = self._bytes = 0
 
     def add(self, batch: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
-        """Take a batch of so many bytes; yield the rows before it once there are enough."""
+        """Add a batch of `size` bytes; yield the collected rows first if it does not fit."""
         for frame in parted(batch):
             size += sum(int(texts.sum()) for texts in lengths(frame))
             if self._rows + frame.height > ROWS or self._bytes + size > _BYTES:
@@ -112,7 +112,7 @@ class Gathering:
             size = 0
 
     def rest(self) -> Iterator[pl.DataFrame]:
-        """Yield the rows that are left."""
+        """Yield the collected rows, if any."""
         if self._frames:
             frames, self._frames, self._rows, self._bytes = self._frames, [], 0, 0
             yield pl.concat(frames)

@@ -1,1 +1,1 @@
-"""Schema of the data: learnt once, and held against what comes later."""
+"""Schema of the data: inferred once, and checked against all later data."""

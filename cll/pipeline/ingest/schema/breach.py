@@ -1,4 +1,4 @@
-"""One thing about the data that is not as known, said so that a person can act on it."""
+"""Breach of the schema: one way in which data differ from it, as a message with a way out."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,38 +12,40 @@ ACCEPT = "accept it by `cll schema accept`"
 
 @dataclass(frozen=True)
 class Breach:
-    """`what` is a column, a group or a rate; `where` a day, or empty for all of them."""
+    """`what` is a column, a group or a rate; `where` is a day, or empty for all days."""
 
     kind: Kind
     what: str
     where: str
-    found: str
+    actual: str
     expected: str
-    says: str  # what it looks like
+    cause: str  # the likely cause
     way_out: str
-    also: int = 0  # later days that are so, too
+    also: int = 0  # number of later days with the same breach
 
     @property
     def line(self) -> str:
-        """Say all of it in one line."""
+        """Return the whole breach as one line."""
         when = f" on {self.where}" if self.where else ""
         when += f" and on {self.also} later day{'s' * (self.also > 1)}" if self.also else ""
         expected = f", {self.expected}" if self.expected else ""
-        return f"{self.what}: {self.found}{when}{expected}: {self.says} {self.way_out}."
+        return f"{self.what}: {self.actual}{when}{expected}: {self.cause} {self.way_out}."
 
 
-def gathered(breaches: Iterable[Breach]) -> list[Breach]:
-    """Say once, of the first day, what is so on several; in the order of days."""
+def merge_days(breaches: Iterable[Breach]) -> list[Breach]:
+    """Return one breach per kind and column: the first, with the number of later days."""
     first: dict[tuple[str, str], Breach] = {}
-    for one in breaches:
-        identity = (one.kind, one.what)
-        seen = first.get(identity)
-        first[identity] = one if seen is None else replace(seen, also=seen.also + 1 + one.also)
+    for breach in breaches:
+        identity = (breach.kind, breach.what)
+        earlier = first.get(identity)
+        first[identity] = (
+            breach if earlier is None else replace(earlier, also=earlier.also + 1 + breach.also)
+        )
     return list(first.values())
 
 
 def number(value: float) -> str:
-    """Write a figure as a person compares it.
+    """Return a number as text with three significant digits.
 
     >>> number(45.2169), number(0.00033391), number(1_200_000.0)
     ('45.2', '0.000334', '1200000')
@@ -53,7 +55,7 @@ def number(value: float) -> str:
 
 
 def span(ends: tuple[float, float]) -> str:
-    """Write the lowest and the highest of the days known.
+    """Return the lowest and the highest value of the earlier days as text.
 
     >>> span((0.44, 0.47))
     '0.44 to 0.47'

@@ -1,4 +1,4 @@
-"""Hold what was kept against the committed schema, or learn that where there is none yet."""
+"""Check the new data against the committed schema, or infer the schema if there is none yet."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,66 +17,69 @@ from cll.types.errors import DataRefused
 from cll.types.records import Counts
 from cll.types.tables import Columns
 
-_TOLD = 3  # breaches that one line has room for
+_SHOWN = 3  # breaches that the error message lists
 
 
 @dataclass(frozen=True)
-class Found:
-    """What ingest has before it publishes: all days, and what of it is new."""
+class IngestResult:
+    """The result of an ingest before it is published."""
 
     name: str  # of the source
     days: Profiles
-    fresh: Sequence[str]  # days that are new, or made again
+    fresh: Sequence[str]  # dates that are new, or were built again
     columns: Columns
     incidents: pl.DataFrame
-    counts: Counts  # of the pieces that were not known before
-    first: str  # of what was quarantined: where, and why
+    counts: Counts  # of the pieces that were read in this ingest
+    first: str  # place and reason of the first quarantined record
 
 
-def enforce(ws: Workspace, tree: Tree, settings: Enforcement, found: Found) -> None:
-    """Raise DataRefused where something does not fit; what was refused is kept for `accept`.
+def enforce(ws: Workspace, tree: Tree, settings: Enforcement, result: IngestResult) -> None:
+    """Raise DataRefused for data that breach the schema, and store them for `cll schema accept`.
 
-    A job of `cll run` is told so, and goes on: it may well try another mapping, and releases nothing.
+    A job of `cll run` only prints the breaches and goes on: it may try another mapping, and it
+    releases nothing.
     """
     sections = file.read(ws.root)
-    breaches = rules.check_quarantine(found.counts, settings.max_quarantined, found.first)
+    breaches = rules.check_quarantine(result.counts, settings.max_quarantined, result.first)
     if settings.schema != "off":
-        breaches += _breaches(sections.get(found.name), settings, found)
+        breaches += _breaches(sections.get(result.name), settings, result)
     if breaches and settings.schema != "warn" and ws.out is None:
-        _keep_refused(ws, found)
+        _keep_refused(ws, result)
         raise DataRefused(_line(breaches))
-    for one in breaches:
-        progress.note(f"ingest: {one.line}")
-    if settings.schema != "off" and found.name not in sections:
-        per_day = rules.per_day(found.incidents)
-        learnt = rules.infer(found.days, found.columns, units.kept_in(tree["source"]), per_day)
-        sections = {**sections, found.name: learnt}
-        progress.note(f"ingest: {file.SCHEMA}: learnt {found.name}; review it and commit it.")
+    for breach in breaches:
+        progress.note(f"ingest: {breach.line}")
+    if settings.schema != "off" and result.name not in sections:
+        per_day = rules.per_day(result.incidents)
+        learnt = rules.infer(
+            result.days, result.columns, units.stored_units(tree["source"]), per_day
+        )
+        sections = {**sections, result.name: learnt}
+        progress.note(f"ingest: {file.SCHEMA}: inferred {result.name}; review it and commit it.")
     file.write(ws.results, sections)
     (ws.reports / file.REFUSED).unlink(missing_ok=True)
 
 
-def _breaches(section: Schema | None, settings: Enforcement, found: Found) -> list[Breach]:
-    per_day = rules.per_day(found.incidents)
+def _breaches(section: Schema | None, settings: Enforcement, result: IngestResult) -> list[Breach]:
+    per_day = rules.per_day(result.incidents)
     if section is None:
-        for one in rules.look_back(found.days, found.columns, per_day, settings):
-            progress.note(f"ingest: {one.line}")
+        for breach in rules.look_back(result.days, result.columns, per_day, settings):
+            progress.note(f"ingest: {breach.line}")
         return []
-    fresh = {date: found.days[date] for date in found.fresh if date in found.days}
-    return rules.check(section, fresh, found.columns, per_day, settings)
+    fresh = {date: result.days[date] for date in result.fresh if date in result.days}
+    return rules.check(section, fresh, result.columns, per_day, settings)
 
 
 def _line(breaches: Sequence[Breach]) -> str:
-    told = " ".join(one.line for one in breaches[:_TOLD])
-    more = len(breaches) - _TOLD
-    return told if more <= 0 else f"{told} And {more} more: `cll schema diff`."
+    lines = " ".join(breach.line for breach in breaches[:_SHOWN])
+    more = len(breaches) - _SHOWN
+    return lines if more <= 0 else f"{lines} And {more} more: `cll schema diff`."
 
 
-def _keep_refused(ws: Workspace, found: Found) -> None:
-    told: Mapping[str, Any] = {
-        "name": found.name,
-        "profiles": found.days,
-        "columns": asdict(found.columns),
-        "incidents": rules.per_day(found.incidents),
+def _keep_refused(ws: Workspace, result: IngestResult) -> None:
+    refused: Mapping[str, Any] = {
+        "name": result.name,
+        "profiles": result.days,
+        "columns": asdict(result.columns),
+        "incidents": rules.per_day(result.incidents),
     }
-    disk.write_json(ws.reports / file.REFUSED, told)
+    disk.write_json(ws.reports / file.REFUSED, refused)

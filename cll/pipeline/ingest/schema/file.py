@@ -1,4 +1,4 @@
-"""The committed schema's place, and what a refusal leaves behind for `cll schema accept`."""
+"""Paths of the committed schema and of the refused profiles, with reading and writing."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +10,11 @@ from cll.pipeline.ingest.schema.form import Schema
 from cll.system import disk
 
 SCHEMA = Path("registry") / "schema.yaml"
-REFUSED = "refused_schema.json"  # in reports/: what the last ingest refused to take
+REFUSED = "refused_schema.json"  # in reports/: profiles of refused data, for `cll schema accept`
 
 
 def read(folder: Path) -> dict[str, Schema]:
-    """Read the committed schema: a section a source; none where there is no file yet."""
+    """Read the committed schema, one section per source; empty if there is no file yet."""
     path = folder / SCHEMA
     return form.from_tree(yaml_loader.load_yaml(path), str(SCHEMA)) if path.is_file() else {}
 
@@ -25,8 +25,8 @@ def write(folder: Path, sections: Mapping[str, Schema]) -> None:
 
 
 def source_name(tree: Tree, *, fell_back: bool) -> str:
-    """Name the section: the experiment, since it maps data of its own, else the source.
+    """Return the name of the schema's section: the experiment's, else the source's.
 
-    Where another source stands in for the one that is chosen, it is that one's.
+    An experiment maps data of its own. If the fallback replaced the source, it is the fallback's.
     """
     return str(tree["source"]["fallback"] if fell_back else tree["schema"])

@@ -1,4 +1,4 @@
-"""What data are known to look like, and the text of it that people review in registry/schema.yaml."""
+"""Data classes of the data schema, and its text form in registry/schema.yaml for review."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cll.types.errors import ConfigError
 
-DIGITS = 6  # significant ones that a person may have to review
+DIGITS = 6  # significant digits, few enough for a review
 HEADING = """\
 # What the data are known to look like, a section a source. Ingest refuses what does not fit.
 #   cll schema show | diff | accept        the settings: conf/ingest/default.yaml
@@ -28,19 +28,19 @@ Counts = tuple[Annotated[int, Ge(0)], Annotated[int, Ge(0)]]
 class Column:
     """A numeric column; null where no day had a value."""
 
-    unit: str | None  # that it is kept in, as far as the config tells
-    nulls: Share  # of a day's rows, at most
+    unit: str | None  # unit of the stored values, if the config names one
+    nulls: Share  # highest share of a day's rows
     low: float | None  # of all values
     high: float | None
     q01: Range | None
     median: Range | None
     q99: Range | None
-    scale: Range | None  # the median size of what is not 0
+    scale: Range | None  # median absolute value of the nonzero values
 
 
 @dataclass(frozen=True)
 class Rate:
-    """How often something comes, and how much that differs from day to day."""
+    """The usual rate of an event, and its variation from day to day."""
 
     rate: Annotated[float, Ge(0)]  # the usual
     spread: Annotated[float, Ge(0)]  # standard deviation of its logarithm, or log-odds
@@ -48,25 +48,25 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """`rate` of failed rows, of those that tell; `told` is a full day's least share of those."""
+class OutcomeRates:
+    """Outcome statistics: `told` is the lowest share of rows with an outcome on a full day."""
 
-    rate: Rate | None  # null: no outcome was told yet
+    rate: Rate | None  # of failed rows among rows with an outcome; null: there is none yet
     told: Share
 
 
 @dataclass(frozen=True)
 class Schema:
-    """What the days from `since` to `until` looked like; entities and groups: on full ones."""
+    """Statistics of the days from `since` to `until`; entities and groups count full days only."""
 
     since: str
     until: str
     days: Annotated[int, Ge(1)]
-    hours: Range  # at which a day's first and last rows usually are
+    hours: Range  # hours of day of the usual first and last row
     entities: Counts
-    groups: dict[str, Counts]  # entities of each
+    groups: dict[str, Counts]  # lowest and highest number of entities
     columns: dict[str, Column]
-    outcome: Outcome | None  # null: the source has none
+    outcome: OutcomeRates | None  # null: the source has none
     incidents: Rate | None  # per entity and day; null: not known
 
 
@@ -74,12 +74,12 @@ _ADAPTER = TypeAdapter(dict[str, Schema], config=ConfigDict(extra="forbid"))
 
 
 def as_tree(schema: Schema) -> dict[str, Any]:
-    """Return plain data, numbers to as many digits as are stored."""
+    """Return a schema as plain data, with numbers rounded to DIGITS."""
     return {name: _plain(value) for name, value in asdict(schema).items()}
 
 
 def from_tree(tree: Mapping[str, Any], where: str) -> dict[str, Schema]:
-    """Read the sections of a file named `where`: each key there, none else, each of its type."""
+    """Parse the sections of a file; raise ConfigError naming `where` for a wrong key or type."""
     try:
         return _ADAPTER.validate_json(json.dumps(tree), strict=True)
     except ValidationError as error:
@@ -91,18 +91,18 @@ def from_tree(tree: Mapping[str, Any], where: str) -> dict[str, Schema]:
 
 
 def as_text(sections: Mapping[str, Schema]) -> str:
-    """Write the file of all sources; the same schemas are the same text.
+    """Return the text of the schema file; equal schemas give equal text.
 
-    `yaml.safe_dump` of `as_tree`, save that a name that reads as a number stays a name.
+    It is `yaml.safe_dump` of `as_tree`, except that a name that looks like a number is quoted.
     """
     tree = {name: as_tree(schema) for name, schema in sections.items()}
-    return HEADING + yaml.dump(  # a SafeDumper, see _Dumper
-        tree, Dumper=_Dumper, default_flow_style=None, width=100, allow_unicode=True
+    return HEADING + yaml.dump(  # _SchemaDumper is a SafeDumper
+        tree, Dumper=_SchemaDumper, default_flow_style=None, width=100, allow_unicode=True
     )
 
 
 def rounded(value: float) -> float:
-    """Round to the digits that are stored."""
+    """Return a number rounded to DIGITS significant digits."""
     return float(f"{value:.{DIGITS}g}")
 
 
@@ -114,15 +114,15 @@ def _plain(value: object) -> Any:
     return rounded(value) if isinstance(value, float) else value
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes what the project's reader of YAML reads: no alias, and 1e5 is a number there."""
+class _SchemaDumper(yaml.SafeDumper):
+    """A YAML writer without aliases; it quotes text like 1e5, which our reader takes as a number."""
 
     def ignore_aliases(self, data: object) -> bool:
         del data
         return True
 
 
-_Dumper.add_implicit_resolver(
+_SchemaDumper.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
     list("-+.0123456789"),

@@ -1,4 +1,4 @@
-"""What was there on the days known, and is not: columns, their values, groups and entities."""
+"""Find columns, values, groups and entities that earlier days had and a new day lacks."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -8,25 +8,25 @@ from cll.pipeline.ingest.schema.breach import ACCEPT, Breach
 from cll.pipeline.ingest.schema.form import Column, Range, Schema
 from cll.types.tables import OUTCOME, Columns
 
-MIN_ROWS = 20  # of a day, to judge the share of what it lacks
-_SLACK_HOURS = 1.0  # that a full day may begin later or end earlier than usual
+MIN_ROWS = 20  # of a day: fewer are too few to compare shares
+_SLACK_HOURS = 1.0  # a full day may begin so much later, or end so much earlier
 
 
-def is_full(found: Mapping[str, Any], hours: Range) -> bool:
-    """Tell whether a day is over, by the hours from which and until which its rows usually are."""
+def is_full(profile: Mapping[str, Any], hours: Range) -> bool:
+    """Return whether a day is complete: its rows cover the usual `hours` of a day."""
     begins, ends = (
-        found["from"] <= hours[0] + _SLACK_HOURS,
-        found["until"] >= hours[1] - _SLACK_HOURS,
+        profile["from"] <= hours[0] + _SLACK_HOURS,
+        profile["until"] >= hours[1] - _SLACK_HOURS,
     )
     return bool(begins and ends)
 
 
-def columns(known: Schema, now: Columns) -> Iterator[Breach]:
-    """Yield what the source's columns lack, and what they have that is new."""
-    before = [*known.columns, *([OUTCOME] if known.outcome else [])]
-    there = [*now.numeric, *([OUTCOME] if now.outcome else [])]
-    gone = [name for name in before if name not in there]
-    fresh = [name for name in there if name not in before]
+def columns(schema: Schema, now: Columns) -> Iterator[Breach]:
+    """Yield each schema column that the source lacks, and each new column."""
+    before = [*schema.columns, *([OUTCOME] if schema.outcome else [])]
+    present = [*now.numeric, *([OUTCOME] if now.outcome else [])]
+    gone = [name for name in before if name not in present]
+    fresh = [name for name in present if name not in before]
     for name in gone:
         near = difflib.get_close_matches(name, fresh, n=1, cutoff=0.4)
         similar = f"; similar: {near[0]}" if near else ""
@@ -38,49 +38,55 @@ def columns(known: Schema, now: Columns) -> Iterator[Breach]:
         yield Breach("new", name, "", "a new column", "", "not in the schema.", way)
 
 
-def silence(
-    name: str, day: str, found: Mapping[str, Any], known: Column, more: float
+def missing_values(
+    name: str, day: str, values: Mapping[str, Any], column: Column, more: float
 ) -> Iterator[Breach]:
-    """Yield a column that lacks `more` of its values than on any day known."""
-    rows = found["rows"]
-    if rows < MIN_ROWS or found["nulls"] / rows <= known.nulls + more:
+    """Yield a breach if the share of missing values exceeds the schema's highest by `more`."""
+    rows = values["rows"]
+    if rows < MIN_ROWS or values["nulls"] / rows <= column.nulls + more:
         return
-    share = found["nulls"] / rows
+    share = values["nulls"] / rows
     says = "gone silent, or published under another name?"
     way = f"Mend its origin, map it by source.signals.columns.{name}, or {ACCEPT}"
-    until = f"{known.nulls:.1%} at most until then"
+    until = f"{column.nulls:.1%} at most until then"
     yield Breach("silent", name, day, f"{share:.1%} of the values missing", until, says, way)
 
 
-def untold(day: str, found: Mapping[str, Any], known: Schema, more: float) -> Iterator[Breach]:
-    """Yield a full day that lacks `more` of its outcomes than any known."""
-    outcome = found.get("outcome")
-    if not known.outcome or not outcome or found["rows"] < MIN_ROWS:
+def missing_outcomes(
+    day: str, profile: Mapping[str, Any], schema: Schema, more: float
+) -> Iterator[Breach]:
+    """Yield a breach if a full day's share of rows with an outcome fell by more than `more`."""
+    outcome = profile.get("outcome")
+    if not schema.outcome or not outcome or profile["rows"] < MIN_ROWS:
         return
-    share = outcome["told"] / found["rows"]
-    if is_full(found, known.hours) and share < known.outcome.told - more:
-        until = f"{known.outcome.told:.1%} at least until then"
+    share = outcome["told"] / profile["rows"]
+    if is_full(profile, schema.hours) and share < schema.outcome.told - more:
+        until = f"{schema.outcome.told:.1%} at least until then"
         way = f"Mend its origin, map it by source.signals.columns.{OUTCOME}, or {ACCEPT}"
-        told = f"told by {share:.1%} of the rows"
-        yield Breach("silent", OUTCOME, day, told, until, "labels that no longer come?", way)
+        actual = f"given in {share:.1%} of the rows"
+        yield Breach("silent", OUTCOME, day, actual, until, "are labels no longer delivered?", way)
 
 
-def entities(day: str, found: Mapping[str, Any], known: Schema, least: float) -> Iterator[Breach]:
-    """Yield groups that vanished, and a fleet of less than the share `least` of its smallest."""
-    if not is_full(found, known.hours):
+def entities(
+    day: str, profile: Mapping[str, Any], schema: Schema, least: float
+) -> Iterator[Breach]:
+    """Yield vanished groups, and a fleet smaller than `least` times the smallest fleet before."""
+    if not is_full(profile, schema.hours):
         return
-    there = found["groups"]
-    for name, (fewest, most) in known.groups.items():
-        # Without any group, the day has too many to be counted.
-        if there and fewest and name not in there:
-            near = difflib.get_close_matches(name, [n for n in there if n not in known.groups], n=1)
+    groups = profile["groups"]
+    for name, (fewest, most) in schema.groups.items():
+        # A day without any group had too many to count.
+        if groups and fewest and name not in groups:
+            near = difflib.get_close_matches(
+                name, [n for n in groups if n not in schema.groups], n=1
+            )
             says = f"gone, or named otherwise{f' ({near[0]})' if near else ''}?"
             usual = f"{fewest} to {most} until then" if fewest < most else f"{most} until then"
             way = f"Wait for its data, mend their origin, or {ACCEPT}"
             yield Breach("group", f"group {name}", day, "no entity", usual, says, way)
-    if found["entities"] < least * known.entities[0]:
-        count = found["entities"]
+    if profile["entities"] < least * schema.entities[0]:
+        count = profile["entities"]
         says = "is part of the fleet not delivered?"
         way = f"Wait for the data, mend their origin, or {ACCEPT}"
-        usual = f"{known.entities[0]} at least until then"
-        yield Breach("entities", "entities", day, f"{count} are there", usual, says, way)
+        usual = f"{schema.entities[0]} at least until then"
+        yield Breach("entities", "entities", day, f"only {count} reported", usual, says, way)

@@ -1,7 +1,7 @@
-"""Step: learn once what the data look like, and say what later days have that can't be right.
+"""Step: infer a schema from the first days of data, and check later days against it.
 
-A day that was learnt from never breaches what was learnt. Drift is no breach: only what looks like
-a broken unit, source or label is.
+A day never breaches a schema that was inferred from it. Drift is not a breach; a value is one only
+if it looks like a broken unit, source or label.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,20 +13,20 @@ import polars as pl
 from annotated_types import Ge, Interval
 
 from cll.pipeline.ingest.schema import form, presence, rates, units
-from cll.pipeline.ingest.schema.breach import ACCEPT, Breach, gathered, number, span
-from cll.pipeline.ingest.schema.form import Column, Outcome, Range, Rate, Schema
+from cll.pipeline.ingest.schema.breach import ACCEPT, Breach, merge_days, number, span
+from cll.pipeline.ingest.schema.form import Column, OutcomeRates, Range, Rate, Schema
 from cll.types.records import Counts
 from cll.types.tables import OUTCOME, Columns
 
-Profiles = Mapping[str, Mapping[str, Any]]  # by day: what cll.pipeline.ingest.profile says of it
-Incidents = Mapping[str, int]  # by day: how many began
+Profiles = Mapping[str, Mapping[str, Any]]  # by day: its profile, see cll.pipeline.ingest.profile
+Incidents = Mapping[str, int]  # by day: the number that began
 Share = Annotated[float, Interval(ge=0, le=1)]
 _WEEK = 7
 
 
 @dataclass(frozen=True)
 class Enforcement:
-    """What is refused: see conf/ingest/default.yaml."""
+    """The limits of the checks; conf/ingest/default.yaml explains each."""
 
     schema: Literal["enforce", "warn", "off"] = "enforce"
     max_quarantined: Share = 0.05
@@ -40,22 +40,22 @@ class Enforcement:
 def infer(
     profiles: Profiles, columns: Columns, units: Mapping[str, str], incidents_per_day: Incidents
 ) -> Schema:
-    """Learn from these days; `units` names what columns are kept in, as far as the config tells."""
+    """Return the schema of these days; `units` is the unit of each column that the config names."""
     days = sorted(profiles)
-    found = [profiles[day] for day in days]
-    hours = _middle(found, "from"), _middle(found, "until")
-    full = [one for one in found if presence.is_full(one, hours)] or found
+    in_order = [profiles[day] for day in days]
+    hours = _middle(in_order, "from"), _middle(in_order, "until")
+    full = [profile for profile in in_order if presence.is_full(profile, hours)] or in_order
     return Schema(
         since=days[0],
         until=days[-1],
         days=len(days),
         hours=hours,
-        entities=_least_and_most([one["entities"] for one in full]),
+        entities=_least_and_most([profile["entities"] for profile in full]),
         groups=_groups(full, columns),
-        columns={n: _column(n, found, units) for n in sorted(columns.numeric)},
-        outcome=_outcome(found, hours) if columns.outcome else None,
-        incidents=rates.learn(
-            [_incidents(profiles[d], incidents_per_day.get(d, 0), hours) for d in days]
+        columns={n: _column(n, in_order, units) for n in sorted(columns.numeric)},
+        outcome=_outcome(in_order, hours) if columns.outcome else None,
+        incidents=rates.estimate(
+            [_incident_counts(profiles[d], incidents_per_day.get(d, 0), hours) for d in days]
         )
         if any(incidents_per_day.values())
         else None,
@@ -63,48 +63,51 @@ def infer(
 
 
 def check(
-    known: Schema,
+    schema: Schema,
     profiles: Profiles,
     columns: Columns,
     incidents_per_day: Incidents,
     enforcement: Enforcement | None = None,
 ) -> list[Breach]:
-    """Say what these days (new, or made again) have that does not fit; each once, at its first."""
+    """Return the breaches of these days, which are new or were built again.
+
+    A breach that recurs is listed once, for its first day.
+    """
     limits = enforcement or Enforcement()
-    breaches = list(presence.columns(known, columns))
+    breaches = list(presence.columns(schema, columns))
     for day in sorted(profiles):
-        breaches += _of_a_day(known, day, profiles[day], limits)
-        incidents = _incidents(profiles[day], incidents_per_day.get(day, 0), known.hours)
-        if known.incidents and rates.has_jumped(incidents, known.incidents, limits.label_factor):
-            breaches.append(_jump("incidents", day, incidents, known.incidents))
-    return gathered(breaches)
+        breaches += _day_breaches(schema, day, profiles[day], limits)
+        incidents = _incident_counts(profiles[day], incidents_per_day.get(day, 0), schema.hours)
+        if schema.incidents and rates.has_jumped(incidents, schema.incidents, limits.label_factor):
+            breaches.append(_jump("incidents", day, incidents, schema.incidents))
+    return merge_days(breaches)
 
 
 def look_back(
     profiles: Profiles, columns: Columns, incidents_per_day: Incidents, limits: Enforcement
 ) -> list[Breach]:
-    """Say what changed within the days themselves, where nothing is known yet to check them by.
+    """Return the breaches within the days themselves, when there is no schema yet.
 
-    Each week is held against all days before it.
+    Each week is checked against a schema of all days before it.
     """
-    days, found = sorted(profiles), []
+    days, breaches = sorted(profiles), []
     for end in range(_WEEK, len(days), _WEEK):
-        known = infer({d: profiles[d] for d in days[:end]}, columns, {}, incidents_per_day)
+        schema = infer({d: profiles[d] for d in days[:end]}, columns, {}, incidents_per_day)
         week = {d: profiles[d] for d in days[end : end + _WEEK]}
-        found += check(known, week, columns, incidents_per_day, limits)
-    return gathered(found)
+        breaches += check(schema, week, columns, incidents_per_day, limits)
+    return merge_days(breaches)
 
 
 def check_quarantine(counts: Counts, limit: float, first: str = "") -> list[Breach]:
-    """Say that more than the share `limit` of the records was quarantined, and what was first."""
+    """Return a breach if more than the share `limit` of the records was quarantined."""
     share = counts.quarantined / max(counts.records_in, 1)
     if share <= limit:
         return []
-    found = f"{counts.quarantined:,} of {counts.records_in:,} records ({share:.1%})"
+    actual = f"{counts.quarantined:,} of {counts.records_in:,} records ({share:.1%})"
     expected = f"{limit:.1%} at most by ingest.max_quarantined"
-    says = f"another format than it was? The first: {first}." if first else "another format?"
-    way = "Mend what is there, or allow a higher share"
-    return [Breach("quarantine", "quarantined", "", found, expected, says, way)]
+    says = f"did the format change? The first: {first}." if first else "did the format change?"
+    way = "Mend the files, or allow a higher share"
+    return [Breach("quarantine", "quarantined", "", actual, expected, says, way)]
 
 
 def per_day(incidents: pl.DataFrame) -> dict[str, int]:
@@ -113,9 +116,9 @@ def per_day(incidents: pl.DataFrame) -> dict[str, int]:
     return dict(days.group_by("day").len().sort("day").rows())
 
 
-def differences(known: Schema, inferred: Schema) -> list[str]:
-    """List what was learnt otherwise, a line a value: what stood there, and what would."""
-    before, after = _leaves(form.as_tree(known)), _leaves(form.as_tree(inferred))
+def differences(committed: Schema, inferred: Schema) -> list[str]:
+    """Return one line for each value that differs: the committed one and the inferred one."""
+    before, after = _leaves(form.as_tree(committed)), _leaves(form.as_tree(inferred))
     names = sorted(set(before) | set(after))
     return [
         f"{name}: {before.get(name, 'none')} -> {after.get(name, 'none')}"
@@ -124,38 +127,38 @@ def differences(known: Schema, inferred: Schema) -> list[str]:
     ]
 
 
-def _of_a_day(
-    known: Schema, day: str, found: Mapping[str, Any], limits: Enforcement
+def _day_breaches(
+    schema: Schema, day: str, profile: Mapping[str, Any], limits: Enforcement
 ) -> Iterator[Breach]:
-    for name, values in found["columns"].items():
-        if name in known.columns:
-            counted = {**values, "rows": found["rows"]}
-            column = known.columns[name]
-            yield from presence.silence(name, day, counted, column, limits.missing_more)
+    for name, values in profile["columns"].items():
+        if name in schema.columns:
+            counted = {**values, "rows": profile["rows"]}
+            column = schema.columns[name]
+            yield from presence.missing_values(name, day, counted, column, limits.missing_more)
             yield from units.breaches(name, day, counted, column, limits.unit_factor)
-    yield from presence.entities(day, found, known, limits.entities_least)
-    yield from presence.untold(day, found, known, limits.missing_more)
-    if known.outcome and known.outcome.rate and "outcome" in found:
-        told = _told(found, known.hours)
-        if rates.has_jumped(told, known.outcome.rate, limits.label_factor):
-            yield _jump(OUTCOME, day, told, known.outcome.rate)
+    yield from presence.entities(day, profile, schema, limits.entities_least)
+    yield from presence.missing_outcomes(day, profile, schema, limits.missing_more)
+    if schema.outcome and schema.outcome.rate and "outcome" in profile:
+        counts = _outcome_counts(profile, schema.hours)
+        if rates.has_jumped(counts, schema.outcome.rate, limits.label_factor):
+            yield _jump(OUTCOME, day, counts, schema.outcome.rate)
 
 
-def _jump(what: str, day: str, found: rates.Day, known: Rate) -> Breach:
-    unit = "of the rows failed" if found.is_share else "per entity and day"
+def _jump(what: str, day: str, counts: rates.DayCounts, usual: Rate) -> Breach:
+    unit = "of the rows failed" if counts.is_share else "per entity and day"
     says = "do labels mean the same as before, or are they the wrong way round?"
-    if not found.is_share:
-        says = "are they reported as before?"
-    times = found.rate / known.rate
+    if not counts.is_share:
+        says = "are they still reported in the same way?"
+    times = counts.rate / usual.rate
     often = f"{number(times)} times as often" if times > 1 else f"{number(1 / times)} times as rare"
-    told = f"{number(found.rate)} {unit}"
-    until = f"{span(known.range)} a day until then"
+    actual = f"{number(counts.rate)} {unit}"
+    until = f"{span(usual.range)} a day until then"
     way = f"Mend their origin, or {ACCEPT}"
-    return Breach("rate", what, day, told, until, f"{often}; {says}", way)
+    return Breach("rate", what, day, actual, until, f"{often}; {says}", way)
 
 
-def _middle(found: list[Mapping[str, Any]], name: str) -> float:
-    return form.rounded(median(one[name] for one in found))
+def _middle(profiles: list[Mapping[str, Any]], name: str) -> float:
+    return form.rounded(median(profile[name] for profile in profiles))
 
 
 def _least_and_most(counts: list[int]) -> tuple[int, int]:
@@ -163,76 +166,83 @@ def _least_and_most(counts: list[int]) -> tuple[int, int]:
 
 
 def _groups(full: list[Mapping[str, Any]], columns: Columns) -> dict[str, tuple[int, int]]:
-    """Take the groups as told; those read off names only where several entities make one up."""
-    names = sorted({name for one in full for name in one["groups"]})
-    counts = {n: _least_and_most([one["groups"].get(n, 0) for one in full]) for n in names}
+    """Return the range of entities per group.
+
+    Groups guessed from entity names count only if there are several, each of several entities.
+    """
+    names = sorted({name for profile in full for name in profile["groups"]})
+    counts = {n: _least_and_most([profile["groups"].get(n, 0) for profile in full]) for n in names}
     if columns.group:
         return counts
     several = {name: count for name, count in counts.items() if count[0] > 1}
     return several if len(counts) > 1 else {}
 
 
-def _column(name: str, found: list[Mapping[str, Any]], units: Mapping[str, str]) -> Column:
-    days = [(one["columns"][name], one["rows"]) for one in found if name in one["columns"]]
+def _column(name: str, profiles: list[Mapping[str, Any]], units: Mapping[str, str]) -> Column:
+    days = [
+        (profile["columns"][name], profile["rows"])
+        for profile in profiles
+        if name in profile["columns"]
+    ]
     shares = [column["nulls"] / rows for column, rows in days if rows >= presence.MIN_ROWS]
-    told = [column for column, _ in days if "scale" in column]
+    filled = [column for column, _ in days if "scale" in column]
     return Column(
         unit=units.get(name),
         nulls=form.rounded(max(shares, default=0.0)),
-        low=_ends(told, "low", min),
-        high=_ends(told, "high", max),
-        q01=_range(told, "q01"),
-        median=_range(told, "median"),
-        q99=_range(told, "q99"),
-        scale=_range(told, "scale"),
+        low=_ends(filled, "low", min),
+        high=_ends(filled, "high", max),
+        q01=_range(filled, "q01"),
+        median=_range(filled, "median"),
+        q99=_range(filled, "q99"),
+        scale=_range(filled, "scale"),
     )
 
 
 def _ends(
-    told: list[Mapping[str, float]], quantile: str, end: Callable[[list[float]], float]
+    columns: list[Mapping[str, float]], quantile: str, end: Callable[[list[float]], float]
 ) -> float | None:
-    return form.rounded(end([column[quantile] for column in told])) if told else None
+    return form.rounded(end([column[quantile] for column in columns])) if columns else None
 
 
-def _range(told: list[Mapping[str, float]], quantile: str) -> Range | None:
-    values = [form.rounded(column[quantile]) for column in told]
+def _range(columns: list[Mapping[str, float]], quantile: str) -> Range | None:
+    values = [form.rounded(column[quantile]) for column in columns]
     return (min(values), max(values)) if values else None
 
 
-def _outcome(found: list[Mapping[str, Any]], hours: Range) -> Outcome:
-    there = [one for one in found if "outcome" in one]
+def _outcome(profiles: list[Mapping[str, Any]], hours: Range) -> OutcomeRates:
+    with_outcome = [profile for profile in profiles if "outcome" in profile]
     shares = [
-        one["outcome"]["told"] / one["rows"]
-        for one in there
-        if one["rows"] >= presence.MIN_ROWS and presence.is_full(one, hours)
+        profile["outcome"]["told"] / profile["rows"]
+        for profile in with_outcome
+        if profile["rows"] >= presence.MIN_ROWS and presence.is_full(profile, hours)
     ]
-    rate = rates.learn([_told(one, hours) for one in there])
-    return Outcome(rate=rate, told=form.rounded(min(shares, default=0.0)))
+    rate = rates.estimate([_outcome_counts(profile, hours) for profile in with_outcome])
+    return OutcomeRates(rate=rate, told=form.rounded(min(shares, default=0.0)))
 
 
-def _told(found: Mapping[str, Any], hours: Range) -> rates.Day:
-    told, positive = found["outcome"]["told"], found["outcome"]["positive"]
-    entity_hours = found["entities"] * _hours(found)
-    full = presence.is_full(found, hours)
-    return rates.Day(positive, told, min(told, entity_hours), is_full=full, is_share=True)
+def _outcome_counts(profile: Mapping[str, Any], hours: Range) -> rates.DayCounts:
+    rows, positive = profile["outcome"]["told"], profile["outcome"]["positive"]
+    entity_hours = profile["entities"] * _hours(profile)
+    full = presence.is_full(profile, hours)
+    return rates.DayCounts(positive, rows, min(rows, entity_hours), is_full=full, is_share=True)
 
 
-def _incidents(found: Mapping[str, Any], count: int, hours: Range) -> rates.Day:
-    """Take a day that isn't over as the part that has passed."""
-    passed = min(1.0, _hours(found) / max(hours[1] - hours[0], 1.0))
-    full = presence.is_full(found, hours)
-    days = found["entities"] * (1.0 if full else passed)
-    return rates.Day(count, days, days, is_full=full, is_share=False)
+def _incident_counts(profile: Mapping[str, Any], count: int, hours: Range) -> rates.DayCounts:
+    """Return a day's incident counts; a day that is not full counts only for its passed hours."""
+    passed = min(1.0, _hours(profile) / max(hours[1] - hours[0], 1.0))
+    full = presence.is_full(profile, hours)
+    days = profile["entities"] * (1.0 if full else passed)
+    return rates.DayCounts(count, days, days, is_full=full, is_share=False)
 
 
-def _hours(found: Mapping[str, Any]) -> float:
-    return max(float(found["until"] - found["from"]), 1.0)
+def _hours(profile: Mapping[str, Any]) -> float:
+    return max(float(profile["until"] - profile["from"]), 1.0)
 
 
 def _leaves(tree: object, name: str = "") -> dict[str, str]:
     if not isinstance(tree, Mapping):
         return {name: str(tree)}
-    found: dict[str, str] = {}
+    leaves: dict[str, str] = {}
     for key, value in tree.items():
-        found |= _leaves(value, f"{name}.{key}" if name else str(key))
-    return found
+        leaves |= _leaves(value, f"{name}.{key}" if name else str(key))
+    return leaves

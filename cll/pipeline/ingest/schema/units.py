@@ -1,4 +1,4 @@
-"""Another unit than yesterday: how it shows in quantiles, and what it is likely to be called."""
+"""Detect a column whose unit changed, by its quantiles, and guess the two units."""
 
 import math
 import re
@@ -10,20 +10,23 @@ from cll.pipeline.ingest.readers.casting import UNITS
 from cll.pipeline.ingest.schema.breach import ACCEPT, Breach, number, span
 from cll.pipeline.ingest.schema.form import Column, Range
 
-# Times the factor, beyond all that was known, where 1 % of a day's rows lie.
+# 1 % of a day's rows beyond the schema's range times `factor` times this is a breach.
 _PART_ABOVE, _PART_BELOW = 2.5, 0.5
-FEW = 100  # rows of a day that are all alike prove nothing
-FEW_TAILED = 500  # rows of a day, of which 1 % prove nothing
-_LIKE = 2.5  # a factor is recognised within so many times as much or as little
-_BOUNDS = (1.0, 100.0)  # a column that reached one of these, and never passed it, is bounded
+FEW = 100  # fewer equal rows do not prove a stuck instrument
+FEW_TAILED = 500  # 1 % of fewer rows proves nothing
+_LIKE = 2.5  # a unit factor is recognised if it is off by at most this factor
+_BOUNDS = (1.0, 100.0)  # a column whose maximum is exactly one of these counts as bounded by it
 _OVER_BOUND = 1.5
 _QUANTILES = ("q01", "median", "q99", "scale")
-_ENOUGH = 2  # quantiles that are not 0: else a column tells too seldom to be judged
+_ENOUGH = 2  # nonzero quantiles that a judgement needs
 
 
 @dataclass(frozen=True)
-class Change:
-    """What numbers grew by when `coarse` became `fine`; the units are source.signals.unit's."""
+class UnitChange:
+    """A change from the unit `coarse` to `fine` multiplies numbers by `factor`.
+
+    `coarse_unit` and `fine_unit` are values of source.signals.unit.
+    """
 
     factor: float
     coarse: str
@@ -33,20 +36,20 @@ class Change:
 
 
 _SHARES = (
-    Change(100, "a ratio", "percent", "ratio", "percent"),
-    Change(1000, "a ratio", "permille", "ratio", "permille"),
+    UnitChange(100, "a ratio", "percent", "ratio", "percent"),
+    UnitChange(1000, "a ratio", "permille", "ratio", "permille"),
 )
 _SPANS = (
-    Change(60, "minutes", "seconds", "min", "s"),
-    Change(1e3, "seconds", "milliseconds", "s", "ms"),
-    Change(3600, "hours", "seconds", "h", "s"),
-    Change(1e6, "seconds", "microseconds", "s", "us"),
-    Change(1e9, "seconds", "nanoseconds", "s", "ns"),
+    UnitChange(60, "minutes", "seconds", "min", "s"),
+    UnitChange(1e3, "seconds", "milliseconds", "s", "ms"),
+    UnitChange(3600, "hours", "seconds", "h", "s"),
+    UnitChange(1e6, "seconds", "microseconds", "s", "us"),
+    UnitChange(1e9, "seconds", "nanoseconds", "s", "ns"),
 )
 _SIZES = (
-    Change(1024, "KiB", "bytes", "KiB", "B"),
-    Change(1024**2, "MiB", "bytes", "MiB", "B"),
-    Change(1024**3, "GiB", "bytes", "GiB", "B"),
+    UnitChange(1024, "KiB", "bytes", "KiB", "B"),
+    UnitChange(1024**2, "MiB", "bytes", "MiB", "B"),
+    UnitChange(1024**3, "GiB", "bytes", "GiB", "B"),
 )
 _KINDS = {"ratio": _SHARES, "percent": _SHARES, "s": _SPANS, "B": _SIZES}
 _BY_NAME = (
@@ -56,94 +59,100 @@ _BY_NAME = (
 )
 
 
-def kept_in(source: Mapping[str, Any]) -> dict[str, str]:
-    """Name the units that columns are kept in, as far as the source's settings tell.
+def stored_units(source: Mapping[str, Any]) -> dict[str, str]:
+    """Return the unit of each column's stored values, where the source's settings name one.
 
     >>> kept_in({"signals": {"unit": {"response_time": "ms"}}})
     {'response_time': 's'}
     """
-    told = source.get("signals", {}).get("unit", {})
-    return {name: UNITS[unit][2] for name, unit in told.items()}
+    units = source.get("signals", {}).get("unit", {})
+    return {name: UNITS[unit][2] for name, unit in units.items()}
 
 
 def breaches(
-    name: str, day: str, found: Mapping[str, Any], known: Column, factor: float
+    name: str, day: str, profile: Mapping[str, Any], column: Column, factor: float
 ) -> Iterator[Breach]:
-    """Yield what a day's values say of a broken unit, or of an instrument that is stuck.
+    """Yield a breach if a day's values suggest a changed unit or a stuck instrument.
 
-    A whole column in another unit has each quantile moved, one way and `factor` times beyond all
-    days known; an outage or a drift moves some of them, or less. `found` is of `cll.pipeline.ingest.profile`.
+    A changed unit moves every quantile in one direction, at least `factor` times beyond the range
+    of all earlier days; an outage or a drift moves only some quantiles, or less far. `profile` is
+    the column's part of the day's profile, with the number of rows.
     """
-    if known.high is None or known.low is None or "scale" not in found:
+    if column.high is None or column.low is None or "scale" not in profile:
         return
-    turn, part = _turn(found, known, factor), _part(found, known, factor)
+    turn, part = _scale_change(profile, column, factor), _tail_change(profile, column, factor)
     if turn is not None:
-        yield _scaled(name, day, found, known, turn)
+        yield _scaled(name, day, profile, column, turn)
     elif part is not None:
-        yield _in_part(name, day, found[part[0]], part[1])
-    elif _is_stuck(found, known):
-        says = "an instrument that is stuck, or a default for what is missing?"
-        same = f"{number(found['low'])} in every row"
+        yield _in_part(name, day, profile[part[0]], part[1])
+    elif _is_stuck(profile, column):
+        says = "a stuck instrument, or a default value for missing ones?"
+        same = f"{number(profile['low'])} in every row"
         way = f"Mend its origin, or {ACCEPT}"
         yield Breach(
-            "stuck", name, day, same, f"{_span(known.median)} in the middle until then", says, way
+            "stuck", name, day, same, f"{_span(column.median)} in the middle until then", says, way
         )
 
 
-def _turn(found: Mapping[str, Any], known: Column, factor: float) -> float | None:
-    """Return how many times as much (below 1: as little) the whole column is, or None."""
+def _scale_change(profile: Mapping[str, Any], column: Column, factor: float) -> float | None:
+    """Return the factor by which the whole column's scale changed; None if it did not."""
     beyond = []
     for quantile in _QUANTILES:
-        sizes = _sizes(found[quantile], getattr(known, quantile))
+        sizes = _sizes(profile[quantile], getattr(column, quantile))
         if sizes is not None:
             size, low, high = sizes
             beyond.append(math.log(size / min(max(size, low), high)))
     least = min((abs(value) for value in beyond), default=0.0)
     if len(beyond) < _ENOUGH or least < math.log(factor) or min(beyond) < 0 < max(beyond):
         return None
-    low, high = known.scale or (1.0, 1.0)
-    return float(found["scale"] / math.sqrt(low * high))
+    low, high = column.scale or (1.0, 1.0)
+    return float(profile["scale"] / math.sqrt(low * high))
 
 
 def _sizes(value: float, ends: Range | None) -> tuple[float, float, float] | None:
-    """Return value and ends without their sign, or None where that or a 0 forbids to compare."""
+    """Return absolute value and ends; None if a 0 or a change of sign forbids the comparison."""
     if ends is None or value * ends[0] <= 0 or value * ends[1] <= 0:
         return None
     low, high = sorted((abs(ends[0]), abs(ends[1])))
     return abs(value), low, high
 
 
-def _part(found: Mapping[str, Any], known: Column, factor: float) -> tuple[str, float] | None:
-    """Tell which quantile lies where no value known did, and how far; a bound is no range.
+def _tail_change(
+    profile: Mapping[str, Any], column: Column, factor: float
+) -> tuple[str, float] | None:
+    """Return the quantile that lies beyond all earlier values, and its ratio to them; else None.
 
-    Outages stretch the upper end by far more than anything does the lower one, and 0 is what an
-    idle day says.
+    This finds a unit change in a part of the rows. Outages stretch the upper end much more than the
+    lower one, so the upper limit is wider. A bounded column has a narrow upper limit. A q01 of 0 is
+    normal on an idle day.
     """
-    if found["rows"] - found["nulls"] < FEW_TAILED:
+    if profile["rows"] - profile["nulls"] < FEW_TAILED:
         return None
-    low, high = known.low or 0.0, known.high or 0.0
-    bounded = low >= 0 and (high in _BOUNDS or (known.unit == "ratio" and 0 < high <= 1))
+    low, high = column.low or 0.0, column.high or 0.0
+    bounded = low >= 0 and (high in _BOUNDS or (column.unit == "ratio" and 0 < high <= 1))
     upper = _OVER_BOUND if bounded else _PART_ABOVE * factor
-    if high > 0 and found["q99"] >= upper * high:
-        return "q99", found["q99"] / high
-    if 0 < found["q01"] <= low / (_PART_BELOW * factor):
-        return "q01", found["q01"] / low
+    if high > 0 and profile["q99"] >= upper * high:
+        return "q99", profile["q99"] / high
+    if 0 < profile["q01"] <= low / (_PART_BELOW * factor):
+        return "q01", profile["q01"] / low
     return None
 
 
-def _is_stuck(found: Mapping[str, Any], known: Column) -> bool:
-    """Tell whether a column that differed within each day known is one number now."""
-    if found["low"] != found["high"] or known.q99 is None or known.median is None:
+def _is_stuck(profile: Mapping[str, Any], column: Column) -> bool:
+    """Return whether a column that varied within each earlier day is constant now."""
+    if profile["low"] != profile["high"] or column.q99 is None or column.median is None:
         return False
-    return bool(found["rows"] - found["nulls"] >= FEW and known.q99[0] > known.median[1])
+    return bool(profile["rows"] - profile["nulls"] >= FEW and column.q99[0] > column.median[1])
 
 
-def _scaled(name: str, day: str, found: Mapping[str, Any], known: Column, turn: float) -> Breach:
-    what = "median" if found["median"] else "typical size"
+def _scaled(name: str, day: str, profile: Mapping[str, Any], column: Column, turn: float) -> Breach:
+    what = "median" if profile["median"] else "typical size"
     value, ends = (
-        (found["median"], known.median) if found["median"] else (found["scale"], known.scale)
+        (profile["median"], column.median)
+        if profile["median"]
+        else (profile["scale"], column.scale)
     )
-    guess, unit = named(name, known.unit, turn)
+    guess, unit = guess_units(name, column.unit, turn)
     way = f"set source.signals.unit.{name}={unit} if all are so, " if unit else ""
     way = f"Mend the files, {way}or {ACCEPT}"
     return Breach(
@@ -160,14 +169,14 @@ def _scaled(name: str, day: str, found: Mapping[str, Any], known: Column, turn: 
 def _in_part(name: str, day: str, value: float, turn: float) -> Breach:
     side, least = ("over", "at most") if turn > 1 else ("under", "at least")
     says = f"{_times(turn)}: part of the rows in another unit?"
-    found = f"1 % of the rows {side} {number(value)}"
+    actual = f"1 % of the rows {side} {number(value)}"
     until = f"{number(value / turn)} {least} until then"
     way = f"Mend those files, or {ACCEPT}"
-    return Breach("part", name, day, found, until, says, way)
+    return Breach("part", name, day, actual, until, says, way)
 
 
-def named(name: str, unit: str | None, turn: float) -> tuple[str, str | None]:
-    """Guess what became what, by unit or name; the unit is the one to set, if it is known.
+def guess_units(name: str, unit: str | None, turn: float) -> tuple[str, str | None]:
+    """Return a guess of the two units, by unit or column name, and the unit to set, if known.
 
     >>> named("cpu_usage", None, 98.0)
     ('a ratio that became percent', 'percent')
@@ -179,7 +188,7 @@ def named(name: str, unit: str | None, turn: float) -> tuple[str, str | None]:
         _SHARES[:1] + _SPANS + _SIZES,
     )
     size = abs(math.log(turn))
-    near = min(changes, key=lambda one: abs(size - math.log(one.factor)))
+    near = min(changes, key=lambda change: abs(size - math.log(change.factor)))
     if abs(size - math.log(near.factor)) > math.log(_LIKE):
         return "another unit", None
     if turn > 1:

@@ -251,7 +251,7 @@ import polars as pl, pyarrow as pa
 from pyarrow import parquet
 from cll.types.errors import DataRefused
 from cll.pipeline.ingest.readers import casting
-from cll.pipeline.ingest.readers import parquet as columnar
+from cll.pipeline.ingest.readers import parquet as reader
 from cll.pipeline.ingest.readers.fields import Field
 from cll.pipeline.ingest.readers.records import Wanted
 
@@ -281,7 +281,7 @@ for settings in ({}, {"use_dictionary": False, "data_page_version": "2.0", "row_
         data[at] = data[at] ^ 1 << dice.randrange(8) if turn % 2 else dice.randrange(256)
         print(turn, at, data[at], flush=True)
         try:
-            records = columnar.parse(bytes(data), Wanted(("entity", "time", "x", "n")))
+            records = reader.parse(bytes(data), Wanted(("entity", "time", "x", "n")))
             kept += casting.cast(records, fields).rows.height > 0
         except DataRefused:
             pass

@@ -1,4 +1,4 @@
-from cll.pipeline.ingest.schema.breach import Breach, gathered
+from cll.pipeline.ingest.schema.breach import Breach, merge_days
 
 ONE = Breach("unit", "cpu", "2026-01-12", "median 45", "0.4 until then", "percent?", "Mend it")
 
@@ -15,7 +15,7 @@ def test_what_holds_on_no_day_in_particular_names_none():
 
 def test_a_second_day_is_counted_and_another_kind_is_not():
     other = Breach("silent", "cpu", "2026-01-13", "no value", "", "gone?", "Mend it")
-    first, second = gathered([ONE, other, ONE])
+    first, second = merge_days([ONE, other, ONE])
 
     assert "on 2026-01-12 and on 1 later day, 0.4" in first.line
     assert second == other

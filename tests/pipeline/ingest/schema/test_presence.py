@@ -88,7 +88,7 @@ def test_a_new_group_is_no_breach():
 def test_less_than_half_of_the_fleet_is_refused():
     (line,) = lines(day(entities=9))
 
-    assert line.startswith("entities: 9 are there on 2026-01-15, 20 at least until then")
+    assert line.startswith("entities: only 9 reported on 2026-01-15, 20 at least until then")
     assert kinds(day(entities=10)) == []
 
 

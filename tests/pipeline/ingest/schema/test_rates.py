@@ -2,16 +2,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cll.pipeline.ingest.schema.rates import Day, has_jumped, learn
+from cll.pipeline.ingest.schema.rates import DayCounts, estimate, has_jumped
 from tests.build.profiles import day, found
 
 
 def share(positive, of=5000, independent=400, *, is_full=True):
-    return Day(positive, of, independent, is_full=is_full, is_share=True)
+    return DayCounts(positive, of, independent, is_full=is_full, is_share=True)
 
 
 def count(positive, entities=20, *, is_full=True):
-    return Day(positive, entities, entities, is_full=is_full, is_share=False)
+    return DayCounts(positive, entities, entities, is_full=is_full, is_share=False)
 
 
 def lines(profile=None, **settings):
@@ -49,7 +49,7 @@ def test_a_day_of_few_rows_may_fail_in_none_or_in_many_of_them():
 
 
 def test_one_day_of_history_leaves_room_for_other_days():
-    known = learn([share(250)])
+    known = estimate([share(250)])
 
     assert known is not None
     assert not has_jumped(share(700), known, 2.0)
@@ -57,8 +57,8 @@ def test_one_day_of_history_leaves_room_for_other_days():
 
 
 def test_a_rate_that_swings_is_allowed_to_swing():
-    steady = learn([share(250 + n) for n in range(14)])
-    swinging = learn([share(60 * 3 ** (n % 4)) for n in range(14)])
+    steady = estimate([share(250 + n) for n in range(14)])
+    swinging = estimate([share(60 * 3 ** (n % 4)) for n in range(14)])
 
     assert steady is not None
     assert swinging is not None
@@ -68,12 +68,12 @@ def test_a_rate_that_swings_is_allowed_to_swing():
 
 
 def test_nothing_told_teaches_nothing():
-    assert learn([share(0, of=0)]) is None
-    assert learn([]) is None
+    assert estimate([share(0, of=0)]) is None
+    assert estimate([]) is None
 
 
 def test_a_day_without_entities_is_no_jump():
-    known = learn([share(250)])
+    known = estimate([share(250)])
 
     assert known is not None
     assert not has_jumped(share(0, of=0), known, 2.0)
@@ -90,16 +90,17 @@ def test_a_day_without_entities_is_no_jump():
 )
 def test_no_day_learnt_from_is_a_jump(drawn, factor, is_share):
     days = [
-        Day(positive, of, of / 2, is_full=full, is_share=is_share) for positive, of, full in drawn
+        DayCounts(positive, of, of / 2, is_full=full, is_share=is_share)
+        for positive, of, full in drawn
     ]
-    known = learn(days)
+    known = estimate(days)
 
     assert known is not None
     assert not any(has_jumped(one, known, max(factor, 1.001)) for one in days)
 
 
 def test_rates_lie_where_the_days_lie():
-    known = learn([share(n) for n in (200, 250, 300)])
+    known = estimate([share(n) for n in (200, 250, 300)])
 
     assert known is not None
     assert known.rate == pytest.approx(0.05, rel=0.01)

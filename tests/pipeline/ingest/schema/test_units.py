@@ -1,7 +1,7 @@
 import pytest
 
 from cll.pipeline.ingest.schema import rules
-from cll.pipeline.ingest.schema.units import named
+from cll.pipeline.ingest.schema.units import guess_units
 from tests.build.profiles import (
     COLUMNS,
     NEXT,
@@ -35,12 +35,12 @@ def lines(profile, **settings):
     ],
 )
 def test_a_factor_is_named_by_what_the_column_measures(name, factor, says):
-    assert named(name, None, factor * 1.1)[0] == says
+    assert guess_units(name, None, factor * 1.1)[0] == says
 
 
 def test_the_unit_that_the_config_tells_counts_more_than_the_name():
-    assert named("heap", "B", 1024)[1] == "B"
-    assert named("x", "s", 1000) == ("seconds that became milliseconds", "ms")
+    assert guess_units("heap", "B", 1024)[1] == "B"
+    assert guess_units("x", "s", 1000) == ("seconds that became milliseconds", "ms")
 
 
 def test_a_ratio_that_became_percent_is_refused_in_one_sentence():

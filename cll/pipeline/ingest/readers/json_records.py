@@ -1,6 +1,6 @@
-"""Decoded JSON records, gathered as rows of the wanted columns, some at a time.
+"""Collect decoded JSON records into frames of the wanted columns, in batches.
 
-A record takes many times its text in memory, so nothing else is kept of it.
+A decoded record takes many times the memory of its text, so only the wanted columns are kept.
 """
 
 import json
@@ -22,17 +22,17 @@ from cll.pipeline.ingest.readers.records import (
     refuse_lacking,
 )
 
-_BATCH = 2**20  # bytes of text whose records are held as they were decoded
+_BATCH = 2**20  # bytes of text whose decoded records are held at once
 _FAULTS = 2**14  # held as tuples
-_KEYS = 2**12  # that are known by name; of more, only those that are wanted
+_KEYS = 2**12  # keys that are remembered; after so many, only wanted ones
 
 DECODER = json.JSONDecoder(
     object_pairs_hook=unique, parse_int=str, parse_float=str, parse_constant=str
 )
 
 
-class Gathered:
-    """The records so far; `has` are keys that other records have."""
+class RecordCollector:
+    """Collector of records; `has` are the keys of records collected elsewhere."""
 
     def __init__(self, wanted: Wanted, has: set[str] | None = None) -> None:
         self._wanted = wanted
@@ -47,7 +47,7 @@ class Gathered:
         self._wrong: list[pl.DataFrame] = []
 
     def take(self, number: int, record: Any, size: int) -> None:
-        """Take a record that was decoded from `size` bytes."""
+        """Add a record that was decoded from `size` bytes."""
         if not isinstance(record, dict):
             self.fault((number, None, str(record), "not an object"))
             return
@@ -59,16 +59,16 @@ class Gathered:
             self._flush()
 
     def fault(self, fault: Fault) -> None:
-        """Take what is wrong with a record."""
+        """Add a fault."""
         self._faults.append(fault)
         if len(self._faults) > _FAULTS:
             self._flush()
 
     def records(self) -> Records:
-        """Return all of them; raise DataRefused where they lack what is needed."""
+        """Return all records; raise DataRefused if none of them has a needed key."""
         if self._any and self._wanted.needed:
             unmapped = sorted(self._has.difference(self._names))
-            # Telemetry may be sparse: a key that no record has is missed where it was renamed.
+            # Telemetry may be sparse: an absent number is an error only if a similar key exists.
             wanted = self._wanted
             missed = (n for n in wanted.needed if n not in wanted.numbers or n in self._has)
             renamed = (n for n in wanted.numbers if n not in self._has and alike(n, unmapped))
@@ -84,9 +84,9 @@ class Gathered:
             try:
                 rows = _frame([record for _, record in objects], self._wanted.columns)
             except (TypeError, UnicodeEncodeError):
-                told = [(n, _texts(record, self._wanted.columns)) for n, record in objects]
-                self._faults += [(n, *texts) for n, texts in told if isinstance(texts, tuple)]
-                objects = [(n, texts) for n, texts in told if isinstance(texts, dict)]
+                results = [(n, _texts(record, self._wanted.columns)) for n, record in objects]
+                self._faults += [(n, *texts) for n, texts in results if isinstance(texts, tuple)]
+                objects = [(n, texts) for n, texts in results if isinstance(texts, dict)]
                 rows = _frame([texts for _, texts in objects], self._wanted.columns)
             self._rows.append(rows)
             self._at.append(np.array([n for n, _ in objects], dtype=np.int64))
@@ -96,7 +96,7 @@ class Gathered:
 
 
 def reason_of(why: Exception) -> str:
-    """Return what is wrong with JSON, in our words."""
+    """Return the reason for a JSON error."""
     if isinstance(why, UnicodeDecodeError):
         return NOT_UTF8
     if isinstance(why, TwiceError):

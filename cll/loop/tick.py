@@ -31,7 +31,7 @@ class TickResult:
     lines: tuple[str, ...]  # on the release or commit
 
 
-class Failed(CllError):  # noqa: N818  the stage did
+class TickFailed(CllError):  # noqa: N818  the stage did
     """A stage failed; `reason` is the message of the stage or of DVC."""
 
     def __init__(self, before: str, failure: repro.Failure) -> None:
@@ -142,9 +142,9 @@ def _ingest_and_train(ws: Workspace, now: str) -> tuple[TriggerDecision, bool]:
 
 
 def _reproduce(root: Path, before: str, *stages: str) -> None:
-    """Run `dvc repro`; raise `Failed` if a stage fails."""
+    """Run `dvc repro`; raise `TickFailed` if a stage fails."""
     if failure := repro.run(root, *stages):
-        raise Failed(before, failure)
+        raise TickFailed(before, failure)
 
 
 def _note(root: Path, then: datetime, code: int, message: str) -> None:

@@ -41,13 +41,13 @@ def run(
     settings, cache = components.build("replay", tree["replay"]), ContentCache(ws.cache / "store")
     fitter = fit_cache.shared_fitter(ws, tree, cache.get_or_make)
     history = replay.History(point_in_time.load(ws), tree, fitter)
-    ticks = tick_grid.between(*point_in_time.span(history.known, tree, world.as_of), settings)
+    ticks = tick_grid.between(*point_in_time.span(history.data, tree, world.as_of), settings)
     log = ReplayLog(folder)
     left = len(ticks) - len(log.records)
     for record in progress.track(replay.run_ticks(history, ticks, log), "replay", left):
         if record.released:
             progress.note(f"replay: {record.as_of}: released {record.candidate}: {record.says}")
-    stream = prequential.build_stream(history.known, tree, ticks)
+    stream = prequential.build_stream(history.data, tree, ticks)
     figures = _write_figures(history, stream, log)
     metric = figures["policy"].get(tree["gate"]["metric"])
     return None if metric is None else float(metric)
@@ -75,7 +75,7 @@ def _write_figures(history: replay.History, stream: Stream, log: ReplayLog) -> d
         "regret": prequential.regret(
             by_policy["policy"], others, tree["gate"]["metric"], directions_of(metrics)
         ),
-        "events": prequential.event_figures(stream, own, history.known, tree),
+        "events": prequential.event_figures(stream, own, history.data, tree),
         "counts": _counts(stream, records),
         "cost": _cost(records),
     }

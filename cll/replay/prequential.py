@@ -51,20 +51,20 @@ class Stream:
     persists: Floats  # probability of label 1 by that label and by how often it was right so far
 
 
-def build_stream(known: Tables, tree: Tree, instants: Sequence[datetime]) -> Stream:
+def build_stream(data: Tables, tree: Tree, instants: Sequence[datetime]) -> Stream:
     """Return the rows that arrived between the first and the last tick and have a mature label."""
     label = components.build("label", tree["label"])
-    labels = label(known.signals, known.incidents, instants[-1])
+    labels = label(data.signals, data.incidents, instants[-1])
     ticks = np.array([_us(instant) for instant in instants])
-    tick = np.searchsorted(ticks, point_in_time.scored_at(known, tree), side="left") - 1
+    tick = np.searchsorted(ticks, point_in_time.scored_at(data, tree), side="left") - 1
     mature = (labels["status"] == "mature").to_numpy()
     unchanged = np.full(len(mature), np.nan)
     unchanged[mature] = baselines.no_change(labels.filter(mature))
     arrived = mature & (tick >= 0) & (tick < len(ticks) - 1)
-    names = tuple(n for n in known.features.columns if n not in {"entity", "time"})
+    names = tuple(n for n in data.features.columns if n not in {"entity", "time"})
     rows = labels.filter(arrived)
     y = rows["label"].to_numpy().astype(np.float64)
-    X = known.features.filter(arrived).select(names).to_numpy(order="c")
+    X = data.features.filter(arrived).select(names).to_numpy(order="c")
     share_right = _share_right(labels.filter(mature), unchanged[mature], ticks)
     unchanged, tick = unchanged[arrived], tick[arrived]
     right = share_right[tick]
@@ -209,7 +209,7 @@ def over_time(
 
 
 def event_figures(
-    stream: Stream, predictions: Predictions, known: Tables, tree: Tree
+    stream: Stream, predictions: Predictions, data: Tables, tree: Tree
 ) -> dict[str, float]:
     """Return how many incidents were caught, how early, and how many alarms were false."""
     label = components.build("label", tree["label"])
@@ -218,5 +218,5 @@ def event_figures(
     rows = stream.rows.select("entity", "time", "label", "incident").with_columns(
         held=held, alert=pl.Series(predictions.alert)
     )
-    counts = events.figures(rows, known.incidents, label.horizon, gap)
+    counts = events.figures(rows, data.incidents, label.horizon, gap)
     return {name: round(float(value), _DIGITS) for name, value in counts.items()}

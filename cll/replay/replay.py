@@ -54,7 +54,7 @@ class LoopState:
 class History:
     """All data that are known today, and the config to replay them with."""
 
-    known: Tables
+    data: Tables
     tree: Tree
     shared: CandidateFitter | None = None  # with a cache that other replays use, too
 
@@ -72,9 +72,9 @@ class History:
         """The sorted known_at of all rows, and that of all mature labels."""
         label = components.build("label", self.tree["label"])
         end = datetime.max.replace(tzinfo=UTC)
-        labels = label(self.known.signals, self.known.incidents, end)
+        labels = label(self.data.signals, self.data.incidents, end)
         mature = labels.filter(pl.col("status") == "mature")["known_at"]
-        return self.known.signals["known_at"].sort(), mature.sort()
+        return self.data.signals["known_at"].sort(), mature.sort()
 
     def counts(self, instant: datetime) -> tuple[int, int]:
         """Return how many rows, and how many labels, were known at an instant."""
@@ -144,7 +144,7 @@ def _tick(history: History, instant: datetime, state: LoopState, log: ReplayLog)
 
 
 def _ask_triggers(history: History, instant: datetime, state: LoopState) -> TriggerDecision:
-    then = point_in_time.incidents_at(history.known, instant)
+    then = point_in_time.incidents_at(history.data, instant)
     champion = state.champion
     scores = None if champion is None else partial(_scores, history, state, champion)
     situation = trigger_input.situation(
@@ -156,7 +156,7 @@ def _ask_triggers(history: History, instant: datetime, state: LoopState) -> Trig
 def _scores(history: History, state: LoopState, model: Predictor) -> Floats:
     """Return the champion's scores of all rows, also later ones; computed once per champion."""
     if state.scores is None:
-        state.scores = trigger_input.probability(history.known, model)
+        state.scores = trigger_input.probability(history.data, model)
     return state.scores
 
 
@@ -165,7 +165,7 @@ def _train(
 ) -> TickRecord:
     """Train and evaluate a candidate; release it if promoted. Unfit data give "refused"."""
     begin = time.process_time()
-    then = point_in_time.at(history.known, instant)
+    then = point_in_time.at(history.data, instant)
     try:
         rows = dataset_labelled.build(then, history.tree, instant)
         label_seconds = time.process_time() - begin

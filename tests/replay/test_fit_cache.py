@@ -31,7 +31,7 @@ def replayed(ws, words, folder, cache=None):
     tree = tree_of(ws, words)
     shared = fit_cache.shared_fitter(ws, tree, cache.get_or_make) if cache else None
     history = replay.History(tables.load(ws), tree, shared)
-    first = history.known.signals["known_at"].min()
+    first = history.data.signals["known_at"].min()
     ticks = tick_grid.between(first, AT, components.build("replay", tree["replay"]))
     log = ReplayLog(folder)
     return list(replay.run_ticks(history, ticks, log))

@@ -37,7 +37,7 @@ def history(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ticks(history):
-    first = history.known.signals["known_at"].min()
+    first = history.data.signals["known_at"].min()
     return tick_grid.between(
         first, parse_instant(END), components.build("replay", history.tree["replay"])
     )
@@ -74,13 +74,13 @@ def test_data_known_after_a_tick_do_not_change_its_decisions(
     history, ticks, replayed_log, tmp_path
 ):
     later = pl.col("known_at") > ticks[2]
-    wild = history.known.signals.with_columns(
+    wild = history.data.signals.with_columns(
         pl.when(later).then(pl.lit(1e6)).otherwise("cpu_usage").alias("cpu_usage"),
         pl.when(pl.col("outcome_known_at") > ticks[2])
         .then(1 - pl.col("outcome"))
         .otherwise("outcome"),
     )
-    known = replace(history.known, signals=wild)
+    known = replace(history.data, signals=wild)
     of_then = ReplayLog(tmp_path)
     list(replay.run_ticks(replay.History(known, history.tree), ticks[:3], of_then))
     assert decisions(of_then.records) == decisions(replayed_log.records[:3])
@@ -106,9 +106,9 @@ def test_a_log_that_no_replay_wrote_is_refused(tmp_path):
 
 
 def test_a_tick_with_too_few_labels_trains_nothing(history, ticks, tmp_path):
-    silent = history.known.signals.with_columns(outcome=pl.lit(0.0))
+    silent = history.data.signals.with_columns(outcome=pl.lit(0.0))
     log = ReplayLog(tmp_path)
-    known = replace(history.known, signals=silent)
+    known = replace(history.data, signals=silent)
     record = next(replay.run_ticks(replay.History(known, history.tree), ticks, log))
     assert (record.answer, record.candidate, record.released) == ("refused", "", False)
     assert "only rows with label 0" in record.says
@@ -118,7 +118,7 @@ def test_a_config_with_only_the_gates_metrics_gives_the_same_verdict(history, ti
     from cll.pipeline.evaluate import stage as evaluate_stage  # noqa: PLC0415  for this test alone
     from cll.pipeline.gate import stage as gate_stage  # noqa: PLC0415  for this test alone
 
-    rows = labelled.build(point_in_time.at(history.known, ticks[-1]), history.tree, ticks[-1])
+    rows = labelled.build(point_in_time.at(history.data, ticks[-1]), history.tree, ticks[-1])
     made = replayed_log.load_model(
         next(t.candidate for t in reversed(replayed_log.records) if t.candidate)
     )
@@ -127,8 +127,8 @@ def test_a_config_with_only_the_gates_metrics_gives_the_same_verdict(history, ti
             evaluate_stage.judge(
                 rows,
                 {"candidate": made},
-                history.known.incidents,
-                history.known.columns.numeric,
+                history.data.incidents,
+                history.data.columns.numeric,
                 tree,
             ).metrics,
             made.meta,
@@ -170,7 +170,7 @@ def test_live_ticks_and_a_replay_decide_and_score_the_same(history, ticks, repla
     ]
     assert live == replayed
     assert sum(record.released for record in replayed_log.records) > 1
-    stream = prequential.build_stream(history.known, history.tree, ticks)
+    stream = prequential.build_stream(history.data, history.tree, ticks)
     own = predictions_of(
         stream, [t.champion for t in replayed_log.records], replayed_log.load_model
     )
@@ -221,7 +221,7 @@ def test_a_champion_that_stays_keeps_the_time_of_its_training(history, ticks, tm
     policy = [*(word for word in POLICY if not word.startswith("trigger=")), *asked]
     tree = compose.resolve(small.ROOT / "conf", {}, policy)
     log = ReplayLog(tmp_path)
-    for _ in replay.run_ticks(replay.History(history.known, tree), ticks, log):
+    for _ in replay.run_ticks(replay.History(history.data, tree), ticks, log):
         pass
     fires = [record.fires for record in log.records]
     # Some 860 rows come in a day: a training that was none lets their number grow on.
@@ -235,10 +235,10 @@ def test_a_champion_that_stays_keeps_the_time_of_its_training(history, ticks, tm
 
 
 def test_a_late_record_is_scored_when_it_came(history):
-    at = point_in_time.scored_at(history.known, history.tree)
-    known = history.known.signals["known_at"].dt.epoch("us").to_numpy()
+    at = point_in_time.scored_at(history.data, history.tree)
+    known = history.data.signals["known_at"].dt.epoch("us").to_numpy()
     assert (at == known).all()
-    late = history.known.signals.filter(pl.col("known_at") > pl.col("time") + timedelta(minutes=1))
+    late = history.data.signals.filter(pl.col("known_at") > pl.col("time") + timedelta(minutes=1))
     assert late.height > 100
 
 
@@ -259,7 +259,7 @@ def test_a_replay_also_has_the_figures_of_other_policies(history, ticks, replaye
     assert set(lists) == {"policy", "first", "newest"}
     assert len({*lists["first"]} - {"none"}) == 1
     assert lists["newest"][1] == replayed_log.records[0].candidate or "none"
-    stream = prequential.build_stream(history.known, history.tree, ticks)
+    stream = prequential.build_stream(history.data, history.tree, ticks)
     metrics = components.build("metric", history.tree["metric"])
     own = prequential.figures(
         stream, predictions_of(stream, lists["policy"], replayed_log.load_model), metrics
@@ -279,7 +279,7 @@ def test_a_replay_also_has_the_figures_of_other_policies(history, ticks, replaye
 
 
 def test_rows_before_the_first_champion_are_predicted_as_no_change(history, ticks):
-    stream = prequential.build_stream(history.known, history.tree, ticks)
+    stream = prequential.build_stream(history.data, history.tree, ticks)
     given = predictions_of(stream, ["none"] * len(ticks), None)
     told = ~np.isnan(stream.unchanged)
     assert (given.alert[told] == (stream.unchanged[told] > 0)).all()

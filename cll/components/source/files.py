@@ -74,7 +74,7 @@ class Files:
 
     @property
     def missing(self) -> str | None:
-        """Say in one line what isn't there to be read, or None."""
+        """Return in one line which file or folder is missing; None if nothing is."""
         return self._missing(self._tables)
 
     def _missing(self, tables: dict[Table, tuple[Path, ...]]) -> str | None:
@@ -193,9 +193,9 @@ class Files:
 
     def _chunk(self, table: Table, extent: Extent, records: Records, before: int) -> Chunk:
         rows, rejects = self._empty(table)
-        told = self._dated(table, records, extent.as_of, before)
+        dated = self._dated(table, records, extent.as_of, before)
         # The file's name comes last, since selecting it would write it out row by row.
-        rows = told[[name for name in rows.columns if name not in _PLACE]].with_columns(
+        rows = dated[[name for name in rows.columns if name not in _PLACE]].with_columns(
             pl.lit(extent.file).alias("file"), pl.Series("row", records.at, pl.Int64)
         )
         if records.faults.height:
@@ -216,13 +216,13 @@ class Files:
             rows = rows.with_columns(time=_ticks(records, self.signals.clock, before))
         if "known_at" not in rows:
             late = self.backfill == "arrival" and arrived is not None
-            known = pl.lit(arrived, dtype=INSTANT) if late else pl.col(happened)
-            rows = rows.with_columns(known_at=known)
+            known_at = pl.lit(arrived, dtype=INSTANT) if late else pl.col(happened)
+            rows = rows.with_columns(known_at=known_at)
         if OUTCOME in rows and OUTCOME_KNOWN_AT not in rows:
-            told = pl.col("known_at")
+            outcome_known_at = pl.col("known_at")
             if rows[OUTCOME].null_count():
-                told = pl.when(pl.col(OUTCOME).is_not_null()).then(told)
-            rows = rows.with_columns(told.alias(OUTCOME_KNOWN_AT))
+                outcome_known_at = pl.when(pl.col(OUTCOME).is_not_null()).then(outcome_known_at)
+            rows = rows.with_columns(outcome_known_at.alias(OUTCOME_KNOWN_AT))
         return rows
 
 

@@ -27,7 +27,7 @@ BAYES_METRICS = ("roc_auc", "accuracy")
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """EvaluateSettings of the intervals, and the metrics for baselines and slices."""
+    """Settings of the intervals, and the metrics for baselines and slices."""
 
     block: Duration = timedelta(hours=6)
     replicates: Annotated[int, Ge(20)] = 300
@@ -216,10 +216,7 @@ def _slices(
             values = part.values(*own_part, settings.slice_metrics)
             tree[keys[model]][name] = {"positives": positives, **values}
         if "champion" in parts:
-            own, other = (
-                part.figures(*parts[model], settings.slice_paired)
-                for model in ("candidate", "champion")
-            )
+            own, other = (part.figures(*parts[m], settings.slice_paired) for m in keys)
             tree["slice_difference"][name] = with_intervals(own - other)
     return tree
 
@@ -230,10 +227,9 @@ def _curves(
     rows, _ = rank(holdout.y, p, alert, holdout.unchanged)
     probability = pl.Series("probability", p).round(curves.DIGITS)
     scored = holdout.held.select("entity", "time", "label", "incident", "kind", probability)
-    points = settings.curve_points
     return {
-        "roc": curves.roc(rows, points),
-        "pr": curves.precision_recall(rows, points),
+        "roc": curves.roc(rows, settings.curve_points),
+        "pr": curves.precision_recall(rows, settings.curve_points),
         "calibration": curves.calibration(rows),
         "scores": curves.scores(scored, settings.score_points),
     }

@@ -1,9 +1,7 @@
 """Comparison of a row with its peers: the latest value of each other entity at that time.
 
-Entities are seldom sampled at the same second. So a peer's value is its latest one at the instant
-of comparison, if it is younger than a limit. Rows later than the compared row are not used, unless
-a delay is set to wait for entities that report late. Rows that became known after the compared row
-was scored are never used.
+Entities are seldom sampled at the same second, so a peer's value is its latest, up to a maximum age.
+Later rows are used only with a delay, and never if known after the compared row was scored.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +21,7 @@ from cll.types.errors import config_error
 from cll.types.tables import GROUP
 from cll.types.times import Duration, format_duration
 
-_CELLS = 200_000  # cells (instants times entities) that are computed at once: they fit in a cache
+_CELLS = 200_000  # cells (instants times entities) computed at once: they fit in a cache
 _DAY = 86_400_000_000  # microseconds
 
 Comparison = Literal["rank", "ratio", "deviation", "mean"]

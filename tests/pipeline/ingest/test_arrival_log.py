@@ -111,7 +111,7 @@ def test_a_file_that_vanished_is_refused_whatever_letters_its_folder_has(place, 
         see((place[0], source), DAY2)
 
 
-def test_what_a_file_grew_by_arrived_later(place):
+def test_rows_appended_to_a_file_arrived_later(place):
     write(place, LINE)
     see(place, DAY1)
     write(place, LINE + LINE)

@@ -34,7 +34,7 @@ def rejects(*reasons):
     return pl.DataFrame(rows, schema=REJECTS, orient="row")
 
 
-def test_where_all_is_quarantined_the_first_reason_is_told():
+def test_the_first_reason_is_named_if_all_records_are_quarantined():
     found = evidence({}, None, rejects("torn", "torn"), Counts(records_in=2, quarantined=2))
     with pytest.raises(DataRefused, match=r"Of 2 records no signal was kept: .* a.csv:2: torn\.$"):
         checks.refuse(found, COLUMNS)
@@ -68,7 +68,7 @@ def test_incidents_of_other_entities_alone_are_refused():
         checks.refuse(found, COLUMNS)
 
 
-def test_some_incidents_of_other_entities_are_told():
+def test_some_incidents_of_entities_without_signals_are_reported():
     found = evidence(days(), incidents("a", "b"))
     checks.refuse(found, COLUMNS)
     assert list(checks.remarks(found)) == [
@@ -83,7 +83,7 @@ def test_incidents_before_the_newest_days_are_not_compared():
     assert list(checks.remarks(found)) == []
 
 
-def test_of_many_reasons_the_commonest_are_told_and_the_rest_counted():
+def test_the_most_frequent_reasons_are_listed_and_the_rest_counted():
     told = list(checks.remarks(evidence(days(), found=rejects(*"abcdefg"))))
     assert len(told) == checks.REASONS + 1
     assert told[-1] == "and for 2 more reasons: `cll quarantine`"

@@ -39,7 +39,7 @@ def test_a_row_is_pending_until_it_is_known_and_has_happened():
     assert [(one.kept.height, one.pending) for one in found] == [(0, 2), (1, 1), (2, 0)]
 
 
-def test_sorted_rows_tell_whether_any_stands_twice():
+def test_repeats_are_found_in_sorted_rows():
     once = deduplicate.sort(chunk([signal("b"), signal("a", 1), signal("a")]).rows)
     assert once["entity"].to_list() == ["a", "a", "b"]
     assert not deduplicate.repeats(once)
@@ -67,7 +67,7 @@ def test_an_end_that_is_not_known_yet_leaves_the_incident_open():
     assert [one["end"].to_list() for one in kept] == [[None], [at(10)]]
 
 
-def test_the_same_record_again_is_a_duplicate_known_since_its_first():
+def test_a_repeated_record_is_a_duplicate_known_since_its_first():
     found = settle(signal(known=5, row=1), signal(known=3, row=2), signal(time=1, row=3))
     assert found.duplicate == 1
     assert found.quarantine.height == 0
@@ -75,7 +75,7 @@ def test_the_same_record_again_is_a_duplicate_known_since_its_first():
     assert found.kept.columns == [name for name in SIGNALS if name not in PLACE]
 
 
-def test_of_two_records_of_an_instant_the_earlier_known_is_kept():
+def test_the_earlier_known_of_two_records_of_an_instant_is_kept():
     found = settle(signal(x=1.0, known=5, row=1), signal(x=9.0, known=3, row=2))
     assert found.kept["x"].to_list() == [9.0]
     assert found.quarantine.select("row", "field", "reason").rows() == [
@@ -83,7 +83,7 @@ def test_of_two_records_of_an_instant_the_earlier_known_is_kept():
     ]
 
 
-def test_of_two_records_known_at_once_the_smaller_values_are_kept():
+def test_the_smaller_values_of_two_records_known_at_once_are_kept():
     found = settle(signal(x=9.0, row=1), signal(x=1.0, row=2), signal(x=None, row=3))
     assert found.kept["x"].to_list() == [1.0]
     assert found.quarantine["row"].to_list() == [1, 3]
@@ -95,25 +95,25 @@ def test_a_conflict_that_comes_twice_is_quarantined_once():
     assert (found.kept.height, found.duplicate) == (1, 1)
 
 
-def test_an_outcome_told_later_takes_the_place_of_none():
+def test_a_later_outcome_replaces_a_missing_one():
     found = settle(signal(row=1), signal(outcome=1.0, told=60, known=60, row=2))
     assert found.duplicate == 1
     kept = found.kept.select("known_at", OUTCOME, OUTCOME_KNOWN_AT).rows()
     assert kept == [(at(0), 1.0, at(60))]
 
 
-def test_of_two_outcomes_the_earlier_told_is_kept():
+def test_the_earlier_known_of_two_outcomes_is_kept():
     found = settle(signal(outcome=0.0, told=60), signal(outcome=1.0, told=30, row=2))
     assert found.kept[OUTCOME].to_list() == [1.0]
     assert found.quarantine["row"].to_list() == [1]
 
 
-def test_a_name_that_stands_once_among_many_rows_is_sorted_as_well():
+def test_a_name_that_occurs_once_among_many_rows_is_sorted_as_well():
     rows = chunk([signal("a" if n == 40 else "b", n) for n in range(100)]).rows
     assert deduplicate.sort(rows)["entity"].cast(pl.String).to_list() == ["a", *["b"] * 99]
 
 
-def test_what_is_kept_is_sorted_by_entity_and_time():
+def test_kept_rows_are_sorted_by_entity_and_time():
     found = settle(signal("b", 1), signal("a", 2), signal("b", 0), signal("a", 1))
     assert found.kept.select("entity", "time").rows() == [
         ("a", at(1)),
@@ -129,7 +129,7 @@ def test_a_record_with_an_end_closes_the_open_incident():
     assert found.kept.select("end", "known_at", "kind").rows() == [(at(10), at(0), "leak")]
 
 
-def test_of_two_ends_of_an_incident_the_earlier_known_is_kept():
+def test_the_earlier_known_of_two_ends_of_an_incident_is_kept():
     found = settle_incidents(incident(end=5, known=9), incident(end=7, known=8, row=2))
     assert found.kept["end"].to_list() == [at(7)]
     assert found.quarantine["reason"].to_list() == ["conflicts with f:2, known earlier"]
@@ -150,12 +150,12 @@ def test_incidents_that_overlap_or_touch_become_one():
     ]
 
 
-def test_an_open_end_wins_and_swallows_what_follows():
+def test_an_open_incident_absorbs_the_incidents_after_it():
     found = merged(incident(end=None), incident(start=5, end=6), incident(start=60, end=70))
     assert found == [("a", at(0), None)]
 
 
-def test_merged_incidents_have_kind_and_known_at_of_the_earliest():
+def test_merged_incidents_have_kind_and_known_at_of_the_earliest_one():
     rows = [incident(known=3, kind=None), incident(start=5, end=20, kind="cpu")]
     found = deduplicate.merge(settle_incidents(*rows).kept)
     assert dict(found.schema) == INCIDENTS

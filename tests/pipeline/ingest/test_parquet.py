@@ -44,7 +44,7 @@ def read(data):
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, ROWS])
-def test_what_is_packed_is_read_as_it_was(rows):
+def test_compressed_files_are_read_like_plain_ones(rows):
     frame = signals().head(rows)
     found = read(packed(frame))
     assert found.schema == frame.schema

@@ -32,7 +32,7 @@ def test_a_column_without_a_value_tells_of_its_nulls_alone():
     assert values_of([None, None]) == {"nulls": 2}
 
 
-def test_more_groups_than_can_be_told_are_none():
+def test_a_day_with_too_many_groups_stores_none():
     named = [f"service{chr(97 + i % 26)}{chr(97 + i // 26)}-1" for i in range(GROUPS + 1)]
 
     assert of(named)["groups"] == {}

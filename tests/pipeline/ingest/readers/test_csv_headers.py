@@ -113,7 +113,7 @@ def test_rows_below_a_header_that_lacks_a_column_are_quarantined_with_its_line(
     ]
 
 
-def test_a_header_that_stands_again_costs_its_own_line(tmp_path):
+def test_a_repeated_header_is_one_bad_line(tmp_path):
     rows, rejects = of(tmp_path, FIRST * 3)
     assert values(rows) == [("a", 1, 100, row) for row in (2, 4, 6)]
     assert reasons(rejects) == [(row, "the header again") for row in (3, 5)]
@@ -176,7 +176,7 @@ def test_a_clock_goes_on_below_another_header(tmp_path):
     assert rejects["row"].to_list() == [3]
 
 
-def test_a_header_is_in_force_in_what_the_file_grew_by(tmp_path):
+def test_a_header_applies_to_rows_appended_later(tmp_path):
     path = tmp_path / "a.csv"
     more = "300,3,2026-01-01T00:02:00Z,c\n"
     path.write_text(TWO + more + FIRST + FIRST.split("\n")[1] + "\n")
@@ -202,7 +202,7 @@ def test_rows_below_an_unfit_header_stay_out_where_the_file_grew(tmp_path):
     assert reasons(rejects)[1:] == [(4, why), (5, why)]
 
 
-def test_names_of_earlier_headers_are_known_in_what_the_file_grew_by(tmp_path):
+def test_names_of_earlier_headers_are_known_in_rows_appended_later(tmp_path):
     path = tmp_path / "a.csv"
     columns = {"entity": "entity", "time": "time", "cpu_usage": "cpu"}
     row = "b,2026-01-01T00:01:00Z,2"

@@ -148,7 +148,7 @@ def test_a_last_record_without_its_newline_is_pending_and_later_known(tmp_path, 
     assert rows["known_at"].to_list() == ([AS_OF, NEXT] if name == "a.csv" else [AS_OF])
 
 
-def test_what_was_read_of_a_file_that_grew_is_known_again(tmp_path):
+def test_the_old_part_of_a_grown_file_is_not_read_again(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(HEADER + line("a"))
     size = path.stat().st_size
@@ -163,7 +163,7 @@ def test_what_was_read_of_a_file_that_grew_is_known_again(tmp_path):
         assert [("2026-02-01" in key) for key in after] == [False, kept == "arrival"]
 
 
-def test_a_row_is_known_when_its_part_arrived(tmp_path):
+def test_a_row_is_known_from_the_arrival_of_its_part_on(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(HEADER + line("a") + line("b"))
     ends = (len(HEADER + line("a")), AS_OF), (None, NEXT)
@@ -188,7 +188,7 @@ def test_another_header_makes_the_later_parts_other_pieces(tmp_path):
     assert before[1] != after[1]
 
 
-def test_a_last_line_without_its_newline_stays_known_when_the_file_goes_on(tmp_path):
+def test_a_last_line_without_its_newline_stays_known_when_the_file_grows(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(HEADER + line("a")[:-1])
     before = keys(source(path), [arrived(path, (None, AS_OF))])

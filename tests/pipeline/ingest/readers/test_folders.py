@@ -147,5 +147,5 @@ def test_a_name_that_is_not_utf8_is_passed_over_and_fits_nothing(tmp_path):
     assert not folders.fits(str(tmp_path), ["*"], os.fsdecode(name))
 
 
-def test_a_path_longer_than_a_name_may_be_names_nothing(tmp_path):
+def test_a_path_with_a_too_long_name_matches_nothing(tmp_path):
     assert not folders.exists(f"{tmp_path}/{'a' * 300}")

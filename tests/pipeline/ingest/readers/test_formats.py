@@ -27,7 +27,7 @@ def faults(records):
     return records.faults.select("row", "reason").rows()
 
 
-def test_a_ragged_csv_row_is_told_with_its_line():
+def test_a_ragged_csv_row_is_reported_with_its_line():
     records = found("a.csv", b"entity,x\na,1\nb\n\nc,2,3\nd,4\n")
     assert faults(records) == [
         (3, "1 fields where the header has 2"),
@@ -50,13 +50,13 @@ def test_a_quoted_field_may_hold_commas_quotes_and_line_breaks():
     assert records.rows.rows() == [("a", "1"), ("b", "2")]
 
 
-def test_csv_columns_are_told_apart_by_name_in_any_order():
+def test_csv_columns_are_found_by_name_in_any_order():
     assert found("a.csv", b"x,u,entity\n1,2,a\n").rows.rows() == [("a", "1")]
     assert found("a.csv", b"x,u,entity\n1,2,a\n", ("x", "entity")).rows.rows() == [("1", "a")]
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
-def test_a_line_that_is_not_utf_8_is_told_with_its_number(name):
+def test_a_line_that_is_not_utf_8_is_reported_with_its_number(name):
     good, bad = (
         (b"entity,x\na,1\n", b"b\xff,2\n")
         if name == "a.csv"
@@ -89,7 +89,7 @@ def test_an_empty_file_is_refused(name):
 
 
 @pytest.mark.parametrize("data", [b"\n\n", b"\xef\xbb\xbf"])
-def test_a_csv_of_nothing_is_refused(data):
+def test_an_empty_csv_is_refused(data):
     with pytest.raises(DataRefused, match="empty"):
         found("a.csv", data)
 
@@ -109,7 +109,7 @@ def test_a_byte_order_mark_and_carriage_returns_are_no_data():
     assert found("a.csv", b"\xef\xbb\xbfentity,x\r\na,1\r\n").rows.rows() == [("a", "1")]
 
 
-def test_a_malformed_json_line_is_told_and_the_rest_read():
+def test_a_malformed_json_line_is_reported_and_the_rest_read():
     lines = b'{"entity":"a","x":1}\n{"entity":"b",\n\n[1]\n{"entity":"c","entity":"d"}\n{"x":2}'
     records = found("a.jsonl", lines)
     reasons = [(row, reason.split(":")[0]) for row, reason in faults(records)]
@@ -168,7 +168,7 @@ def test_packed_text_reads_as_the_plain_text(suffix):
             found("a.csv" + suffix, damaged)
 
 
-def test_what_unpacks_to_too_much_is_refused():
+def test_a_file_that_decompresses_to_too_much_is_refused():
     with pytest.raises(DataRefused, match=r"source.limits.decompressed_size=1000; cut it up"):
         found("a.csv.gz", gzip.compress(b"a" * 2000), decompressed_size=1000)
 
@@ -179,7 +179,7 @@ def parquet(frame):
     return buffer.getvalue()
 
 
-def test_parquet_gives_its_own_types_and_only_what_is_wanted():
+def test_parquet_gives_its_own_types_and_only_wanted_columns():
     frame = pl.DataFrame({"y": [1], "x": [1.5], "entity": [7]})
     records = found("a.parquet", parquet(frame))
     assert records.rows.equals(frame.select("entity", "x"))

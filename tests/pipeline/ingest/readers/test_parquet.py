@@ -191,7 +191,7 @@ def refused(data, wanted=WANTED):
     return str(caught.value)
 
 
-def test_what_is_no_parquet_is_told_so():
+def test_a_file_that_is_no_parquet_is_refused_with_that_reason():
     buffer = io.BytesIO()
     with pa.ipc.new_file(buffer, table().schema) as file:
         file.write_table(table())
@@ -223,7 +223,7 @@ def test_the_rows_of_a_footer_that_lies_are_refused():
     assert refused(lying).startswith("can't be read as Parquet: ")
 
 
-def test_sizes_are_read_as_the_writer_has_told_them():
+def test_sizes_are_read_as_the_writer_stored_them():
     data = packed(table(2000), row_group_size=500, use_dictionary=["entity"], data_page_size=1000)
     told = parquet.ParquetFile(io.BytesIO(data)).metadata
 

@@ -128,7 +128,7 @@ def test_a_last_line_that_reads_as_a_record_is_pending_until_it_has_settled(
     ],
 )
 @pytest.mark.parametrize("settled", [True, False])
-def test_a_last_line_that_cannot_go_on_or_is_not_told_apart_is_whole(folder, name, data, settled):
+def test_a_last_line_that_can_not_continue_is_complete(folder, name, data, settled):
     assert not surveyed(folder, name, data, settled=settled).torn
 
 

@@ -154,7 +154,7 @@ OBJECT = json.dumps({"entity": "a", "time": TIME, "cpu": 1})
         ("[" + " " * 99, {}, "the file is truncated"),
     ],
 )
-def test_what_is_wrong_with_a_large_document_refuses_all_of_it(
+def test_an_error_in_a_large_document_refuses_all_of_it(
     tmp_path, monkeypatch, text, limits, reason
 ):
     small(monkeypatch, block=16)
@@ -400,7 +400,7 @@ def in_force(source, file):
     return pl.concat(chunk.rows for chunk in read), pl.concat(chunk.rejects for chunk in read)
 
 
-def test_what_follows_a_part_that_was_refused_is_below_the_last_header_in_it(tmp_path):
+def test_the_part_after_a_refused_part_uses_the_last_header_in_it(tmp_path):
     path = tmp_path / "a.csv"
     head = HEADER + f"a,{TIME},1\n".encode() + b"time,cpu,entity\n" + b"x,x\n" * 5
     path.write_bytes(head + f"{TIME},2,b\n".encode())

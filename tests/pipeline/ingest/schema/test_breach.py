@@ -3,11 +3,11 @@ from cll.pipeline.ingest.schema.breach import Breach, merge_days
 ONE = Breach("unit", "cpu", "2026-01-12", "median 45", "0.4 until then", "percent?", "Mend it")
 
 
-def test_a_line_says_what_where_and_the_way_out():
+def test_a_line_has_the_value_the_day_and_the_way_out():
     assert ONE.line == "cpu: median 45 on 2026-01-12, 0.4 until then: percent? Mend it."
 
 
-def test_what_holds_on_no_day_in_particular_names_none():
+def test_a_breach_of_no_particular_day_names_no_day():
     line = Breach("missing", "missing cpu", "", "no such column", "", "dropped?", "Map it").line
 
     assert line == "missing cpu: no such column: dropped? Map it."

@@ -20,7 +20,7 @@ def bent(**changes):
     return {"files": {**form.as_tree(learnt()), **changes}}
 
 
-def test_a_key_that_is_not_known_is_refused_by_name():
+def test_an_unknown_key_is_refused_by_name():
     with pytest.raises(ConfigError, match=r"^registry/schema.yaml: files.colour: .*; restore it"):
         form.from_tree(bent(colour="red"), WHERE)
 
@@ -46,7 +46,7 @@ def test_a_share_over_1_is_refused():
         form.from_tree(tree, WHERE)
 
 
-def test_what_is_written_reads_back_as_it_was(tmp_path):
+def test_a_written_schema_reads_back_unchanged(tmp_path):
     sections = {"files": learnt(), "synthetic": learnt(units={"cpu_usage": "ratio"})}
     text = form.as_text(sections)
 

@@ -56,7 +56,7 @@ def test_labels_that_no_longer_come_are_refused_once_the_day_is_over():
     assert kinds(day(**untold, until=6.0), count=5) == []
 
 
-def test_a_group_that_vanished_is_named_with_what_may_be_its_new_name():
+def test_a_vanished_group_is_named_with_its_possible_new_name():
     (line,) = lines(day(groups={"web-2": 12, "batch": 8}))
 
     assert line == (

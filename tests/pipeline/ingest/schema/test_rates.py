@@ -67,7 +67,7 @@ def test_a_rate_that_swings_is_allowed_to_swing():
     assert not has_jumped(share(3000), swinging, 2.0)
 
 
-def test_nothing_told_teaches_nothing():
+def test_days_without_counts_give_no_rate():
     assert estimate([share(0, of=0)]) is None
     assert estimate([]) is None
 
@@ -88,7 +88,7 @@ def test_a_day_without_entities_is_no_jump():
     st.sampled_from([1.0, 2.0]),
     st.booleans(),
 )
-def test_no_day_learnt_from_is_a_jump(drawn, factor, is_share):
+def test_no_day_jumps_out_of_the_rate_estimated_from_it(drawn, factor, is_share):
     days = [
         DayCounts(positive, of, of / 2, is_full=full, is_share=is_share)
         for positive, of, full in drawn

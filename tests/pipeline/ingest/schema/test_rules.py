@@ -65,7 +65,7 @@ profiles = st.builds(
     st.lists(st.integers(0, 50), min_size=10, max_size=10),
     st.booleans(),
 )
-def test_no_day_that_was_learnt_from_breaches_what_was_learnt(drawn, counts, group):
+def test_no_day_breaches_the_schema_that_was_inferred_from_it(drawn, counts, group):
     has = Columns(numeric=("cpu",), outcome=True, group=group)
     history = {DAYS[n]: one for n, one in enumerate(drawn)}
     began = {DAYS[n]: count for n, count in enumerate(counts)}
@@ -81,13 +81,13 @@ def test_the_days_after_are_sound_where_they_are_alike():
     assert found(day(3), count=19) == []
 
 
-def test_what_is_learnt_does_not_depend_on_the_order_of_days():
+def test_the_inferred_schema_does_not_depend_on_the_order_of_days():
     backwards = dict(reversed(days().items()))
 
     assert rules.infer(backwards, COLUMNS, {}, incidents()) == learnt()
 
 
-def test_a_schema_says_what_it_was_learnt_from_and_in_which_units():
+def test_a_schema_holds_its_period_and_the_units_of_its_columns():
     known = learnt(units={"cpu_usage": "ratio"})
 
     assert (known.since, known.until, known.days) == (DAYS[0], DAYS[-1], len(DAYS))
@@ -96,7 +96,7 @@ def test_a_schema_says_what_it_was_learnt_from_and_in_which_units():
     assert known.groups == {"batch": (8, 8), "web": (12, 12)}
 
 
-def test_a_day_that_is_not_over_teaches_nothing_about_entities():
+def test_a_day_that_is_not_over_does_not_count_for_entities():
     history = {**days(), NEXT: day(entities=2, groups={"web": 2}, until=1.0)}
     known = rules.infer(history, COLUMNS, {}, incidents())
 
@@ -104,14 +104,14 @@ def test_a_day_that_is_not_over_teaches_nothing_about_entities():
     assert known.groups["batch"] == (8, 8)
 
 
-def test_settings_widen_what_is_allowed():
+def test_settings_widen_the_limits():
     bent = with_column("cpu_usage", column(45.2))
 
     assert [one.kind for one in found(bent)] == ["unit"]
     assert found(bent, limits=Enforcement(unit_factor=200.0)) == []
 
 
-def test_what_was_accepted_is_no_longer_refused():
+def test_an_accepted_schema_is_no_longer_breached():
     history = {**days(), NEXT: with_column("cpu_usage", column(45.2))}
     known = rules.infer(history, COLUMNS, {}, {**incidents(), NEXT: 22})
 
@@ -119,7 +119,7 @@ def test_what_was_accepted_is_no_longer_refused():
     assert found(known=known) == []
 
 
-def test_looking_back_finds_what_changed_within_the_first_load():
+def test_looking_back_finds_a_change_within_the_first_load():
     history = days()
     for date in DAYS[9:]:
         history[date] = with_column("cpu_usage", column(45.2))
@@ -139,7 +139,7 @@ def test_more_quarantined_than_is_allowed_is_refused():
     assert rules.check_quarantine(Counts(), 0.0) == []
 
 
-def test_differences_are_told_a_value_a_line():
+def test_differences_are_listed_one_value_per_line():
     history = {**days(), NEXT: with_column("cpu_usage", column(0.8))}
     lines = rules.differences(learnt(), rules.infer(history, COLUMNS, {}, incidents()))
 

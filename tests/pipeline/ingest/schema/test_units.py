@@ -60,7 +60,7 @@ def test_seconds_that_became_milliseconds_are_refused():
     assert "source.signals.unit.response_time=ms" in line
 
 
-def test_several_days_in_another_unit_are_told_once():
+def test_several_days_in_another_unit_are_reported_once():
     bent = with_column("cpu_usage", column(45.2))
     later = {NEXT: bent, "2026-01-16": bent, "2026-01-17": bent}
     (one,) = rules.check(learnt(), later, COLUMNS, dict.fromkeys(later, 22))
@@ -128,7 +128,7 @@ def test_a_bound_that_was_never_passed_is_narrower_than_a_range():
     assert lines(with_column("cpu_usage", passed)) == []
 
 
-def test_part_of_the_rows_far_below_all_that_was_known_is_refused():
+def test_part_of_the_rows_far_below_all_earlier_values_is_refused():
     mixed = {**column(0.3), "q01": 0.0006, "low": 0.0003}
     (line,) = lines(with_column("response_time", mixed))
 
@@ -136,7 +136,7 @@ def test_part_of_the_rows_far_below_all_that_was_known_is_refused():
     assert "at least until then: 41.7 times as little" in line
 
 
-def test_few_rows_say_nothing_about_a_part_of_them():
+def test_one_percent_of_few_rows_is_no_breach():
     mixed = {**column(0.46), "q99": 80.0, "high": 92.0}
 
     assert (

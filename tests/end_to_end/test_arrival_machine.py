@@ -1,4 +1,4 @@
-"""Records arrive in every way they can; after each step the project is as a plain account has it."""
+"""A state machine of arrivals: after each step the project equals a simple model of it."""
 
 import contextlib
 import io
@@ -63,11 +63,11 @@ some = st.lists(sound, min_size=1, max_size=4)
 
 
 class Killed(BaseException):
-    """What a killed process does next: nothing."""
+    """Raised where a process would be killed."""
 
 
 class Kill:
-    """Ends what runs at the n-th change on the disk under a folder, and lets no other follow."""
+    """Stops the run at the n-th change on disk under a folder, and prevents later changes."""
 
     def __init__(self):
         self.folder, self.left = None, 0
@@ -131,7 +131,7 @@ def composed(known, source):
 
 
 class Arrivals(RuleBasedStateMachine):
-    """A project, the files of its two sources, and what of them should be there."""
+    """A project, the files of its two sources, and the expected result."""
 
     def __init__(self):
         super().__init__()
@@ -189,7 +189,7 @@ class Arrivals(RuleBasedStateMachine):
 
     @rule(data=st.data(), records=some, count=st.integers(0, 60), late=st.booleans())
     def crash(self, data, records, count, late):
-        """Something arrives, and the run that takes it in is killed."""
+        """Some records arrive, and the run that reads them is killed."""
         self._text(data).append(records)
         steps = [*stages.STAGES][: 1 + late]
         with contextlib.suppress(DataRefused), KILL.at(self.ws.root, count):
@@ -306,7 +306,7 @@ class Arrivals(RuleBasedStateMachine):
         assert _state(self.ws) == before
 
     def _believe_what_is_sealed(self):
-        """What lies there is whole, or is refused by name."""
+        """Each folder is complete, or is refused by name."""
         for folder in (self.ws.signals, self.ws.features):
             try:
                 manifest.unseal(folder)
@@ -314,7 +314,7 @@ class Arrivals(RuleBasedStateMachine):
                 assert str(folder) in str(refusal)  # noqa: PT017  or it is whole
 
     def _tick(self, *, after_a_crash=False):
-        """Ingest and featurize, and hold all there is against the account."""
+        """Ingest and featurize, and compare all files with the model."""
         seen = [(file, dict(vars(file))) for file in self._now]
         for file in self._now:
             file.arrive(self.as_of)
@@ -355,7 +355,7 @@ class Arrivals(RuleBasedStateMachine):
         assert [n for n in {*there, *built} if there.get(n) != built.get(n)] == []
 
     def _made_what_it_had_to(self, due, said):
-        """Exactly the days whose window holds what is new."""
+        """Exactly the days whose window holds new records are built again."""
         was = self.before
         digests = _digests(self.ws.signals)
         made = _made(said, "featurize")
@@ -381,7 +381,7 @@ class Arrivals(RuleBasedStateMachine):
         assert changed <= _made(said, "ingest") | {*was[3]} - {*digests}
 
     def _shuffled(self):
-        """The same records in another order, in other files, keep the same."""
+        """The same records in another order and in other files give the same kept rows."""
         _, self.as_of, due, _ = self.before
         self.source = self.before[0]
         for file in self._now:

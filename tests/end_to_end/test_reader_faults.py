@@ -1,4 +1,4 @@
-"""The same fault has the same fate in every format: one matrix of faults and formats."""
+"""A matrix of faults and formats: the same fault has the same result in every format."""
 
 import gzip
 import io

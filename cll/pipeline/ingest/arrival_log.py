@@ -64,7 +64,7 @@ def inspect(ws: Workspace, source: Source, as_of: datetime) -> SourceFiles:
         return _survey(path, chains.get(path.as_posix(), ()), cache, source, as_of)
 
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        results = progress.track(pool.map(survey_file, reads), "look", total=len(reads))
+        results = progress.track(pool.map(survey_file, reads), "ingest: files", total=len(reads))
         surveys = dict(zip((path.as_posix() for path in reads), results, strict=True))
     for old, new in _moved(surveys, chains).items():
         chains[new] = [replace(entry, file=new) for entry in chains.pop(old)]

@@ -31,8 +31,8 @@ def profile(rows: pl.DataFrame, columns: Columns) -> dict[str, Any]:
     >>> from datetime import UTC
     >>> noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
     >>> frame = pl.DataFrame({"entity": ["a1", "a2"], "time": [noon, noon], "cpu": [0.5, None]})
-    >>> told = profile(frame, Columns(numeric=("cpu",)))
-    >>> told["rows"], told["groups"], told["from"], told["columns"]["cpu"]["median"]
+    >>> described = profile(frame, Columns(numeric=("cpu",)))
+    >>> described["rows"], described["groups"], described["from"], described["columns"]["cpu"]["median"]
     (2, {'a': 2}, 12.0, 0.5)
     """
     members = _members(rows, [GROUP] if columns.group else [])

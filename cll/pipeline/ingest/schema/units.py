@@ -62,7 +62,7 @@ _BY_NAME = (
 def stored_units(source: Mapping[str, Any]) -> dict[str, str]:
     """Return the unit of each column's stored values, where the source's settings name one.
 
-    >>> kept_in({"signals": {"unit": {"response_time": "ms"}}})
+    >>> stored_units({"signals": {"unit": {"response_time": "ms"}}})
     {'response_time': 's'}
     """
     units = source.get("signals", {}).get("unit", {})
@@ -178,9 +178,9 @@ def _in_part(name: str, day: str, value: float, turn: float) -> Breach:
 def guess_units(name: str, unit: str | None, turn: float) -> tuple[str, str | None]:
     """Return a guess of the two units, by unit or column name, and the unit to set, if known.
 
-    >>> named("cpu_usage", None, 98.0)
+    >>> guess_units("cpu_usage", None, 98.0)
     ('a ratio that became percent', 'percent')
-    >>> named("response_time", "s", 1 / 1000)
+    >>> guess_units("response_time", "s", 1 / 1000)
     ('milliseconds that became seconds', 's')
     """
     changes = _KINDS.get(unit or "") or next(

@@ -80,9 +80,10 @@ def completion(shell: Shell) -> None:
 
 def enable() -> None:
     """Let typer answer the scripts of the shells."""
-    from typer import completion  # noqa: PLC0415  no other command needs it
+    # typer exports no such function; without it, its own options for completion have to be shown.
+    from typer import completion as typer_completion  # noqa: PLC0415  each command imports what it uses
 
-    completion.completion_init()  # type: ignore[attr-defined]  # typer has no public name for it
+    typer_completion.completion_init()  # type: ignore[attr-defined]
 
 
 def overrides(context: typer.Context, incomplete: str) -> list[str]:
@@ -90,7 +91,7 @@ def overrides(context: typer.Context, incomplete: str) -> list[str]:
     from cll.experiment import hydra_app  # noqa: PLC0415  each command imports what it uses
 
     words = ["-m"] if context.params.get("multirun") else []
-    words += context.params.get("overrides") or []
+    words += context.params.get("arguments") or []
     return hydra_app.completions(ROOT / "conf", words, incomplete)
 
 

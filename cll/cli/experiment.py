@@ -2,17 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from cll.cli import completion
 from cll.cli.options import ROOT, Json, command
 
 PANEL = "Experiment"
-_FOR_HYDRA = {"ignore_unknown_options": True}  # Hydra has more options than the help lists
 
-Overrides = Annotated[
+Arguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="KEY=VALUE",
@@ -49,16 +49,27 @@ Info = Annotated[
 app = typer.Typer()
 
 
+class ForHydra(TyperCommand):
+    """A command whose arguments go to Hydra as written, options included.
+
+    The options of the function serve the help and the completion.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        is_read_here = ctx.resilient_parsing or not {"-h", "--help"}.isdisjoint(args)
+        return super().parse_args(ctx, args if is_read_here else ["--", *args])
+
+
 @command(
     app,
     "cll run estimator=logistic estimator.C=0.1",
     "cll run -m estimator=logistic,lightgbm 'seed=range(0,5)'",
     "cll run --cfg job",
     panel=PANEL,
-    settings=_FOR_HYDRA,
+    cls=ForHydra,
 )
 def run(
-    overrides: Overrides = None,
+    arguments: Arguments = None,
     *,
     multirun: Multirun = False,
     resume: Resume = None,
@@ -74,8 +85,8 @@ def run(
     """
     from cll.experiment import run as running  # noqa: PLC0415  each command imports what it uses
 
-    words = _words(overrides, multirun=multirun, resume=resume, cfg=cfg, info=info)
-    raise typer.Exit(running.main(ROOT, words))
+    del multirun, resume, cfg, info  # the arguments hold them, too
+    raise typer.Exit(running.main(ROOT, arguments or []))
 
 
 @command(
@@ -83,10 +94,10 @@ def run(
     "cll replay -m trigger=never,weekly,drift",
     "cll replay update=window",
     panel=PANEL,
-    settings=_FOR_HYDRA,
+    cls=ForHydra,
 )
 def replay(
-    overrides: Overrides = None,
+    arguments: Arguments = None,
     *,
     multirun: Multirun = False,
     resume: Resume = None,
@@ -103,25 +114,9 @@ def replay(
     from cll.replay import compare  # noqa: PLC0415  each command imports what it uses
     from cll.replay import job as replay_job  # noqa: PLC0415  each command imports what it uses
 
+    del multirun, resume, cfg, info  # the arguments hold them, too
     kind = running.Kind(replay_job.run, compare.show, compare.compare, resumes=True)
-    words = _words(overrides, multirun=multirun, resume=resume, cfg=cfg, info=info)
-    raise typer.Exit(running.main(ROOT, words, kind))
-
-
-def _words(
-    overrides: list[str] | None,
-    *,
-    multirun: bool,
-    resume: Path | None,
-    cfg: str | None,
-    info: str | None,
-) -> list[str]:
-    """Return the arguments for Hydra: its options, then overrides and options not listed here."""
-    valued = {"--resume": resume, "--cfg": cfg, "--info": info}
-    words = ["-m"] if multirun else []
-    for option, value in valued.items():
-        words += [] if value is None else [option, str(value)]
-    return [*words, *(overrides or [])]
+    raise typer.Exit(running.main(ROOT, arguments or [], kind))
 
 
 @command(app, "cll leaderboard multirun/2026-01-31/10-00-00", panel=PANEL)

@@ -4,9 +4,10 @@ import inspect
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
+from typer.core import TyperCommand
 
 from cll.types.errors import ConfigError
 
@@ -25,11 +26,11 @@ def command(
     *lines: str,
     panel: str | None = None,
     name: str | None = None,
-    settings: dict[str, Any] | None = None,
+    cls: type[TyperCommand] | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function as a command of `app`: its docstring is the help, `lines` are examples.
 
-    `panel` is the heading under which `cll --help` lists the command; `settings` are its context's.
+    `panel` is the heading under which `cll --help` lists the command.
     """
 
     def register(function: Function) -> Function:
@@ -38,7 +39,7 @@ def command(
             help=_unwrapped(inspect.getdoc(function) or ""),
             epilog=examples(*lines),
             rich_help_panel=panel,
-            context_settings=settings,
+            cls=cls,
         )(function)
         return function
 

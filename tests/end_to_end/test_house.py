@@ -93,7 +93,6 @@ COVERED_BY = {
     "system/test_processes": ("pipeline/input_guard", "system/locks"),
     "vcs/test_repair": ("vcs/echo", "vcs/repro"),
     "end_to_end/test_sweep": ("pipeline/stage_cache",),
-    "types/test_directions": ("types/errors",),
     "loop/test_trigger_input": ("types/times",),
 }
 

@@ -50,6 +50,45 @@ def test_a_stage_imports_what_it_uses(project, stage):
     assert found & HEAVY == ALLOWED[stage], done.stderr
 
 
+COMMANDS = {
+    "--help": set(),
+    "status": set(),
+    "trigger": set(),
+    "run --cfg job": {"hydra"},
+    "conf": {"hydra"},
+}
+CLI = """
+import json, sys
+from cll.__main__ import main
+try:
+    main()
+except SystemExit as done:
+    print(json.dumps([done.code or 0, *sorted({n.partition(".")[0] for n in sys.modules})]))
+"""
+
+
+@pytest.mark.parametrize("words", list(COMMANDS))
+def test_a_command_that_only_reads_imports_what_it_uses(project, words):
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", CLI, *words.split()],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, *modules = json.loads(done.stdout.splitlines()[-1])
+    assert code == 0, done.stderr
+    assert HEAVY & set(modules) == COMMANDS[words]
+
+
+def test_help_imports_none_of_the_packages_that_compute_or_compose():
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", CLI, "--help"], capture_output=True, text=True, check=True
+    )
+    modules = set(json.loads(done.stdout.splitlines()[-1])[1:])
+    assert modules.isdisjoint({"numpy", "polars", "pyarrow", "yaml", "omegaconf", "pydantic"})
+
+
 FOREIGN = (
     "cll_private",
     "hydra_plugins/own",

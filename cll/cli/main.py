@@ -74,7 +74,7 @@ def main() -> NoReturn:
     if completion.VARIABLE in os.environ:
         completion.enable()
     try:
-        if words and not _NO_PROJECT & set(words):
+        if words and "completion" not in words[:1] and not _NO_PROJECT & set(words):
             _refuse_unsound_project()
         app(words)
     except (CllError, OSError) as error:

@@ -70,3 +70,9 @@ def test_groups_complete_where_the_config_does_not_compose(folder):
 
 def test_an_unknown_shell_is_a_usage_error(folder):
     assert small.cll(folder, "completion", "csh").code == 2
+
+
+def test_the_script_is_printed_in_a_folder_that_other_commands_refuse(folder):
+    (folder / "data").symlink_to(folder.parent)
+    assert small.cll(folder, "status").code == 4
+    assert "complete -o default" in small.cll(folder, "completion", "bash").out

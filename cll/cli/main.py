@@ -14,7 +14,7 @@ from cll.types.errors import CllError, from_os_error
 app = typer.Typer(
     name="cll",
     help="Keep a failure predictor up to date: train, compare and release models from YAML config.",
-    epilog=examples("cll run estimator=logistic", "cll run -h"),
+    epilog=examples("cll run estimator=logistic", "cll conf estimator"),
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     add_completion=False,

@@ -80,7 +80,7 @@ def test_the_help_of_a_command_ends_with_examples_that_parse(words, command):
     assert lines
     group = typer.main.get_command(cli_main.app)
     for line in lines:
-        in_shell = re.fullmatch(r'eval "\$\((.*)\)"', line)
+        in_shell = re.fullmatch(r'eval "\$\((.*)\)"', line.strip())
         program, *arguments = shlex.split(in_shell[1] if in_shell else line)
         assert (program, arguments[: len(words)]) == ("cll", words)
         parse(group, arguments)

@@ -20,7 +20,13 @@ from cll.types.errors import CllError, ConfigError
 from cll.types.times import format_instant, parse_instant
 
 _FIGURES = ("metrics.json", "replay.json")  # written at the end of an experiment, or of a replay
-_DERIVED = {"choices", "directions", "fallback", "schema"}  # keys that compose adds to a config
+_DERIVED = {
+    "choices",
+    "code",
+    "directions",
+    "fallback",
+    "schema",
+}  # keys that compose adds to a config
 _NAMED = 2  # jobs of a sweep that an error names
 _NONE = "no such key"
 _SHOWN = 60  # characters of a value in an error
@@ -190,7 +196,9 @@ def _refuse_misread(path: Path, text: str, wanted: Mapping[str, Any]) -> None:
 def _prove(conf: Path, params: Mapping[str, Any], ran: Tree) -> None:
     """Raise ConfigError unless params give the job's config, value for value, in any order."""
     resolved = compose.resolve(conf, params)
-    ours, theirs = trees.flatten(resolved), trees.flatten(ran)
+    if resolved["code"] != ran["code"]:
+        progress.note("adopt: the code of cll changed since the job ran, so figures may differ.")
+    ours, theirs = (trees.flatten({**tree, "code": {}}) for tree in (resolved, ran))
     _refuse_lost(ours, theirs)
     for keys, value in theirs.items():
         if not trees.has(ours, keys, value):

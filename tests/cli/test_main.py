@@ -109,7 +109,7 @@ def test_the_version_is_printed_anywhere(tmp_path):
             "cll: nowhere/metrics.json: not there yet; run `dvc repro` first.\n",
         ),
         (["gate"], 6, "cll: reports/verdict.json: not there yet; run `dvc repro` first.\n"),
-        (["verify", "run"], 6, "cll: metrics.json, models/candidate: not there; "),
+        (["verify", "run"], 6, "cll: metrics.json, models/candidate: missing; "),
         (["export", "--onnx", "a.onnx"], 6, "cll: models/candidate: no model is there; "),
         (["predict", "no.csv", "--out", "a.csv"], 6, "cll: no.csv: no such file or folder.\n"),
         (["predict", "no.csv", "--out", "a.xls"], 2, "cll: --out=a.xls: name a .parquet or"),

@@ -100,7 +100,7 @@ def test_a_second_loop_in_a_project_is_refused(root):
         said = small.cll(root, "loop")
     assert said.code == 5
     assert said.err.splitlines() == [
-        "loop: every 1h; release.mode is never: nothing is committed or released.",
+        "loop: every 1h; release.mode is never: it commits and releases nothing.",
         "cll: Another `cll loop` runs in this project; `cll status` shows its state.",
     ]
 

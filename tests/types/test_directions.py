@@ -136,5 +136,5 @@ def test_a_bound_that_contradicts_the_metric_is_refused(override, says):
 
 def test_slices_of_a_metric_that_is_not_chosen_are_refused():
     words = ["gate.slices.metric=nosuch", "evaluate.slice_paired=[nosuch]"]
-    with pytest.raises(ConfigError, match=r"gate\.slices\.metric=nosuch: not a metric"):
+    with pytest.raises(ConfigError, match=r"gate\.slices\.metric=nosuch: not a chosen metric"):
         compose.resolve(CONF, {}, words)

@@ -118,7 +118,7 @@ def test_a_disk_that_takes_no_bins_is_told_in_one_line(tmp_path, monkeypatch):
     with pytest.raises(
         Unavailable, match="can't be written: Cannot write binary data to it; check"
     ):
-        SMALL(replace(noisy(), keep=ContentCache(tmp_path).keep), SEED)
+        SMALL(replace(noisy(), file_cache=ContentCache(tmp_path).get_or_make), SEED)
 
 
 def test_another_seed_gives_another_model():

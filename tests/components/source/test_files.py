@@ -356,7 +356,7 @@ def test_settings_that_cannot_hold_are_refused(columns, settings, message):
 
 
 def test_a_label_column_is_refused_as_a_number():
-    with pytest.raises(ConfigError, match=r"columns.cpu_usage=cpu: it is named in source.labels"):
+    with pytest.raises(ConfigError, match=r"columns.cpu_usage=cpu: it stands under source.labels"):
         Files(signals=plain(), labels=("cpu",))
     assert Files(signals=plain(), labels=("fault",)).columns.refused == ("fault",)
 

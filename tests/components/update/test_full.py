@@ -21,7 +21,7 @@ def test_a_window_that_holds_nothing_is_refused():
 def test_all_rows_teach_whatever_the_champion_knows(since):
     plan = Full()(TIMES, since)
     assert plan.rows.all()
-    assert not plan.continues
+    assert not plan.continues_champion
 
 
 def test_a_window_keeps_the_newest_rows_alone():

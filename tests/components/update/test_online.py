@@ -11,7 +11,7 @@ def test_without_a_champion_it_is_one_training_on_all():
 def test_the_newer_rows_teach_day_by_day():
     plan = Online()(TIMES, START + timedelta(days=7))
     assert plan.rows.tolist() == [False] * 8 + [True] * 2
-    assert plan.continues
+    assert plan.continues_champion
     assert plan.daily
 
 

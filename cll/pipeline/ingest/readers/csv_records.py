@@ -68,9 +68,9 @@ def by_record(text: bytes, wanted: Wanted, above: Above = TOP) -> Records:
         return replace(_sectioned(indexed, sections), header=_last(indexed, sections, column_names))
     uneven = indexed.filled & ~even
     uneven[: top + 1] = False
-    faults = [
+    faults = (
         indexed.fault(i, _unfit_for(indexed, i, first)) for i in np.flatnonzero(uneven).tolist()
-    ]
+    )
     return Records(rows, indexed.cuts.lines[even], faults_frame(faults))
 
 
@@ -123,15 +123,16 @@ def _sectioned(text: IndexedText, sections: Sequence[_Section]) -> Records:
     lines = np.concatenate([np.zeros(0, dtype=np.int64), *places])
     order = np.argsort(lines)
     nothing = csv_index.parse_records(b"", [], text.wanted.columns, 0)
-    faults = [
+    unread = (
         text.fault(i, _unfit_for(text, i, sections[numbers[i]]))
         for i in np.flatnonzero(body & ~taken).tolist()
-    ]
-    faults += [
+    )
+    headers = (
         text.fault(now.start - 1, _of_header(now, before, text.wanted))
         for before, now in itertools.pairwise(sections)
-    ]
-    return Records(pl.concat([nothing, *rows])[order], lines[order], faults_frame(faults))
+    )
+    faults = faults_frame(itertools.chain(unread, headers))
+    return Records(pl.concat([nothing, *rows])[order], lines[order], faults)
 
 
 def _last(text: IndexedText, sections: Sequence[_Section], column_names: set[str]) -> Header | None:

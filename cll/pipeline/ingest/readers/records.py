@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from itertools import islice
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,7 @@ Numbers = NDArray[np.int64]
 Fault = tuple[
     int | None, str | None, str | None, str
 ]  # row (null: all of it), field, value, reason
+_BATCH = 2**14  # faults that are held as tuples
 FAULTS = {"row": pl.Int64, "field": pl.String, "value": pl.String, "reason": pl.String}
 
 # These faults have the same reason in every format.
@@ -54,10 +56,16 @@ def moved(records: Records, lines: int) -> Records:
     return replace(records, at=records.at + lines, faults=faults)
 
 
-def faults_frame(faults: Sequence[Fault]) -> pl.DataFrame:
-    """Return faults sorted by row, with values cut to VALUE_WIDTH characters."""
-    rows = [(row, field, _cut(value), reason) for row, field, value, reason in faults]
-    return pl.DataFrame(rows, schema=FAULTS, orient="row").sort("row", maintain_order=True)
+def faults_frame(faults: Iterable[Fault]) -> pl.DataFrame:
+    """Return faults sorted by row, with values cut to VALUE_WIDTH characters.
+
+    An iterator is taken a batch at a time, since tuples need several times the memory of a frame.
+    """
+    rows = ((row, field, _cut(value), reason) for row, field, value, reason in faults)
+    frames = [pl.DataFrame(schema=FAULTS)]
+    while batch := list(islice(rows, _BATCH)):
+        frames.append(pl.DataFrame(batch, schema=FAULTS, orient="row"))
+    return pl.concat(frames).sort("row", maintain_order=True)
 
 
 def _cut(value: str | None) -> str | None:

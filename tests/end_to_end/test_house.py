@@ -25,7 +25,7 @@ COVERED_BY = {
     "components/estimator/test_logistic": ("components/estimator/_logistic_columns",),
     "config/test_components": ("config/catalog", "config/project", "config/safety"),
     "end_to_end/test_imports": ("system/imports",),
-    "experiment/test_adopt": ("config/trees", "config/yaml_loader"),
+    "experiment/test_adopt": ("experiment/job_config", "config/trees", "config/yaml_loader"),
     "experiment/test_run": (
         *("experiment/command_line", "experiment/hydra_app", "experiment/jobs"),
         "experiment/launcher",

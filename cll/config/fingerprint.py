@@ -65,6 +65,12 @@ def codes(tree: Tree) -> dict[str, str]:
     return {stage: code(stage, tree) for stage in ROOMS}
 
 
+def changed(tree: Tree) -> list[str]:
+    """Return the stages whose code is not the code that resolved.yaml names."""
+    composed = tree.get("code", {})
+    return [stage for stage, digest in codes(tree).items() if composed.get(stage) != digest]
+
+
 def refuse_other_code(stage: str, tree: Tree) -> None:
     """Raise ConfigError if the installed code does not match the fingerprint in resolved.yaml."""
     _digest.cache_clear()

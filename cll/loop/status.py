@@ -1,10 +1,11 @@
 """Read the state of a project and its loop, also while a tick runs; write nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cll.config import fingerprint
 from cll.config.project import load_tree, load_world
 from cll.loop import daemon, tick, trigger_report
 from cll.model import ledger_entries
@@ -27,6 +28,7 @@ def read(root: Path) -> dict[str, Any]:
     ws = Workspace(root, read_only=True)
     parts: dict[str, Callable[[], Any]] = {
         "as_of": lambda: format_instant(load_world(ws).as_of),
+        "code": lambda: fingerprint.changed(load_tree(ws)),
         "champion": lambda: _champion(ws),
         "release": lambda: vars(tick.settings(ws)),
         "last_tick": lambda: _recorded(root / tick.LAST, _TICK),
@@ -98,6 +100,7 @@ def lines(state: Mapping[str, Any]) -> list[str]:
     """Return the state as lines for a person, one for each part."""
     formats: dict[str, Callable[[Any], str]] = {
         "as_of": _format_as_of,
+        "code": _format_code,
         "champion": _format_champion,
         "release": lambda part: f"{part['mode']}{', pushed by git' if part['push'] else ''}",
         "last_tick": _format_tick,
@@ -118,6 +121,12 @@ def _format_as_of(as_of: str) -> str:
     if parse_instant(as_of) <= datetime.now(UTC):
         return as_of
     return f"{as_of}, later than now; unless the data are simulated, move it back: cll tick --as-of"
+
+
+def _format_code(stages: Sequence[str]) -> str:
+    if not stages:
+        return "as composed"
+    return f"changed since it was composed, for {', '.join(stages)}; run `dvc repro`"
 
 
 def _format_champion(part: Mapping[str, str]) -> str:

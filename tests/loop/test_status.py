@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -118,3 +119,14 @@ def test_a_world_later_than_now_is_named(tmp_path):
         " cll tick --as-of"
     )
     assert told(ws)["as_of"] == "2999-01-01T00:00:00Z"
+
+
+def test_code_that_changed_since_it_was_composed_is_named_by_its_stages(tmp_path):
+    ws = small.project(tmp_path / "project")
+    small.compose_into(ws, small.CLASSIC)
+    assert lines(ws)["code"] == "as composed"
+    ws.resolved.write_text(
+        re.sub("(?m)^  (train|gate): v.*$", r"  \1: v0", ws.resolved.read_text())
+    )
+    assert told(ws)["code"] == ["train", "gate"]
+    assert lines(ws)["code"] == "changed since it was composed, for train, gate; run `dvc repro`"

@@ -6,31 +6,33 @@ from typing import Any
 _TEXT = """\
 # Proofs: how often triggers fire without a change, and how soon after one
 
-Written by `make proofs` (benchmarks/proofs.py); figures in benchmarks/results/proofs.json.
+`make proofs` (benchmarks/proofs.py) writes this page; the numbers are in benchmarks/results/proofs.json.
 
 The proofs use {seeds} simulated fleets that do not change, and the same {seeds} fleets with a drift
 (`source=synthetic`, `drift: 1.0`) from the end of day {drifts} on. Their seeds start at {first_seed}; no
 setting was chosen by looking at these seeds. A fleet has {entities} entities, a row every {step_minutes}
-minutes, {rows:,} rows a day, {ends} days, and `label=incident` half an hour ahead. The champion (logistic
-regression on the four columns, errors and latency as logarithms) is trained until day {learnt} and stays. From
-day {asked} on each rule is asked once a day, {ticks} times a fleet, with the settings of conf/trigger
-(`one window`: `at_least: 1, of_last: 1`). Drift watches three more columns with point masses, which follow from
-the four: at a ceiling in 99.9 % of rows, of two values, and 0 in 60 % of rows.
+minutes, {rows:,} rows a day and {ends} days. The label is whether an incident begins in the next half hour
+(`label=incident`). The champion (logistic regression on the four columns; of errors and latency, the
+logarithms) is trained on the days up to {learnt} and is not replaced. From day {asked} on each rule is
+evaluated once a day, {ticks} times a fleet, with the settings of conf/trigger (`one window`: `at_least: 1,
+of_last: 1`). The drift trigger also watches three columns that are computed from these four and in which one
+value is very frequent. One column is at its maximum in 99.9 % of rows, one has only two values, and one is 0 in
+60 % of rows.
 
 {table}
 
 - stated, observed: the share of ticks that fire although nothing changed. A stated rate holds if it is at least
   the one-sided 99 % lower bound of the observed rate. Ticks of one fleet are not independent, so the bound is
   computed from one share per fleet, with Student's t.
-- found: the share of drifting fleets in which the rule fired within the remaining days. By chance: the share of
-  unchanged fleets in which it fired in the same days. A rule that fires in every unchanged fleet has detected
-  nothing.
+- found: the share of drifting fleets in which the rule fired after the drift began. By chance: the share of
+  unchanged fleets in which it fired in the same days. Delay: from the start of the drift until the rule fires.
+  A rule that fires in every unchanged fleet has detected nothing.
 - `cost` is an estimate and states no rate. It weighs wrong predictions, whatever their cause: if a training
-  costs as much as 500 of them, a training has next to nothing to gain in a fleet of this size.
-- ADWIN, DDM and Page-Hinkley are river's, with its defaults (`mode="up"` for errors). From day {learnt} on they
-  receive each row: the score when the row arrives, the error when its label is known. They treat rows as
-  independent, and rows of one entity are not. ADWIN's delta bounds a check of independent rows, so it is not a
-  false-alarm rate per tick.
+  costs as much as 500 of them, it hardly ever pays in a fleet of this size.
+- ADWIN, DDM and Page-Hinkley are those of the library river, with its defaults (`mode="up"` for errors). From
+  day {learnt} on they receive each row: the score when the row arrives, the error when its label is known. They
+  treat rows as independent, and rows of one entity are not. ADWIN's delta limits the probability of a false
+  alarm in one check, and only for independent rows, so it is not a false-alarm rate per tick.
 """
 _MINUTES = 24 * 60
 

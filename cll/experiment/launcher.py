@@ -34,7 +34,7 @@ class SweepJob:
 
 
 def may_continue(fold: int, loss: float) -> bool:
-    """Ask the sweeper whether a job with this log loss after this fold may continue."""
+    """Report a job's log loss after a fold to the sweeper; return whether the job may continue."""
     return not _ASK or bool(_ASK[0](("judge", fold, loss)))
 
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from cll.system import links
 from cll.types.errors import DataRefused, SecurityRefusal, Unavailable
 
-_SINGLY = 32  # up to so many files are synced one by one
+_SINGLY = 32  # up to this many files are synced one by one
 
 
 def sha256(path: Path) -> str:

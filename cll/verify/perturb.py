@@ -12,7 +12,7 @@ from cll.types.tables import INCIDENTS, INSTANT, OUTCOME, OUTCOME_KNOWN_AT, Colu
 
 _SEED = 20260131
 _DROPPED = 0.3  # share of the rows known later
-_LATE_ADDED = 500  # at most so many records arrive late
+_LATE_ADDED = 500  # at most this many records arrive late
 _DECADES = 6  # replaced values are up to 10 ** this times as large
 _NEW_ENTITY = "cll-verify-stranger"
 _HOUR = timedelta(hours=1)

@@ -17,7 +17,7 @@ POWER = 0.8  # share of the cases with such a gain in which it is promoted
 class DetectableGain:
     """The smallest true gain that the gate promotes with probability `POWER`."""
 
-    times: int  # the holdout is so many times as large, in blocks
+    times: int  # how many times as large the holdout is, in blocks
     gain: float
 
 

@@ -187,7 +187,7 @@ class Windows:
         raw: Mapping[str, Floats],
         values: Mapping[str, Floats],
     ) -> Named:
-        """Yield the features that compare entities, and all features of surprise."""
+        """Yield the features that compare entities, and all features computed from the surprise."""
         settings, unusual = self.peers, self.surprise
         if settings:
 

@@ -87,8 +87,9 @@ def f1(rows: Scored, weight: Floats) -> float:
 def kappa_temporal(rows: Scored, weight: Floats) -> float:
     """Return the accuracy gained over the no-change classifier, as a share of its error rate.
 
-    No-change predicts the last known label; rows without one are left out. Below 0 the model is
-    worse than no-change. Source: Zliobaite et al. 2015, kappa-temporal statistic.
+    The no-change classifier predicts the entity's last known label; rows without a known label are
+    left out. Below 0 the model is worse than that classifier. Source: Zliobaite et al. 2015,
+    kappa-temporal statistic.
     """
     positive, comparable = rows.y > 0, ~np.isnan(rows.unchanged)
     whole = weight[comparable].sum()

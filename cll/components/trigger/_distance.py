@@ -87,7 +87,11 @@ def shares(values: Floats, cuts: Floats) -> Floats:
 
 
 def _cuts(ordered: Floats) -> Floats:
-    """Return the cuts of sorted values: both neighbours of each quantile, and each frequent value."""
+    """Return the cuts of sorted values, each as a pair (low, high).
+
+    At a quantile, these are the values on both sides of it. A frequent value is a cut of its own,
+    with low = high.
+    """
     last = len(ordered) - 1
     if last < 0:
         return np.zeros((0, 2))
@@ -103,8 +107,8 @@ def _cuts(ordered: Floats) -> Floats:
 def _squares(deviations: Floats, variance: Floats, rows: int, count: int) -> Floats:
     """Return squared deviations of shares, divided by the variance expected from `count` windows.
 
-    The variance is at least that of one row. If the windows vary by less than one row, the first row
-    of a deviation is ignored.
+    The variance is at least that of one row. If the windows vary by less than one row, one row is
+    subtracted from each deviation (down to 0).
     """
     hardly_varies = _is_under_a_row(variance, rows)
     beyond = np.maximum(np.abs(deviations) - hardly_varies / rows, 0.0)

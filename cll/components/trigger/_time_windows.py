@@ -1,4 +1,4 @@
-"""Cut rows that are sorted by time into stretches; a stretch is the interval (since, until]."""
+"""Cut rows that are sorted by time into intervals of the form (since, until]."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ class Stretch:
 
 
 def cut(rows: pl.DataFrame, stretches: Sequence[Stretch]) -> list[pl.DataFrame]:
-    """Return the rows of each stretch, found by binary search and not copied."""
+    """Return the rows of each interval, found by binary search and not copied."""
     ends = [instant for stretch in stretches for instant in (stretch.since, stretch.until)]
     at = rows["time"].search_sorted(pl.Series(ends, dtype=INSTANT), side="right").to_list()
     return [rows[start:stop] for start, stop in zip(at[::2], at[1::2], strict=True)]
 
 
 def before(until: datetime, width: timedelta, count: int, floor: datetime) -> list[Stretch]:
-    """Return up to `count` adjacent stretches that end at `until` and start no earlier than `floor`.
+    """Return up to `count` adjacent intervals that end at `until` and start no earlier than `floor`.
 
-    The oldest is first.
+    The oldest interval is first.
 
     >>> day = datetime(2026, 1, 5)
     >>> [part.since.day for part in before(day, timedelta(days=1), 3, datetime(2026, 1, 3))]
@@ -40,7 +40,7 @@ def before(until: datetime, width: timedelta, count: int, floor: datetime) -> li
 
 
 def after(since: datetime, width: timedelta, count: int, ceiling: datetime) -> list[Stretch]:
-    """Return up to `count` adjacent stretches from `since` on that end by `ceiling`, oldest first."""
+    """Return up to `count` adjacent intervals from `since` on that end by `ceiling`, oldest first."""
     whole = min(max((ceiling - since) // width, 0), count)
     return [Stretch(since + i * width, since + (i + 1) * width) for i in range(whole)]
 
@@ -48,7 +48,7 @@ def after(since: datetime, width: timedelta, count: int, ceiling: datetime) -> l
 def labelled_until(rows: pl.DataFrame, as_of: datetime, width: timedelta, share: float) -> datetime:
     """Return the instant up to which labels are known.
 
-    As many labels may be missing as `share` of the rows in the newest `width`, so that a few very
+    Up to `share` of the rows in the newest `width` may still lack their label, so that a few very
     late labels do not delay the trigger.
     """
     newest = cut(rows, [Stretch(as_of - width, as_of)])[0].height

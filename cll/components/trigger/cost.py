@@ -21,9 +21,9 @@ _TWO = 2  # windows that are compared: when the champion was new, and now
 class Cost:
     """Fires if (error rate now - when new) * rows until the next training is over `training`.
 
-    Both rates are measured in a `window` of labelled rows newer than the champion's training rows:
-    the newest window, and the first one. The estimate assumes that a training restores the first
-    rate for the time `serves`. It is no significance test, so no false-alarm rate is stated.
+    "When new" is the first `window` of labelled rows after the champion's training rows, and "now"
+    is the newest one. The estimate assumes that after a training the error rate is that of "when
+    new" for the time `serves`. It is no significance test, so no false-alarm rate is stated.
     """
 
     training: Annotated[float, Gt(0)] = 500.0

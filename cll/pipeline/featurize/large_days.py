@@ -1,6 +1,6 @@
 """Features of a day that is too big for memory, computed in pieces.
 
-Features that compare entities are computed first, for all entities and one stretch of the day at a
+Features that compare entities are computed first, for all entities and one interval of the day at a
 time. The other features need an entity's own rows only and are computed for one bucket of entities
 at a time. The result is the same to the bit as if the day were computed as a whole.
 """
@@ -65,7 +65,7 @@ def featurize(
 
 
 def _peer_features(day: LargeDay, fleet: FeatureSet, scratch: Path) -> Iterator[Path]:
-    """Compute the features that compare entities; yield the scratch file of each stretch."""
+    """Compute the features that compare entities; yield the scratch file of each interval."""
     rows = _scan(day, [day.date]).select(pl.len()).collect().item()
     stretches = -(-rows // day.bucket_rows)
     wait: timedelta = getattr(fleet, "wait", timedelta(0))

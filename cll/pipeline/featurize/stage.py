@@ -30,8 +30,8 @@ _AT_ONCE = 4  # buckets of signals, lookback included, up to which days are comp
 def featurize(ws: Workspace, tree: Tree, _world: project.World) -> None:
     """Compute each day's features from that day and the lookback before it.
 
-    A day whose inputs have not changed is kept. The other days are computed together in stretches
-    as long as the lookback, so no row is read more than twice. A row's features do not depend on
+    A day whose inputs have not changed is kept. The other days are computed in groups as
+    long as the lookback, so no row is read more than twice. A row's features do not depend on
     the rows that are computed together with it.
     """
     feature_set: FeatureSet = components.build("features", tree["features"])

@@ -114,7 +114,10 @@ def _arrival(file: str, surveyed: Survey, as_of: datetime) -> Arrival:
 
 
 def _moved(surveys: Mapping[str, Survey], chains: Mapping[str, list[Arrival]]) -> dict[str, str]:
-    """Return the new name of each logged file that was renamed; it keeps its arrivals."""
+    """Return the new name of each logged file that was renamed.
+
+    The file's log entries then apply to the new name.
+    """
     moved: dict[str, str] = {}
     for new, surveyed in surveys.items():
         is_new = (surveyed.size or surveyed.tail) and new not in chains

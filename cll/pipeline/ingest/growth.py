@@ -87,8 +87,9 @@ def _has_tail(path: Path, entry: Arrival) -> bool:
 def new_arrivals(chain: Sequence[Arrival], now: Arrival, surveyed: Survey) -> list[Arrival]:
     """Return the entry to append to the log for a file, if any; refuse a rewritten file.
 
-    `chain` are the logged arrivals, and `surveyed.prefixes` the digests at their sizes. A file whose last line was read as
-    complete and has since continued is not rewritten: its new last line is read instead.
+    `chain` are the logged arrivals, and `surveyed.prefixes` the digests at their sizes. A file whose
+    last line was read as complete and has grown since then does not count as rewritten: the new last
+    line replaces the old one.
     """
     if not chain:
         return [now]
@@ -124,7 +125,7 @@ def is_as_read(surveyed: Survey, chain: Sequence[Arrival]) -> bool:
 
 
 def arrived(file: str, surveyed: Survey, chain: Sequence[Arrival]) -> Arrived:
-    """Date each part of a file by the first arrival that held all of it."""
+    """Give each part of a file the first `as_of` at which all of it had been seen."""
 
     def since(cut: Cut) -> datetime:
         first = next(entry for entry in chain if entry.size >= cut.stop)

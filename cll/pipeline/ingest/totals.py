@@ -1,4 +1,4 @@
-"""Incidents, quarantine and record counts of a whole source, gathered from pieces and days."""
+"""Incidents, quarantine and record counts of a source, collected from its pieces and its days."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass

@@ -25,8 +25,8 @@ PALETTE = {
 _DASHES = ([5, 3], [1, 0])
 _SIDE = 300  # pixels, of a square chart
 _WIDTH, _STRIP, _LONE_STRIP = 680, 54, 160  # pixels; a strip shows one entity's scores
-_POINTS = 200  # at most so many per curve
-_FEW_DAYS = 3  # up to so many days, the time axis shows hours
+_POINTS = 200  # at most this many per curve
+_FEW_DAYS = 3  # up to this many days, the time axis shows hours
 _TITLE = 60  # characters of a strip's title
 _ID = re.compile(r'\bid="([^"]*)"(?=[^<>]*>)')
 _ID_USED = re.compile(r'(\bid="|url\(#)([\w-]+)(?=[^<>]*>)')

@@ -7,7 +7,7 @@ import polars as pl
 from cll.types.tables import INSTANT
 
 MODELS = ("champion", "candidate")  # drawn in this order: the candidate lies on top
-_POINTS = 300  # at most so many over the whole span
+_POINTS = 300  # at most this many over the whole span
 _GAP = 3  # a line is interrupted where rows are further apart than this many usual distances
 _MINUTE_US = 60_000_000
 
@@ -96,7 +96,10 @@ def peaks(rows: pl.DataFrame, entities: Sequence[str], step: int) -> pl.DataFram
 
 
 def shades(rows: pl.DataFrame, entities: Sequence[str], step: int) -> pl.DataFrame:
-    """Return the incident spans of each entity from `x` to `x2`, at least one point wide."""
+    """Return the incidents of each entity, with start `x` and end `x2` in milliseconds.
+
+    Each is drawn at least as wide as one plotted point.
+    """
     start, end = (pl.col(name).dt.epoch("us") for name in ("start", "end"))
     ends = pl.max_horizontal(end, start + step)
     shaded = spans(rows).with_columns(x=start // 1000, x2=ends // 1000)

@@ -49,7 +49,7 @@ def race(
     *,
     lower: bool,
 ) -> Result:
-    """Return the winner by `metric`; the first contender where no rows can judge them."""
+    """Return the winner by `metric`, or the first contender if no rows can judge them."""
     runnable = _runnable(contenders, inputs)
     stretch = _stretch(inputs, race_rule.share) if len(runnable) > 1 else None
     if stretch is None:
@@ -97,7 +97,11 @@ def _entries(
 
 
 def _runnable(contenders: Mapping[str, Update], inputs: TrainingInputs) -> dict[str, Update]:
-    """Return the contenders that can run; without a newer row than the champion's, only full ones."""
+    """Return the contenders that can run.
+
+    If no row is newer than the champion's, these are the ones that train a new model; if there are
+    none, the first contender.
+    """
     rows = inputs.rows
     if inputs.champion is not None:
         since = labelled.trained_until(inputs.champion.meta["lineage"], rows.embargo)
@@ -158,7 +162,7 @@ def _figures(model: Predictor, judge: Flags, inputs: TrainingInputs, metric: str
 
 
 def _table(entries: Sequence[Contender], *, lower: bool) -> dict[str, Any]:
-    """Return each entry's metric, its distance to the best with an interval, and its cost."""
+    """Return each entry's metric, how far it is behind the best (with interval), and its cost."""
     best, sign = max(entries, key=lambda entry: entry.value), -1.0 if lower else 1.0
     table: dict[str, Any] = {}
     for entry in entries:

@@ -40,19 +40,19 @@ def sweep(rows: Scored, weight: Floats) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class _Steps:
-    """Ranked rows cut into steps, where the recall rises, and the stretches between them.
+    """Ranked rows cut into steps, where the recall rises, and the ranges of rows between them.
 
-    The areas under both curves follow from the sums over these pieces. Failures are rare, so there
-    are far fewer pieces than rows, and all bootstrap replicates share them.
+    The areas under both curves follow from the sums over these parts. Failures are rare, so there
+    are far fewer parts than rows, and all bootstrap replicates share them.
     """
 
-    starts: Rows  # first row of each step or stretch
+    starts: Rows  # first row of each step, or of the range between two
     rising: Flags  # whether it is a step: the rows of one score, with a positive row among them
     positive: Rows  # the positive rows
     first: Rows  # index in `positive` of each step's first positive row
 
     def sums(self, weight: Floats) -> tuple[Floats, Floats]:
-        """Return the weight of positive rows, and of all rows, up to the end of each piece."""
+        """Return the weight of positive rows, and of all rows, up to the end of each part."""
         gained = np.zeros(len(self.starts))
         if len(self.first):
             gained[self.rising] = np.add.reduceat(weight[self.positive], self.first)

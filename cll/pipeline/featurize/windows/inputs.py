@@ -46,7 +46,7 @@ def with_past_only(
 ) -> dict[str, Floats]:
     """Return the columns, with each `past_only` column replaced by the entity's previous value.
 
-    The replacements are named NAME_before and come last.
+    The replacing columns are named NAME_before and come after all others.
     """
     if not past_only:
         return dict(values)

@@ -1,8 +1,8 @@
 """Visibility of rows: a row's features use only rows that were known when it was scored.
 
-A row is scored a fixed wait after its time, or as soon as it is known itself if that is later. Rows
-that became known after that instant are hidden from it, whatever their own time. Few rows have
-hidden rows within reach. Their features are computed again, over copies of the rows that they see.
+A row is scored at a fixed time after its own, or later, when it becomes known. Rows that became
+known after that instant are hidden from it, whatever their own time. Few rows have hidden rows
+within reach. Their features are computed again, over copies of the rows that they see.
 Rows of one entity that have the same hidden rows share their copies.
 """
 
@@ -19,7 +19,7 @@ from cll.pipeline.featurize.windows import rolling
 from cll.pipeline.featurize.windows.rolling import Rows
 from cll.types.arrays import Features, Flags, Floats, Integers
 
-_PART = 65_536  # copies that are computed at once; a stretch of one entity is never cut
+_PART = 65_536  # copies that are computed at once; the copies for one entity are never divided
 ALWAYS = int(np.iinfo(np.int64).max)  # the instant at which every row is known
 
 
@@ -131,14 +131,14 @@ class Visibility:
 
 
 def _parts(sizes: Integers) -> Iterator[tuple[int, int]]:
-    """Group consecutive stretches of these sizes into parts of about `_PART` rows; yield (first, end)."""
+    """Group consecutive row ranges of these sizes into parts of about `_PART` rows, as (first, end)."""
     part = (np.cumsum(sizes) - sizes) // _PART
     cuts = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(sizes)]
     return itertools.pairwise(cuts if len(sizes) else [])
 
 
 def _lay(begin: Integers, end: Integers) -> tuple[Integers, Integers]:
-    """Concatenate stretches of rows; return the stretch and the row at each position."""
+    """Concatenate ranges of rows; return the number of the range and the row at each position."""
     sizes = end - begin
     stretch = np.repeat(np.arange(len(begin)), sizes)
     return stretch, np.arange(len(stretch)) + (end - np.cumsum(sizes))[stretch]
@@ -200,7 +200,7 @@ class VisibleColumns:
 
 
 def visibility(signals: pl.DataFrame, rows: Rows, delay: timedelta, wait: timedelta) -> Visibility:
-    """Return the visibility of rows that are scored `wait` after their time, or when known if later."""
+    """Return the visibility of rows; each is scored `wait` after its time, or later, once known."""
     known_at = signals["known_at"].dt.epoch("us").to_numpy()
     scored = np.maximum(rows.time + rolling.microseconds(wait), known_at)
     late = np.flatnonzero(known_at > rows.time + rolling.microseconds(delay))

@@ -21,7 +21,7 @@ from cll.types.arrays import Floats
 
 # Those after "missing" compare a row with the part of its window before the row and its ties.
 STATISTICS = ("mean", "std", "slope", "min", "max", "missing", "z", "ratio", "change")
-_LEAST_PAST = 3  # a z-score needs so many values
+_LEAST_PAST = 3  # a z-score needs at least this many values
 _PART = 65_536  # rows that a thread computes at once
 
 Kind = TypeVar("Kind", np.float32, np.float64)

@@ -23,7 +23,7 @@ from cll.types.records import Arrived
 
 @dataclass(frozen=True)
 class Extent:
-    """One part of a file, or one stretch of rows of a part."""
+    """One part of a file, or one range of rows of a part."""
 
     file: str
     start: int  # bytes

@@ -88,7 +88,10 @@ def _is_wanted(parts: Sequence[str], patterns: Sequence[str], *, is_base: bool) 
 
 
 def _fixed(path: str, file: PurePosixPath | None = None) -> tuple[PurePosixPath, str]:
-    """Return the part of a path that exists, or would if `file` did, and the rest, a glob or ""."""
+    """Return the longest part of a path that exists, or would if `file` did, and the rest of it.
+
+    The rest is a glob, or "".
+    """
     whole = PurePosixPath(path)
     for base in (whole, *whole.parents):
         if os.path.exists(base) or (file is not None and file.is_relative_to(base)):  # noqa: PTH110  where pathlib raises for a long name, this returns False
@@ -139,7 +142,10 @@ def _candidates(path: str, patterns: Sequence[str]) -> Iterator[_Entry]:
 
 
 def _walk(base: Path, matcher: _Matcher, *, follow: bool) -> Iterator[tuple[str, _Entry]]:
-    """Yield each match with its path below `base`; a linked folder is yielded unless `follow`."""
+    """Yield each match with its path below `base`.
+
+    A linked folder that may contain matches is entered if `follow`, and otherwise yielded itself.
+    """
     waiting = [(os.fspath(base), "")]
     while waiting:
         folder, prefix = waiting.pop()

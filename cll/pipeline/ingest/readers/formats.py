@@ -56,7 +56,7 @@ def parse(
     text = plain(data, begins=before is None)
     if kind == ".json":
         refuse_over("decompressed_size", len(text), wanted.limits.decompressed_size)
-    elif (before or 0) + len(text) > wanted.limits.rows:  # fewer bytes can't have so many lines
+    elif (before or 0) + len(text) > wanted.limits.rows:  # fewer bytes can't have this many lines
         lines = (before or 0) + text.count(b"\n") + (not text.endswith(b"\n"))
         lines += header.text.count(b"\n") - (kind == ".csv")
         refuse_over("rows", lines, wanted.limits.rows)

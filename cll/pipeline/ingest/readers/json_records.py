@@ -24,7 +24,7 @@ from cll.pipeline.ingest.readers.records import (
 
 _BATCH = 2**20  # bytes of text whose decoded records are held at once
 _FAULTS = 2**14  # held as tuples
-_KEYS = 2**12  # keys that are remembered; after so many, only wanted ones
+_KEYS = 2**12  # at most this many keys are remembered; after that, only wanted ones
 
 DECODER = json.JSONDecoder(
     object_pairs_hook=unique, parse_int=str, parse_float=str, parse_constant=str

@@ -57,7 +57,7 @@ def count(text: bytes | memoryview, byte: int) -> int:
 
 
 def has_longer(text: bytes, limit: int) -> bool:
-    """Return whether a line is longer than `limit`; looks for one newline per so many bytes."""
+    """Return whether a line is longer than `limit`; looks for one newline per `limit` bytes."""
     at = 0
     while at + limit < len(text):
         newline = text.rfind(b"\n", at, at + limit + 1)

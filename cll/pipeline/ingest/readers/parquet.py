@@ -1,4 +1,4 @@
-"""Read Parquet in stretches of whole row groups, so that memory holds one stretch only.
+"""Read Parquet in ranges of whole row groups, so that memory holds one range only.
 
 Arrow reads the pages: Polars is faster, but a damaged page can crash the process. Arrow's footer
 metadata can crash it as well, so cll.pipeline.ingest.readers.parquet_footers reads the footer.
@@ -25,7 +25,7 @@ from cll.pipeline.ingest.readers.records import Records, Wanted, faults_frame, r
 from cll.pipeline.ingest.readers.weights import BatchCollector, Load, parted, weigh
 from cll.types.errors import DataRefused
 
-ROWS = 1_000_000  # of a stretch, approximately
+ROWS = 1_000_000  # approximate number of rows of a range
 _ALONE = threading.Lock()
 _BUFFER = 2**20  # bytes of a column that are read at once, if row groups are not light
 # Exceptions of the libraries on damaged files; a panic of Polars is no Exception.
@@ -43,7 +43,7 @@ Stretch = tuple[int, int]  # first row, from 0, and number of rows
 
 
 def stretches(path: Path) -> list[Stretch]:
-    """Return the stretches of a file, by its footer."""
+    """Return the ranges of rows into which a file is divided, from the row groups in its footer."""
     stretches: list[Stretch] = [(0, 0)]
     for rows in _sizes(_groups(path, ())):
         first, count = stretches[-1]
@@ -65,7 +65,7 @@ def parse(source: Path | bytes, wanted: Wanted) -> Records:
 
 
 def read(source: Path | bytes, wanted: Wanted, stretch: Stretch | None = None) -> Iterator[Records]:
-    """Yield the rows of a stretch, or of a whole file, in parts that fit in memory."""
+    """Yield the rows of a range, or of a whole file, in parts that fit in memory."""
     groups = _groups(source, wanted.columns)
     sizes = _sizes(groups)
     first, count = stretch or (0, sum(sizes))
@@ -124,7 +124,7 @@ def _groups(source: Path | bytes, wanted: Sequence[str]) -> Sequence[Group]:
     return _groups_of(source, (stat.st_size, stat.st_mtime_ns, stat.st_ino), tuple(wanted))
 
 
-@lru_cache(maxsize=4)  # the stretches of one file are read in turn
+@lru_cache(maxsize=4)  # the ranges of one file are read one after the other
 def _groups_of(path: Path, stamp: tuple[int, int, int], wanted: tuple[str, ...]) -> Sequence[Group]:
     return _read_groups(path, stamp[0], wanted)
 

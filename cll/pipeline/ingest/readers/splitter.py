@@ -1,10 +1,10 @@
-"""Split a file into stretches of whole records and hash each, in one pass and bounded memory.
+"""Split a file into parts of whole records and hash each, in one pass and bounded memory.
 
-A stretch is identified by its hash, so that after a file has grown its old part is not read again.
-Appending to a file moves no cut. A cut falls where the file ended when it was seen before. Between
-such ends it falls on the first record of a day, if the lines of the block are in order of time, else
-on the first record that starts BLOCK bytes or more after the last cut. In CSV, quotes are counted, so
-that no cut falls inside a quoted field; after a stray quote there may be no cut for long.
+A part is identified by its hash, so that after a file has grown its old parts are not read again. A
+part always ends where the file ended when it was seen before. Between such places a part ends where
+a day begins, if the lines of the block are in order of time, else at the first record that starts
+BLOCK bytes or more after its start. So appending to a file changes no earlier part. In CSV,
+quotes are counted, so that no part ends inside a quoted field; after a stray quote a part may be long.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _READ = 2**20  # bytes of one read, which fit in the processor's cache
 
 @dataclass(frozen=True)
 class Cut:
-    """A stretch of whole records."""
+    """A part of a file, made of whole records."""
 
     start: int
     stop: int
@@ -188,7 +188,7 @@ class _Scan:
         if self.at in self.ends:
             self.prefixes[self.at] = self.whole.hexdigest()
             ahead = os.pread(self.file.fileno(), 2, self.at)
-            # A last record without its newline was complete: the next stretch begins with the newline.
+            # A last record without its newline was complete: the next part begins with the newline.
             if not self.inside and self.kind and ahead.removeprefix(b"\r")[:1] == b"\n":
                 self._set_mark()
             if self.at < self.total:

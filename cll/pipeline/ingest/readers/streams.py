@@ -1,8 +1,9 @@
 """Split a stream of bytes into blocks of whole records, so that memory holds one block only.
 
-A block ends after about BLOCK bytes or ROWS lines or, as a part of a plain file does, where a day
-begins, so that its rows are written once; the cuts depend on the bytes only. An endless line is cut
-to a length that is still over the limit, so that it is refused and the others are read.
+A block ends after about BLOCK bytes or ROWS lines. Where it can, it ends where a day begins, as the
+parts of a plain file do, so that the rows of a day are written once. The cuts depend on the bytes
+only. A line over the limit is shortened, but stays over the limit: it is then refused, and the other
+lines are read.
 """
 
 import io
@@ -20,7 +21,7 @@ STEP = 2**20  # bytes that are read at once
 _LEAST = 8  # a block that ends where a day begins has at least this share of BLOCK (1 / 8)
 _SPARE = 8  # bytes beyond the limit that are kept of a line that is cut
 
-Pull = Callable[[int], bytes]  # returns at most so many next bytes; none at the end
+Pull = Callable[[int], bytes]  # returns at most this many next bytes; none at the end
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class _Cutter:
 
 
 def _shortened(pull: Pull, kind: str, longest: int) -> Iterator[bytes]:
-    """Yield the stream in pieces, with each line cut that is longer than `longest` and than STEP."""
+    """Yield the stream in pieces; shorten each line that is longer than both `longest` and STEP."""
     most = max(longest, STEP) + _SPARE
     length = odd = 0  # bytes of the current line; whether an odd number of its quotes was cut off
     while piece := filled(pull, STEP):

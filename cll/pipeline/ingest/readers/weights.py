@@ -16,7 +16,7 @@ from cll.pipeline.ingest.readers.limits import over
 from cll.pipeline.ingest.readers.parquet_footers import ColumnChunk, Group
 from cll.types.errors import DataRefused
 
-ROWS = 1_000_000  # about so many are read at once
+ROWS = 1_000_000  # about this many are read at once
 _BYTES = 96 * 2**20  # read at once
 _PIECE = 2**26  # bytes of a batch
 _BATCH = 2**16  # rows of a batch

@@ -9,7 +9,7 @@ from cll.pipeline.ingest.schema.form import Column, Range, Schema
 from cll.types.tables import OUTCOME, Columns
 
 MIN_ROWS = 20  # of a day: fewer are too few to compare shares
-_SLACK_HOURS = 1.0  # a full day may begin so much later, or end so much earlier
+_SLACK_HOURS = 1.0  # a full day may begin this much later, or end this much earlier
 
 
 def is_full(profile: Mapping[str, Any], hours: Range) -> bool:

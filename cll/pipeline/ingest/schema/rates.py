@@ -8,10 +8,10 @@ from statistics import median
 from cll.pipeline.ingest.schema.form import Rate, rounded
 
 _NEAR = 1e-9  # smallest distance of a rate from 0 or 1, so that its log-odds are finite
-SPREADS = 2.5  # a day may be so many spreads off the usual rate, and in addition ...
+SPREADS = 2.5  # a day may be this many spreads off the usual rate, and in addition ...
 DEVIANCE = 9.2  # ... off by sampling noise of its few rows, down to a chance of 1 in 10,000
 _PRIOR_SPREAD = 0.5  # prior for the daily spread of log-odds ...
-_PRIOR_DAYS = 3  # ... weighted as so many days
+_PRIOR_DAYS = 3  # ... weighted as this many days
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ _STATED = (
     "each metric states itself which value is better; delete this key"
     " (in resolved.yaml: run `dvc repro`)."
 )
-_REMOVED = {"gate.better": _STATED, "gate.slices.better": _STATED}  # by removed key, the message
+_REMOVED = {"gate.better": _STATED, "gate.slices.better": _STATED}  # message for each removed key
 
 
 def build(group: str, node: Mapping[str, Any], where: str | None = None) -> Any:
@@ -49,7 +49,10 @@ def _build_one(where: str, node: Mapping[str, Any]) -> Any:
 
 
 def validate(kind: type, settings: Mapping[str, Any], where: str) -> Any:
-    """Build a dataclass from settings; unknown keys, wrong types and ranges are one-line errors."""
+    """Build a dataclass from settings.
+
+    An unknown key or a wrong type or range raises a one-line error.
+    """
     adapter, schema = _adapter(kind)
     _refuse_unknown_keys(settings, schema, schema, where)
     try:

@@ -18,10 +18,10 @@ from cll.system import disk
 from cll.system.workspace import Workspace
 from cll.types.errors import ConfigError
 
-_VECTOR_FLAGS = ("avx2", "fma", "avx512f")  # by these NumPy and OpenBLAS choose their kernels
+_VECTOR_FLAGS = ("avx2", "fma", "avx512f")  # NumPy and OpenBLAS choose their kernels by these
 LIBRARIES = ("numpy", "numba", "llvmlite", "polars", "pyarrow", "scikit-learn", "lightgbm")
 _GROUND = ("types", "system", "config", "pipeline/stages.py", "pipeline/input_guard.py")
-# By stage: the packages and files that it can run, besides the chosen components.
+# For each stage, the packages and files that it can run, besides the chosen components.
 ROOMS: Mapping[str, tuple[str, ...]] = {
     "ingest": (*_GROUND, "pipeline/ingest"),
     "featurize": (*_GROUND, "pipeline/dataset", "pipeline/featurize"),
@@ -40,7 +40,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "gate": (*_GROUND, "pipeline/gate"),
     "report": (*_GROUND, "pipeline/report"),
 }
-# By stage: the config groups whose chosen components it runs.
+# For each stage, the config groups whose chosen components it runs.
 CHOSEN: Mapping[str, tuple[str, ...]] = {
     "ingest": ("source", "fallback"),
     "featurize": ("features",),

@@ -19,8 +19,8 @@ class Choice:
     """A file of conf/GROUP/."""
 
     name: str
-    summary: str  # its first comment line
-    chosen: bool  # by params.yaml, the experiment or conf/config.yaml, in this order
+    summary: str  # first comment line of the choice's file
+    chosen: bool  # whether params.yaml, the experiment or else conf/config.yaml names it
 
 
 def read(root: Path, group: str | None = None) -> dict[str, list[Choice]]:

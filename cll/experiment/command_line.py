@@ -53,9 +53,9 @@ class Plan:
     """Overrides for Hydra besides `Arguments.flags`, and the config that they give."""
 
     baseline: tuple[str, ...]  # params.yaml as overrides
-    overrides: tuple[str, ...]  # of the command line
-    tree: Tree | None  # composed and checked; None for a sweep, whose jobs compose their own
-    folder: Path  # of the sweep, or of the run
+    overrides: tuple[str, ...]  # overrides on the command line
+    tree: Tree | None  # the checked config; None for a sweep, whose jobs compose their own
+    folder: Path  # folder of the sweep, or of the run
 
 
 def read(arguments: Sequence[str]) -> Arguments:

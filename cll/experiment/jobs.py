@@ -46,7 +46,7 @@ class Record:
 def recorded(folder: Path, overrides: Sequence[str]) -> Iterator[Record]:
     """Write job.json at the end of the `with` block, also after an error, which is raised again."""
     wall, spent, record = time.perf_counter(), time.process_time(), Record()
-    (folder / JOB).unlink(missing_ok=True)  # of an interrupted job in the same folder
+    (folder / JOB).unlink(missing_ok=True)  # left by an interrupted job in the same folder
 
     def write(status: Status, error: CllError | None = None) -> None:
         job = Job(
@@ -77,7 +77,7 @@ def recorded(folder: Path, overrides: Sequence[str]) -> Iterator[Record]:
 
 
 def read(folder: Path) -> Job | None:
-    """Read the record of the job in `folder`; None if it did not end."""
+    """Read the record of the job in `folder`; return None if the job did not end."""
     if not (folder / JOB).is_file():
         return None
     try:

@@ -51,7 +51,10 @@ class ParallelJobs:
     def run(
         self, batch: Sequence[SweepJob], judge: Judge | None = None, total: int | None = None
     ) -> dict[int, float | None]:
-        """Run a batch; return each job's figure by its number, None for a job without one."""
+        """Run a batch.
+
+        Return each job's figure by the job's number, or None for a job without a figure.
+        """
         if self._workers is None:
             for name in _PRELOADED:
                 importlib.import_module(name)

@@ -26,7 +26,7 @@ from cll.types.errors import ConfigError
 
 BEST = 5  # jobs that are compared pairwise
 CSV = "leaderboard.csv"
-DIGITS = 8  # of a number in the table
+DIGITS = 8  # digits of a number in the table
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Board:
     by: str  # description of the ranking figure
     entries: tuple[RankedJob, ...]  # ranked ones first
     ranked: int
-    keys: tuple[config_trees.Keys, ...]  # in which the jobs differ
+    keys: tuple[config_trees.Keys, ...]  # keys in which the jobs differ
 
     def differs(self, entry: RankedJob) -> list[str]:
         return values(entry.tree, self.keys)
@@ -150,7 +150,7 @@ def differing(trees_of: Sequence[Mapping[str, Any]]) -> list[config_trees.Keys]:
 
 
 def names(keys: Sequence[config_trees.Keys]) -> list[str]:
-    """Return the keys as column headings; a choice is headed by its group."""
+    """Return the keys as column headings; the heading of a choice is its group."""
     return [config_trees.dotted(key[1:] if key[0] == "choices" else key) for key in keys]
 
 

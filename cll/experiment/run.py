@@ -163,7 +163,7 @@ def _one_of_many(
         for fold, loss in enumerate(earlier.losses):
             launcher.may_continue(fold, loss)  # reports the losses to the sweeper again
         return earlier.figure
-    GlobalHydra.instance().clear()  # the sweeper's
+    GlobalHydra.instance().clear()  # remove the sweeper's instance
     try:
         with jobs.recorded(folder, own) as record:
             tree = _tree(root / "conf", params, cfg, hydra_conf)

@@ -29,7 +29,7 @@ class LoopSettings:
 
     root: Path
     every: timedelta
-    retry: timedelta  # after the first failure; doubled with each further one, up to `every`
+    retry: timedelta  # wait after the first failure; each further one doubles it, up to `every`
     mode: Mode | None = None
 
 
@@ -51,7 +51,7 @@ def run(loop: LoopSettings) -> NoReturn:
 
 
 def _tick_once(loop: LoopSettings) -> tuple[str, int]:
-    """Tick once; return the `as_of` that was aimed at, and the exit code."""
+    """Tick once; return the `as_of` that the tick was to reach, and its exit code."""
     try:
         world = project.read_world(loop.root / "world.yaml")
     except CllError as error:

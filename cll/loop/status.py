@@ -24,7 +24,7 @@ _LOOP_RESTS = frozenset({"failures", "next"})
 
 
 def read(root: Path) -> dict[str, Any]:
-    """Return the state, part by part; a part that can't be read has the reason under `unknown`."""
+    """Return the parts of the state; for a part that can't be read, `unknown` has the reason."""
     ws = Workspace(root, read_only=True)
     parts: dict[str, Callable[[], Any]] = {
         "as_of": lambda: format_instant(load_world(ws).as_of),
@@ -78,7 +78,7 @@ def waiting(root: Path, source: Source) -> dict[str, int]:
 
 
 def _recorded(path: Path, keys: frozenset[str]) -> Any:
-    """Read the state that a tick or the loop wrote; None if there is none yet."""
+    """Read the state that a tick or the loop wrote; return None if neither wrote one yet."""
     try:
         state = disk.read_json(path) if path.is_file() else None
     except DataRefused:

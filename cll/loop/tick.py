@@ -28,7 +28,7 @@ class TickResult:
     """Report of a finished tick."""
 
     review: review.Review
-    lines: tuple[str, ...]  # on the release or commit
+    lines: tuple[str, ...]  # lines that report the release or commit
 
 
 class TickFailed(CllError):  # noqa: N818  the stage did
@@ -126,7 +126,10 @@ def _turn(ws: Workspace, now: str, then: str, mode: Mode | None) -> TickResult:
 
 
 def _ingest_and_train(ws: Workspace, now: str) -> tuple[TriggerDecision, bool]:
-    """Ingest new data, ask the triggers, and train if one fires; return the answer and whether."""
+    """Ingest new data, ask the triggers, and train if one fires.
+
+    Return their answer, and whether it trained.
+    """
     _reproduce(ws.root, now, "featurize")
     answer, training = trigger_report.ask_triggers(ws), outcome.training(ws.root)
     trigger_report.write(ws, answer)

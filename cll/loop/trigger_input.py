@@ -44,7 +44,7 @@ def situation(
         labels = label(signals, data.incidents, as_of)
         rows = pl.concat([labels, signals.select(names)], how="horizontal")
         rows = rows.with_columns(p=_score(data, champion, scores, is_known))
-        return rows.sort("time", maintain_order=True)  # by entity, as they come
+        return rows.sort("time", maintain_order=True)  # rows of equal time stay sorted by entity
 
     if champion is None:
         return Situation(as_of, read, names, trained=trained)

@@ -65,7 +65,7 @@ def _parquet(path: Path, wanted: Sequence[int]) -> bytes:
 
 
 def mended(name: str, data: bytes, excerpt: bytes) -> bytes:
-    """Return the changed records of a corrected excerpt; all of them if the header was changed."""
+    """Return the changed records of a corrected excerpt; if the header was changed, all records."""
     kind = format_of(name)
     if kind not in {".csv", ".jsonl", ".ndjson"}:
         return data

@@ -11,7 +11,7 @@ from cll.system.workspace import Workspace
 from cll.types.errors import CllError, Unavailable
 from cll.vcs.commands import for_child, python
 
-KEEP_DAYS = 30  # for folders of runs, and for cache entries that they share
+KEEP_DAYS = 30  # age at which folders of runs, and cache entries that they share, are deleted
 LEFT_OVER = 3600  # seconds without a change, after which no running process still writes a file
 # -w keeps what the workspace uses. DVC's "all commits" are those of HEAD, branches, remotes and tags.
 _IN_REACH = ("-w", "-A", "--all-experiments")
@@ -40,7 +40,7 @@ class Garbage:
     where: str
     why: str
     paths: tuple[Path, ...]
-    size: int  # bytes on the disk that only they hold
+    size: int  # bytes on the disk that deleting them frees
     dvc: bool = False  # DVC deletes them, since it knows whether they are still used
 
     def __str__(self) -> str:

@@ -27,7 +27,7 @@ from cll.types.tables import Columns
 class IngestedData:
     """Profiles of the data that the last ingest accepted or refused."""
 
-    name: str  # of the source, which is the name of its section in the schema
+    name: str  # name of the source, and of its section in the schema
     profiles: Profiles
     columns: Columns
     incidents: Incidents

@@ -30,7 +30,7 @@ class Predictor:
     """A model with its calibration and threshold: everything needed to score and to alert."""
 
     model: FittedModel
-    names: tuple[str, ...]  # of the features, in the order of the columns
+    names: tuple[str, ...]  # names of the features, in the order of the columns
     slope: float = 1.0
     intercept: float = 0.0
     threshold: float = 0.5
@@ -98,7 +98,7 @@ def pack(
 ) -> dict[str, bytes]:
     """Return the files of a model, by name.
 
-    `created` is the `as_of` of world.yaml; `accuracy` is that on the holdout, at the threshold;
+    `created` is the `as_of` of world.yaml; `accuracy` is the one on the holdout, at the threshold;
     `notes` describe the training; `figures` go into the card.
     """
     parts, files = predictor.model.parts()

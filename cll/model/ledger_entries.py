@@ -39,15 +39,15 @@ class LedgerEntry:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     kind: Kind
-    version: Version  # of a rollback: the version that becomes champion again
+    version: Version  # for a rollback, the version that becomes champion again
     model_id: ModelId
-    sums: Digest  # of the model's SHA256SUMS
-    known: Digest  # of the rows with known scores, which a smoke test recomputes
+    sums: Digest  # digest of the model's SHA256SUMS
+    known: Digest  # digest of the rows with known scores, which a smoke test recomputes
     verdict: VerdictRecord
     champion_before: Annotated[str, Field(pattern=_NONE_OR % 16)]
     revision: Annotated[
         str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")
-    ]  # HEAD of the working tree
+    ]  # the commit at HEAD of the working tree
     as_of: str
     instant: str  # wall clock time
     why: str

@@ -4,8 +4,8 @@ import numpy as np
 
 from cll.types.arrays import Floats
 
-DIGITS = 9  # of slope and intercept; hides the differences of exp() between CPU families
-STEPS = 100  # Newton's method takes some ten; a bisection takes all
+DIGITS = 9  # digits of slope and intercept; hides differences of exp() between CPU families
+STEPS = 100  # limit; Newton's method takes about ten steps, a bisection all of them
 HALVINGS = 30
 
 
@@ -81,7 +81,10 @@ def _loss(odds: Floats, target: Floats) -> float:
 def _step_size(
     x: Floats, target: Floats, at: tuple[float, float], step: tuple[float, float]
 ) -> float:
-    """Return the first of 1, 1/2, 1/4 ... that, times the step, lowers the loss; 0 if none does."""
+    """Return the first factor of 1, 1/2, 1/4 ... at which the step lowers the loss.
+
+    0 if none does.
+    """
     loss = _loss(at[0] * x + at[1], target)
     for halving in range(HALVINGS):
         size = 0.5**halving

@@ -13,7 +13,7 @@ import yaml
 
 from cll.types.errors import Busy, ConfigError
 
-# By file: size in bytes and mtime in nanoseconds.
+# For each file, its size in bytes and its mtime in nanoseconds.
 Stamps = dict[str, tuple[int, int]]
 
 

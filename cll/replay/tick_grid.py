@@ -30,7 +30,7 @@ class ReplaySettings:
 def between(first_row: datetime, end: datetime, settings: ReplaySettings) -> list[datetime]:
     """Return the instants of all ticks; `end` is always the last one.
 
-    The others are whole multiples of `settings.every`, counted from 1970 in UTC.
+    The other instants are whole multiples of `settings.every`, counted from 1970 in UTC.
 
     >>> day = timedelta(days=1)
     >>> ticks = between(datetime(2026, 1, 1, 5, tzinfo=UTC), datetime(2026, 1, 4, 6, tzinfo=UTC),

@@ -32,7 +32,7 @@ class ProjectState:
     """The parsed result files of a project at one time; None where a file does not exist."""
 
     metrics: Tree | None = None
-    counts: Tree | None = None  # of records
+    counts: Tree | None = None  # record counts
     draws: pl.DataFrame | None = None
     resolved: Tree | None = None
     world: Tree | None = None
@@ -58,7 +58,7 @@ class MetricChange:
     after: Mapping[str, float]
     difference: Difference | None
     outcome: Outcome
-    is_watched: bool  # the gate of either state reads it
+    is_watched: bool  # whether the gate of either state reads the metric
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from cll.review.compare import ABSENT, Comparison, MetricChange, ValueChange
 from cll.review.review import Review
 from cll.system.console import WIDTH
 
-_MAX_ROWS = 50  # of a Markdown table, since a comment on GitHub may have 65,536 characters
+_MAX_ROWS = 50  # rows of a Markdown table, since a comment on GitHub may have 65,536 characters
 _STYLE = {"worse": "red", "better": "green", "can't be told": "yellow"}
 _WORDS = {"noise": "within noise", "can't be told": "undecided"}
 

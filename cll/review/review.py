@@ -30,7 +30,7 @@ class Review:
     """A comparison with a named earlier state, and what limits its validity."""
 
     before: str  # the earlier state's name, for a person
-    commit: str  # the earlier state's commit; empty where it is none
+    commit: str  # the earlier state's commit; empty where the state is not a commit
     comparison: Comparison
     due: Mapping[str, str]  # stages that `dvc repro` would run, and why
     notes: tuple[str, ...]  # what is missing for a comparison

@@ -120,7 +120,7 @@ def _linear(graph: _Graph, parts: Mapping[str, Any]) -> str:
 
 
 def _trees(graph: _Graph, texts: Sequence[str]) -> str:
-    """Add all members' trees as one operator; it sums in double and outputs float32."""
+    """Add all members' trees as one operator; the operator sums in double and returns float32."""
     bodies = [text.split("\nend of trees", 1)[0] for text in texts]
     blocks = [block for body in bodies for block in body.split("\nTree=")[1:]]
     columns: dict[str, Any] = {key: [] for key in _NODE}

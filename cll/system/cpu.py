@@ -20,7 +20,7 @@ class Share:
     """
 
     def __init__(self, count: int) -> None:
-        self.count = count  # of workers
+        self.count = count  # number of workers
         self._left = mmap.mmap(-1, 1)
 
     def tell(self, left: int) -> None:

@@ -1,4 +1,4 @@
-"""File locks; the system releases them when their process ends."""
+"""File locks, which the operating system releases when their process ends."""
 
 import contextlib
 import fcntl

@@ -82,7 +82,7 @@ class Renewal:
         return facts
 
     def reuse(self, date: str, made_of: object) -> bool:
-        """Return whether a valid partition is reused; if not, record why it has to be made."""
+        """Return whether the day's partition is reused; if not, record why it has to be made."""
         wanted = self._made_of(made_of)
         for sealed in self._sealed:
             entry, files = sealed.partitions.get(date), sealed.files.get(date, {})

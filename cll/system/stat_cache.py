@@ -28,7 +28,7 @@ class StatCache:
             if checksum == _checksum(text):
                 self._entries = json.loads(text)
         except (OSError, ValueError):
-            self._entries = {}  # the values are computed again
+            self._entries = {}  # forget all values; they are computed again
         self._changed = False
 
     def get(self, file: Path, what: str, compute: Callable[[], Any], given: object = None) -> Any:

@@ -77,7 +77,7 @@ class Label(Protocol):
 
     @property
     def embargo(self) -> timedelta:
-        """Return how long after a row its label is known; the gap left before the holdout."""
+        """Return how long after a row its label is known: the gap between training and holdout."""
         ...
 
     def __call__(
@@ -126,7 +126,7 @@ class FittedModel(Protocol):
 
 @runtime_checkable
 class CountsPasses(Protocol):
-    """A model that counts its passes over the training rows; any other counts as one pass."""
+    """A model that counts its passes over the training rows; for others, one pass is assumed."""
 
     @property
     def passes(self) -> int:
@@ -187,7 +187,7 @@ class Update(Protocol):
 
     @property
     def reads_champion(self) -> bool:
-        """Return whether it can continue the champion; if not, `since` is always None."""
+        """Return whether it can continue from the champion; if not, `since` is always None."""
         ...
 
     def __call__(self, times: pl.Series, since: datetime | None) -> TrainingPlan:

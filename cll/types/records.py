@@ -14,7 +14,7 @@ Table = Literal["signals", "incidents"]
 class Header:
     """A header line in the middle of a file."""
 
-    row: int  # number of its line
+    row: int  # line number of the header
     text: str
     names: tuple[str, ...] = ()  # of all headers of the file so far, sorted
 
@@ -36,8 +36,8 @@ class Chunk:
     rejects: pl.DataFrame  # REJECTS, one row a record
     records: int
     pending: int = 0  # records that are still being written
-    header: Header | None = None  # the last one in it, where its file has more than one
-    replaces: bool = False  # all of its piece was refused: the piece's chunks before it don't count
+    header: Header | None = None  # the last header in it, where the file has several
+    replaces: bool = False  # its whole piece was refused, so the piece's earlier chunks don't count
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Arrival:
     sha256: str  # of these bytes
     as_of: datetime
     size: int
-    tail: Tail | None = None  # the rest of the file, if that was pending
+    tail: Tail | None = None  # the last record, if it was pending
 
     @property
     def total(self) -> int:
@@ -87,8 +87,8 @@ class Part:
     stop: int
     row: int  # the number of the first line in it, from 1
     sha256: str  # of these bytes
-    as_of: datetime  # of world.yaml when they were first read
-    header: Header | None = None  # the last one before it; None if that is the file's first line
+    as_of: datetime  # `as_of` of world.yaml when these bytes were first read
+    header: Header | None = None  # the last header before it; None if that is the file's first line
 
 
 @dataclass(frozen=True)

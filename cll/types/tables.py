@@ -57,10 +57,10 @@ class Columns:
     """The columns of a source's signals besides SIGNAL_KEYS."""
 
     numeric: tuple[str, ...]  # may become features
-    outcome: bool = False  # OUTCOME (and OUTCOME_KNOWN_AT) are there: never features
+    outcome: bool = False  # whether OUTCOME (and OUTCOME_KNOWN_AT) exist, which are never features
     group: bool = False
-    truth: tuple[str, ...] = ()  # names with TRUTH_PREFIX: never features
-    refused: tuple[str, ...] = ()  # named as label columns by the config: never features
+    truth: tuple[str, ...] = ()  # columns with TRUTH_PREFIX, which are never features
+    refused: tuple[str, ...] = ()  # label columns named by the config, which are never features
 
 
 def span(instants: pl.Series) -> tuple[datetime, datetime]:

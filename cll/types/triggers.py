@@ -15,10 +15,10 @@ class Situation:
     as_of: datetime
     read: Callable[[], pl.DataFrame]  # returns `rows`; called only by a trigger that needs them
     columns: tuple[str, ...]
-    champion: str = "none"  # its model_id
+    champion: str = "none"  # model_id of the champion
     trained: datetime | None = None  # as_of of the last training, whatever its verdict; None: never
     champion_trained_until: datetime | None = None  # the last instant in its training data
-    threshold: float | None = None  # of the champion
+    threshold: float | None = None  # threshold of the champion
 
     @cached_property
     def rows(self) -> pl.DataFrame:

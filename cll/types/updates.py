@@ -22,7 +22,7 @@ class Contender:
     """One contender of a race, evaluated on rows that none of the contenders was trained on."""
 
     name: str
-    value: float  # of the gate's metric, its sign changed if lower is better
+    value: float  # value of the gate's metric, negated if lower is better
     draws: Floats  # the value in each bootstrap replicate; replicates are paired by index
     row_visits: int  # number of rows that its training read, passes counted
     evidence: int  # number of blocks of rows behind `value`

@@ -30,7 +30,7 @@ class Released:
     """A release as it is passed to a mirror of the ledger."""
 
     version: str
-    commit: str  # that added its entry to the ledger
+    commit: str  # commit that added the release's entry to the ledger
     says: str
 
 
@@ -40,11 +40,11 @@ class Lineage:
 
     config: dict[str, Any]
     data_sha256: str
-    train_from: str  # first and last instant of its training data, its base's included
+    train_from: str  # first and last instant of its training data, with those of its base
     train_until: str
-    rows: int  # of this training
+    rows: int  # number of training rows, without those of the base
     positives: int
     libraries: dict[str, str]
     notes: dict[str, Any] = field(default_factory=dict)
     base: str = "none"  # model_id of the model that it continues
-    base_rows: int = 0  # of the earlier trainings, back to the one from scratch
+    base_rows: int = 0  # training rows of all earlier trainings, back to the one from scratch

@@ -98,7 +98,7 @@ _RUNNING, _LOCKED = TypeAdapter(_Running), TypeAdapter(_Lock)
 
 @contextlib.contextmanager
 def only_one(root: Path) -> Iterator[None]:
-    """Hold the project's lock, and repair damaged files first; raise Busy if it is held."""
+    """Repair damaged files and hold the project's lock; raise Busy if another process holds it."""
     with locks.only_one(root):
         heal(root)
         yield
@@ -155,7 +155,7 @@ def _state(root: Path) -> Iterator[Damage]:
 
 
 def _made(root: Path) -> Iterator[Damage]:
-    """Yield damage in files of DVC and of the stages; none while a process of DVC runs."""
+    """Yield damage in files of DVC and the stages; yield nothing while a process of DVC runs."""
     path, running = root / _RWLOCK, _running(root / _RWLOCK)
     if running is None:
         yield Damage(f"{_RWLOCK}: empty, cut off or damaged", "removed", path.unlink)
@@ -197,7 +197,7 @@ def _is_at_work(process: _Process, listed: float) -> bool:
 
 
 def _again(root: Path, path: Path, finding: str) -> Damage:
-    """Plan to restore a damaged file from git, if that version is whole; else to remove it."""
+    """Plan to restore a damaged file from git if git's version is intact, else to remove it."""
     name = path.relative_to(root)
     aside = root / ".cll" / f"damaged-{path.name}"
     before = _committed(root, name)

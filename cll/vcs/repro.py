@@ -41,7 +41,7 @@ def run(root: Path, *words: str, silent: bool = False) -> Failure | None:
 def _run(root: Path, *words: str, silent: bool) -> Failure | None:
     quiet = silent or progress.quiet()
     refusal = root / "reports" / "refusal.json"
-    refusal.unlink(missing_ok=True)  # of an earlier run
+    refusal.unlink(missing_ok=True)  # left by an earlier run
     with tempfile.TemporaryFile() as copy:
         echo = ["cll.vcs.echo", "--only" if quiet else "--copy", str(copy.fileno())]
         done = subprocess.run(  # noqa: S603  our own arguments
@@ -57,10 +57,10 @@ def _run(root: Path, *words: str, silent: bool) -> Failure | None:
     if done.returncode == 0:
         return None
     if refused := _refused(refusal):
-        return refused  # the stage printed it
+        return refused  # the stage has printed the refusal
     reason = cause(stderr) or f"it ended with {done.returncode}"
     code = Busy.exit_code if any(text in reason for text in _BUSY) else CllError.exit_code
-    if quiet:  # otherwise DVC printed it
+    if quiet:  # otherwise DVC has printed its message
         command = " ".join(["dvc repro", *(word for word in words if not word.startswith("-"))])
         progress.say(f"cll: `{command}` failed: {reason}.")
     return Failure(code, reason)

@@ -33,7 +33,7 @@ class GateCase:
     """Two models' scores of the held-out rows, and the gate's settings."""
 
     holdout: Holdout
-    scores: dict[str, Predictions]  # of candidate and champion
+    scores: dict[str, Predictions]  # scores of candidate and champion
     ids: dict[str, str]
     settings: gate.GateSettings
     directions: Directions

@@ -39,9 +39,9 @@ _FACTS_OF_ROWS = {"partitions", "pieces"}
 class Results:
     """Everything computed from one version of the data, for the same rows in both versions."""
 
-    features: pl.DataFrame  # of the rows that could be scored at the instant
-    labels: pl.DataFrame  # of these rows, as of the instant
-    model: dict[str, bytes] | str  # its files, or why it could not be trained
+    features: pl.DataFrame  # features of the rows that could be scored at the instant
+    labels: pl.DataFrame  # labels of these rows, as of the instant
+    model: dict[str, bytes] | str  # the model's files, or the reason why it could not be trained
 
 
 @dataclass(frozen=True)

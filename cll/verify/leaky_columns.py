@@ -58,7 +58,10 @@ def _share_later(values: Floats, times: Floats, positive: Flags) -> float:
 
 
 def _only_positive(values: Floats, positive: Flags) -> int:
-    """Return how many positive rows have a value; 0 where a negative row has one, or few rows."""
+    """Return how many positive rows have a value.
+
+    0 if a negative row has one, or if the rows are few.
+    """
     present = ~np.isnan(values)
     count = int((present & positive).sum())
     return count if count == present.sum() and count >= data_facts.ENOUGH else 0

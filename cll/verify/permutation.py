@@ -17,7 +17,7 @@ from cll.pipeline.evaluate.statistics.scored_holdout import Holdout, Predictions
 from cll.types.arrays import Flags
 
 CONFIDENCE = 0.99
-_STEPS = 60  # of a bisection, which then is as exact as a float
+_STEPS = 60  # steps of a bisection, enough for the precision of a float
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Swaps:
 
     rounds: int
     promoted: int
-    stated: float  # the highest rate at which the gate may promote a given one of the two
+    stated: float  # highest rate at which the gate may promote a given one of two equal models
 
     @property
     def rate(self) -> float:

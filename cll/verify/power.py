@@ -10,7 +10,7 @@ import numpy as np
 from cll.pipeline.evaluate.statistics.bootstrap import interval
 from cll.types.arrays import Floats
 
-POWER = 0.8  # share of the cases with such a gain in which it is promoted
+POWER = 0.8  # probability that a candidate with this gain is promoted
 
 
 @dataclass(frozen=True)

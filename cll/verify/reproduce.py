@@ -94,7 +94,7 @@ def _print(text: str) -> None:
 
 
 def _run_all(root: Path, folder: Path, threads: str | None) -> None:
-    """Run all stages in a child process; without `threads` only ingest and featurize."""
+    """Run all stages in a child process; if `threads` is None, only ingest and featurize."""
     names = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS")
     numbers = dict.fromkeys(names, threads) if threads else {}
     wanted = list(stages.STAGES) if threads else ["ingest", "featurize"]

@@ -71,5 +71,8 @@ def scorable(
 
 
 def weighted(binned: Any, rows: Matrix, weight: float) -> Any:
-    """Set the weight of each row; `scale_pos_weight` would leave the rows of `valid` unweighted."""
+    """Set the weight of each row.
+
+    LightGBM's `scale_pos_weight` would not apply to the rows of `valid`.
+    """
     return binned.set_weight(np.where(rows.y == 1, weight, 1.0))

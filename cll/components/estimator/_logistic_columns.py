@@ -15,9 +15,9 @@ class ScaledColumn:
     fill: float  # replaces a missing value
     center: float
     scale: float
-    weight: float = 0.0  # of (value - center) / scale
-    missing_weight: float = 0.0  # of 1 where the value is missing; 0 if no training value was
-    missing_share: float = 0.0  # of the training rows
+    weight: float = 0.0  # weight of (value - center) / scale
+    missing_weight: float = 0.0  # weight of the missing indicator; 0 without one
+    missing_share: float = 0.0  # share of the training rows whose value is missing
 
 
 def design_matrix(
@@ -38,7 +38,10 @@ def design_matrix(
 def with_weights(
     columns: Mapping[str, ScaledColumn], varying: list[int], gappy: list[int], weights: Floats
 ) -> dict[str, ScaledColumn]:
-    """Return the columns with their weights, in the order of `design_matrix`; other weights are 0."""
+    """Return the columns with their weights, in the order of `design_matrix`.
+
+    Weights that are not given are 0.
+    """
     weight = dict(zip(varying, weights.tolist(), strict=False))
     indicator = dict(zip(gappy, weights[len(varying) :].tolist(), strict=True))
     return {
@@ -48,7 +51,7 @@ def with_weights(
 
 
 def measure(values: Features, missing: Flags, impute: str) -> ScaledColumn:
-    """Return fill, center and scale of a column; the scale is NaN where it holds one value at most."""
+    """Return fill, center and scale of a column; the scale is NaN if all values are the same."""
     present = values[~missing].astype(np.float64)
     share = float(missing.mean())
     if not len(present):
@@ -60,7 +63,10 @@ def measure(values: Features, missing: Flags, impute: str) -> ScaledColumn:
 
 
 def scaled(values: Features, missing: Flags, column: ScaledColumn, clip: float | None) -> Floats:
-    """Return imputed, scaled and clipped values in float64; float32 lacks the digits for epochs."""
+    """Return imputed, scaled and clipped values in float64.
+
+    Float32 has too few digits for epoch times.
+    """
     whole = np.where(missing, column.fill, values.astype(np.float64))
     scaled: Floats = (whole - column.center) / column.scale
     return scaled if clip is None else np.clip(scaled, -clip, clip)

@@ -38,7 +38,10 @@ class LightGBMModel:
 
     @property
     def importance(self) -> dict[str, float]:
-        """Return each feature's share in the gain of all members' splits; all 0 without a split."""
+        """Return each feature's share in the gain of all members' splits.
+
+        0 for all if no tree has a split.
+        """
         gains = sum(booster.feature_importance("gain") for booster in self._boosters)
         total = float(gains.sum()) or 1.0
         return {
@@ -60,7 +63,10 @@ class LightGBMModel:
 
 
 def load(parts: Mapping[str, Any], files: Mapping[str, bytes]) -> LightGBMModel:
-    """Load a model from its `parts`; check the files first, a damaged text can abort the process."""
+    """Load a model from its `parts`.
+
+    Call it only with checked files, since a damaged one can abort the process.
+    """
     texts = tuple(files[name].decode() for name in _files(parts["members"]))
     return LightGBMModel(texts, tuple(parts["names"]))
 
@@ -176,7 +182,10 @@ class LightGBM:
 
     @property
     def _binning(self) -> dict[str, Any]:
-        """Return all parameters that bins depend on; seed and leaf size are not among them."""
+        """Return all parameters that the histogram bins depend on.
+
+        Seed and leaf size do not affect them.
+        """
         return {
             "max_bin": self.max_bin,
             "bin_construct_sample_cnt": self.bin_construct_sample_cnt,

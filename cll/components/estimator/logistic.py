@@ -90,7 +90,7 @@ class Logistic:
     def __call__(
         self, train: Matrix, seed: int, valid: Matrix | None = None, rounds: int | None = None
     ) -> LogisticModel:
-        """Fit on `train`; seed, early stopping and rounds do not apply."""
+        """Fit on `train`; the arguments for seed, early stopping and rounds have no effect."""
         del seed, valid, rounds
         return self._fit(train, None)
 
@@ -107,7 +107,7 @@ class Logistic:
         return self._fit(train, base)
 
     def step(self, base: LogisticModel, part: Matrix, seed: int) -> LogisticModel:
-        """Run one epoch of gradient descent; columns without a weight in `base` stay without."""
+        """Run one epoch of gradient descent; columns without a weight in `base` get none."""
         from sklearn.linear_model import SGDClassifier  # noqa: PLC0415  as in `_solve`
 
         columns = list(base.columns.values())
@@ -157,7 +157,10 @@ class Logistic:
     def _solve(
         self, design: Floats, y: Floats, start: Floats | None
     ) -> tuple[Floats, float, dict[str, Any]]:
-        """Return weights, bias, and notes on the solver; `start` has weights, and the bias last."""
+        """Return weights, bias, and notes on the solver.
+
+        `start` holds the first weights, then the bias.
+        """
         # scikit-learn and BLAS are slow to import, and scoring needs neither.
         from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
         from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
@@ -192,7 +195,7 @@ def _carried(
 ) -> Floats:
     """Return weights and bias that give the log-odds of `base` with the new centers and scales.
 
-    Clipped and imputed values are ignored; as a start of the solver this is good enough.
+    The effect of clipped and imputed values is ignored: the solver starts here and corrects it.
     """
     olds, bias, weights = list(base.columns.values()), base.bias, []
     for j in varying:

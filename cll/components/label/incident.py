@@ -14,7 +14,7 @@ _OPEN = datetime(9999, 1, 1, tzinfo=UTC)  # the end of an incident that has not 
 
 @dataclass(frozen=True)
 class Incident:
-    """With horizon 0, a row is positive inside an incident; else if one starts in (t, t + horizon].
+    """At horizon 0, a row is positive inside an incident; else, if one starts in (t, t + horizon].
 
     With `linger`, a row describes [t - linger, t): it is inside an incident while start < t and
     t < end + linger; without, while start <= t < end. Overlapping incidents of an entity are

@@ -64,7 +64,7 @@ def calibration_error(rows: Scored, weight: Floats) -> float:
 
 @higher_is_better
 def precision(rows: Scored, weight: Floats) -> float:
-    """Return the share of alerts that were right; NaN without an alert."""
+    """Return the share of alerts that were right; NaN if there is no alert."""
     hits, alerts, _ = _counts(rows, weight)
     return _share(hits, alerts)
 

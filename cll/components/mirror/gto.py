@@ -86,7 +86,10 @@ class Gto:
         time.sleep(max(0.0, ahead))
 
     def _versions(self, root: Path) -> dict[str, str]:
-        """Return the commit of each tagged version; empty for a tag without annotation."""
+        """Return the commit of each tagged version.
+
+        The commit is "" for a tag without annotation.
+        """
         form = "--format=%(refname:strip=2) %(*objectname)"
         lines = git(root, "for-each-ref", form, f"refs/tags/{self.artifact}@*").splitlines()
         matches = (re.fullmatch(r".*@(v[0-9.]+) ([0-9a-f]*)", line) for line in lines)

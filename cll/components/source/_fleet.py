@@ -22,7 +22,7 @@ BROKEN = STAGES + 1
 
 # By kind, in the order of KINDS, unless said otherwise.
 _STAGE_MINUTES = np.array([[45, 35, 20], [20, 18, 12], [7, 10, 10], [18, 18, 14]], float)
-_HEAL_MINUTES = np.array([240.0, 150.0, 150.0, 150.0])  # until a build-up ends without an incident
+_HEAL_MINUTES = np.array([240.0, 150.0, 150.0, 150.0])  # until a build-up ends harmlessly
 _REPAIR_MINUTES = np.array([25.0, 20.0, 35.0, 30.0])
 _LOAD_POWER = np.array([0.0, 2.0, 0.0, 0.5])  # rates grow with the load to this power
 _LAG_MINUTES = np.array([30.0, 8.0, 1.0, 8.0])  # telemetry follows a stage with this time constant
@@ -34,7 +34,7 @@ _GROUP_ONSETS = np.array([[0.8, 1.2, 1.3, 0.9], [1.3, 1.1, 0.8, 0.6], [0.9, 0.7,
 # By KPI, in the order of KPIS; errors and latency are logarithms.
 _GROUP_BASE = np.array([[32, 45, -5.3, -1.6], [42, 38, -5.8, -0.4], [30, 55, -6.0, -2.2]])
 _BASE_SPREAD = np.array([5.0, 7.0, 0.4, 0.3])
-_LOAD_EFFECT = np.array([22.0, 6.0, 0.3, 0.4])  # of a load that is 1 higher; its mean is 1
+_LOAD_EFFECT = np.array([22.0, 6.0, 0.3, 0.4])  # effect of a load that is 1 higher; its mean is 1
 _SLOW_NOISE = np.array([3.6, 3.2, 0.32, 0.13])
 _FAST_NOISE = np.array([3.0, 1.0, 0.3, 0.10])
 _WEATHER = np.array([1.0, 0.0, 0.35, 0.18])
@@ -63,11 +63,11 @@ AFTER = Regime(
 
 @dataclass(frozen=True)
 class Moves:
-    """Probabilities of the chain's moves in one step under one regime; otherwise the state stays."""
+    """Probabilities of the changes of state in one step of one regime; else the state stays."""
 
     onset: Floats  # (slots, entities, kinds): healthy to stage 1
     up: Floats  # (slots, entities, kinds, stages): to the next stage, from the last to broken
-    down: Floats  # like `up`: back to healthy, from broken by a repair
+    down: Floats  # like `up`: back to healthy; from broken, this is a repair
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class Files:
     labels: tuple[str, ...] = ()
     backfill: Literal["on_time", "arrival"] = "on_time"
     fallback: Literal["none", "synthetic"] = "none"
-    last_line: Literal["wait", "read"] = "wait"  # where it has no newline
+    last_line: Literal["wait", "read"] = "wait"  # for a last line without a newline
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class Files:
 
     @property
     def missing(self) -> str | None:
-        """Return in one line which file or folder is missing; None if nothing is."""
+        """Return in one line which file or folder is missing; None if all exist."""
         return self._missing(self._tables)
 
     def _missing(self, tables: dict[Table, tuple[Path, ...]]) -> str | None:
@@ -110,7 +110,10 @@ class Files:
         return tuple(sorted(found, key=Path.as_posix))
 
     def __call__(self, as_of: datetime, files: Sequence[Arrived]) -> Iterator[Piece]:
-        """Yield the files' pieces, incidents last; `as_of` cuts nothing here, ingest does."""
+        """Yield the files' pieces, incidents last.
+
+        Ingest, not this function, leaves out what is after `as_of`.
+        """
         del as_of
         arrived = {one.file: one for one in files}
         for table, paths in self._there().items():
@@ -188,7 +191,7 @@ class Files:
         except (DataRefused, OSError) as why:
             rows, _ = self._empty(table)
             rejects = chunks.refusal(why, table, extent.file)
-            # What stands behind it is still below the last header in it.
+            # Rows after a chunk still belong to the last header in it.
             yield Chunk(table, rows, rejects, 1, header=header, replaces=True)
 
     def _chunk(self, table: Table, extent: Extent, records: Records, before: int) -> Chunk:

@@ -1,4 +1,4 @@
-"""Simulate a fleet whose incidents build up before they break, with the true chance of each label."""
+"""Simulate a fleet whose telemetry changes before incidents, with the true chance of each label."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -137,7 +137,10 @@ class Synthetic:
     def _truths(
         self, simulated: fleet.SimulatedDay, chances: Chances, drift_slot: int
     ) -> list[pl.Series]:
-        """Return the chance of an incident within each horizon; for 0 whether it is failing now."""
+        """Return the chance of an incident within each horizon.
+
+        For horizon 0, whether the entity fails now.
+        """
         kind, stage = simulated.kind, simulated.stage
         slots, entities = stage.shape
         at = (np.arange(slots)[:, None], np.arange(entities), kind, stage)

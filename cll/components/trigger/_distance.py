@@ -34,7 +34,7 @@ class Reference:
 
     cuts: Floats  # (cuts, 2): rows at or below the first value, and at or above the second, count
     mean: Floats  # mean shares over windows, in the order of `shares`
-    variance: Floats  # of each share between windows
+    variance: Floats  # variance of each share between windows
     distances: Usual  # distribution of the windows' log distances
     ranks: Floats  # the log distances themselves if they may be far from normal; else empty
     rows: int  # median number of rows of a window
@@ -44,7 +44,10 @@ class Reference:
         return self.distances.count
 
     def p_value(self, values: Floats) -> float:
-        """Return the p-value of a window's distance; NaN if it has under half the usual rows."""
+        """Return the p-value of a window's distance.
+
+        NaN if the window has under half the usual rows.
+        """
         if 2 * len(values) < self.rows:
             return float("nan")
         deviations = shares(values, self.cuts) - self.mean
@@ -55,7 +58,7 @@ class Reference:
 
 
 def learn(windows: Sequence[Floats]) -> Reference:
-    """Estimate a reference from at least three windows, oldest first; NaN is a missing value."""
+    """Estimate a reference from at least three windows, oldest first; NaN means a missing value."""
     together = np.concatenate(windows)
     cuts = _cuts(np.sort(together[~np.isnan(together)]))
     rows = max(int(np.median([len(window) for window in windows])), 1)
@@ -121,6 +124,9 @@ def _is_under_a_row(variance: Floats, rows: int) -> Flags:
 
 
 def _distance(squares: Floats) -> float:
-    """Return the logarithm of the mean square; the two sides of a cut count half each."""
+    """Return the logarithm of the mean square.
+
+    The shares below and above a cut have half the weight.
+    """
     total = squares[:-1].sum() / 2 + squares[-1]
     return math.log(max(float(total) / (len(squares) // 2 + 1), _LEAST_DISTANCE))

@@ -11,7 +11,7 @@ from cll.types.arrays import Floats
 _TINY = float(np.finfo(np.float64).eps)
 
 ScoredLabels = tuple[Floats, Floats]  # labels and scores
-Loss = Callable[[Floats, Floats, float], float]  # of labels, scores and threshold
+Loss = Callable[[Floats, Floats, float], float]  # a function of labels, scores and threshold
 
 
 def scored_labels(rows: pl.DataFrame) -> ScoredLabels:
@@ -40,7 +40,7 @@ def _misranked(y: Floats, p: Floats, threshold: float) -> float:
     return 1 - roc_area(ranked, np.ones(len(p)))
 
 
-LOSSES: Mapping[str, Loss] = {  # from 0 up, higher is worse; NaN if not defined
+LOSSES: Mapping[str, Loss] = {  # losses are at least 0, higher is worse; NaN if not defined
     "roc_auc": _misranked,
     "log_loss": _log_loss,
     "brier": _brier,

@@ -53,7 +53,7 @@ def student_tail(t: float, freedom: int) -> float:
 
 
 def discoveries(p: Floats, rate: float) -> tuple[Flags, float]:
-    """Return which p-values are discoveries, and the bound they are below; NaN is no discovery.
+    """Return which p-values are discoveries, and the bound for these p-values; NaN is no discovery.
 
     At most the share `rate` of discoveries is false on average (Benjamini and Hochberg 1995), for
     p-values that are independent or positively dependent (Benjamini and Yekutieli 2001).

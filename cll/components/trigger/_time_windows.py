@@ -27,7 +27,7 @@ def cut(rows: pl.DataFrame, stretches: Sequence[Stretch]) -> list[pl.DataFrame]:
 
 
 def before(until: datetime, width: timedelta, count: int, floor: datetime) -> list[Stretch]:
-    """Return up to `count` adjacent intervals that end at `until` and start no earlier than `floor`.
+    """Return up to `count` adjacent intervals that end at `until` and start at `floor` or later.
 
     The oldest interval is first.
 
@@ -40,7 +40,7 @@ def before(until: datetime, width: timedelta, count: int, floor: datetime) -> li
 
 
 def after(since: datetime, width: timedelta, count: int, ceiling: datetime) -> list[Stretch]:
-    """Return up to `count` adjacent intervals from `since` on that end by `ceiling`, oldest first."""
+    """Return up to `count` adjacent intervals from `since` to `ceiling` at most, oldest first."""
     whole = min(max((ceiling - since) // width, 0), count)
     return [Stretch(since + i * width, since + (i + 1) * width) for i in range(whole)]
 

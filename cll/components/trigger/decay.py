@@ -29,7 +29,7 @@ _LEAST_SPREAD = 0.25
 class _History:
     """Losses of the first windows after the champion's training rows."""
 
-    windows: int  # in which the metric is defined
+    windows: int  # number of windows in which the metric is defined
     rows: int  # median number of rows of a window
     usual: Usual | None  # None if the metric is defined in too few windows
 

@@ -46,7 +46,7 @@ class Race:
 
     def __call__(self, entries: Sequence[Contender]) -> str:
         by_cost = sorted(entries, key=lambda entry: entry.row_visits)
-        best = max(by_cost, key=lambda entry: entry.value)  # the cheapest of equal ones
+        best = max(by_cost, key=lambda entry: entry.value)  # the cheapest of equally good entries
         if self.prefer == "cheapest":
             for entry in by_cost:
                 lost = interval(best.draws - entry.draws, best.evidence)

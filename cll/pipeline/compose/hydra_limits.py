@@ -38,7 +38,7 @@ _KNOWN = {
 }
 _UNSET: dict[
     str, tuple[str, tuple[object, ...]]
-] = {  # by key: what other values would do, and the harmless values
+] = {  # for each key, the harm of other values, and the harmless values
     "callbacks": ("call code", (None, {})),
     "searchpath": ("read files outside of conf/", ([],)),
     "job.chdir": ("leave the project's folder", (None, False)),

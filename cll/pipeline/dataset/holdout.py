@@ -39,7 +39,7 @@ def held_out(entities: Iterable[str], share: float, seed: int) -> list[str]:
 
 
 def check(split: Split, rows: pl.DataFrame, key: str, way_out: str) -> Split:
-    """Return the split; refuse one with a side that has no row, or rows of one class only."""
+    """Return the split; refuse it if training rows or holdout are empty or have one class only."""
     label = rows["label"].to_numpy()
     for mask, use in ((split.train, "train on"), (split.holdout, "judge by")):
         classes = np.unique(label[mask])

@@ -28,7 +28,7 @@ class Dataset:
     X: Features
     names: tuple[str, ...]
     split: Split
-    horizon: timedelta  # of the label
+    horizon: timedelta  # horizon of the label
     embargo: timedelta
     excluded: dict[str, int]  # rows without a label, by status
 
@@ -106,7 +106,10 @@ def trained_until(lineage: Mapping[str, Any], embargo: timedelta) -> datetime:
 
 
 def aligned(rows: Matrix, names: tuple[str, ...]) -> Features:
-    """Return the features that a model reads, in its order; `rows` may have more."""
+    """Return the features that a model reads, in the model's order.
+
+    `rows` may have more columns.
+    """
     if rows.names == names:
         return rows.X
     missing = [name for name in names if name not in rows.names]

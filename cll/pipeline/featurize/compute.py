@@ -52,7 +52,10 @@ def _in_order(entity: pl.Series, time: pl.Series) -> bool:
 
 
 def refuse_labels(feature_set: FeatureSet, columns: Columns) -> None:
-    """Refuse a feature set that names a label column; it checks all other names itself."""
+    """Refuse a feature set that names a label column.
+
+    The feature set itself checks all other names.
+    """
     for name in getattr(feature_set, "columns", None) or ():
         if _is_label(name, columns):
             way_out = "is a label, which the model has to predict; remove it."

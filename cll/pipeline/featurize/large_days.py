@@ -33,7 +33,7 @@ class LargeDay:
     reach: Sequence[str]  # the day and the days within its lookback
     columns: Columns
     incidents: pl.DataFrame
-    bucket_rows: int  # signals that are computed at once
+    bucket_rows: int  # number of signals that are processed at once
 
     @property
     def since(self) -> datetime:

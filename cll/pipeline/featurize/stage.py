@@ -89,7 +89,10 @@ class _Featurizing:
     def featurize(
         self, stretch: Sequence[str], scratch: Path
     ) -> Iterator[tuple[str, int, pl.DataFrame]]:
-        """Yield date, number and features of each part; compute days too big for memory in buckets."""
+        """Yield date, number and features of each part.
+
+        Days too big for memory are computed in buckets.
+        """
         reach = _within(stretch[0], stretch[-1], self.days, self.feature_set.lookback)
         big = self._rows(reach) > _AT_ONCE * self._bucket_rows
         if isinstance(self.feature_set, TwoPassFeatureSet) and (

@@ -41,7 +41,10 @@ class SourceFiles:
     stamps: dict[str, list[int]]
 
     def refuse_changed(self) -> None:
-        """Raise Busy if the inspected bytes of a file changed since; a file may grow."""
+        """Raise Busy if bytes of a file changed after they were inspected.
+
+        New bytes at its end are allowed.
+        """
         for file in self.files:
             size = max((part.stop for part in file.parts), default=0)
             if stamp(Path(file.file)) == self.stamps[file.file]:

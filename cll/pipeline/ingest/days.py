@@ -70,7 +70,7 @@ def renew(inputs: DayInputs, days: Mapping[str, Pieces]) -> Iterator[str]:
 
 
 def _task(inputs: DayInputs, date: str, pieces: Pieces) -> _Task | None:
-    """Return the work that is left for a day; None if it is done.
+    """Return the work that is left for a day; None if no work is left.
 
     A day depends on `as_of` only while some of its rows are not known yet.
     """
@@ -156,7 +156,7 @@ def _distinct(
 
 
 def _buckets(inputs: DayInputs, task: _Task) -> Iterator[Bounds | None]:
-    """Yield the bounds of each part; one None if the whole day is one part."""
+    """Yield the bounds of each part; yield a single None if the whole day is one part."""
     if task.rows <= inputs.bucket_rows:
         yield None
         return

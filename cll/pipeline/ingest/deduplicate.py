@@ -38,7 +38,7 @@ class Settled:
     kept: pl.DataFrame  # sorted, without `file` and `row`
     quarantine: pl.DataFrame  # REJECTS
     duplicate: int
-    pending: int = 0  # not known yet
+    pending: int = 0  # number of rows that are not known yet
 
 
 def sort(rows: pl.DataFrame) -> pl.DataFrame:
@@ -134,8 +134,8 @@ class _Rule:
     """The columns that decide whether two rows are duplicates; `late` may be filled later."""
 
     key: list[str]
-    same: list[str]  # with the key: equal in rows that may differ only in `late`
-    values: list[str]  # with the key and `late`: equal in duplicates
+    same: list[str]  # columns that, with the key, are equal in rows that may differ only in `late`
+    values: list[str]  # columns that, with the key and `late`, are equal in duplicates
     late: str | None
 
 

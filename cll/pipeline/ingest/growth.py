@@ -13,7 +13,7 @@ from cll.types.records import Arrival, Arrived, Part
 from cll.types.times import format_instant
 
 GONE = ""  # the digest in the entry of a file that the user dropped
-_READ = 2**20  # bytes at once
+_READ = 2**20  # bytes that are read at once
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,8 @@ def _has_tail(path: Path, entry: Arrival) -> bool:
 def new_arrivals(chain: Sequence[Arrival], now: Arrival, surveyed: Survey) -> list[Arrival]:
     """Return the entry to append to the log for a file, if any; refuse a rewritten file.
 
-    `chain` are the logged arrivals, and `surveyed.prefixes` the digests at their sizes. A file whose
-    last line was read as complete and has grown since then does not count as rewritten: the new last
-    line replaces the old one.
+    `chain` are the logged arrivals, `surveyed.prefixes` the digests at their sizes. A file whose
+    last line was read as complete and has grown since is not rewritten: the new line replaces it.
     """
     if not chain:
         return [now]

@@ -132,7 +132,10 @@ class Segments:
         return self._locks.setdefault(first, threading.RLock())
 
     def _path(self, name: str, file: str, date: str | None = None) -> Path:
-        """Return a file of a segment, or the partition with the same bytes; else build it."""
+        """Return a file of a segment, or the partition with the same bytes.
+
+        Build it if neither exists.
+        """
         wanted, own = self._description(name)["files"].get(file), self._folder / name / file
         others = [folder / manifest.part(date) for folder in self._partitions] if date else []
         for path in (own, *others):

@@ -117,7 +117,10 @@ def _file_key(file: Arrived) -> list[Any]:
 
 
 def source_of(tree: Tree) -> Source:
-    """Build the source; if its folder is missing and a fallback is configured, build that."""
+    """Build the source.
+
+    If its folder is missing and a fallback is configured, build the fallback.
+    """
     source: Source = components.build("source", tree["source"])
     missing = getattr(source, "missing", None)
     if missing and tree["fallback"]:
@@ -169,7 +172,7 @@ def _sum_of(fresh: Sequence[Facts]) -> Counts:
 
 
 def _refuse(renewal: Renewal, source: Source, whole: totals.Totals) -> None:
-    """Raise DataRefused if the data can't be trained on; print what else deserves attention."""
+    """Raise DataRefused if the data can't be trained on; print warnings."""
     days = _profiles(renewal)
     newest = sorted(days)[-_RECENT:]
     summary = checks.KeptSummary(

@@ -23,7 +23,7 @@ PALETTE = {
     "threshold": ("#6d28d9", "#c4a5ff"),
 }
 _DASHES = ([5, 3], [1, 0])
-_SIDE = 300  # pixels, of a square chart
+_SIDE = 300  # width and height of a square chart, in pixels
 _WIDTH, _STRIP, _LONE_STRIP = 680, 54, 160  # pixels; a strip shows one entity's scores
 _POINTS = 200  # at most this many per curve
 _FEW_DAYS = 3  # up to this many days, the time axis shows hours

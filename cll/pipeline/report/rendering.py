@@ -81,7 +81,7 @@ def _decimals(value: float) -> int:
 
 
 def interval(cell: object) -> str:
-    """Format the 95 % interval of a figure; empty where it has none.
+    """Format the 95 % interval of a figure; return "" for a figure without an interval.
 
     >>> print(interval({"value": 0.009, "low": 0.0085, "high": 0.0104}))
     [0.00850, 0.01040]

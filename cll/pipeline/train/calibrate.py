@@ -18,7 +18,7 @@ Calibration = Literal["platt", "none"]
 class FittedCalibration:
     """Slope and intercept for the log-odds, and the explanation in the model card.
 
-    Kind "platt" fits both, "level" the intercept only, "none" nothing; "kept" takes the base's.
+    Kind "platt" fits both, "level" the intercept only, "none" nothing; "kept" takes the base's fit.
     """
 
     kind: Literal["platt", "level", "none", "kept"]
@@ -101,7 +101,10 @@ def calibrate(
 
 
 def positive_blocks(keys: pl.DataFrame, y: Floats, block: timedelta) -> int:
-    """Count the blocks that hold a positive; independent rows are each a block."""
+    """Count the blocks with a positive row.
+
+    If all rows have one time, each row counts as a block.
+    """
     if keys["time"].n_unique() <= 1:
         return int(y.sum())
     return len(np.unique(blocks.number(keys, block)[y == 1]))

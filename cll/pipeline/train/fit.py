@@ -21,7 +21,7 @@ from cll.types.arrays import Floats, Matrix
 from cll.types.components import Estimator, FittedModel, Metric, Report, WarmStartEstimator
 from cll.types.times import Duration
 
-# Boosting rounds where nothing could be held out for early stopping: of a new model, and added to a base.
+# Boosting rounds without held-out rows for early stopping: of a new model, and added to a base.
 UNGUIDED_ROUNDS, UNGUIDED_MORE = 100, 10
 
 
@@ -42,7 +42,7 @@ class Start:
     estimator: WarmStartEstimator
     calibration: BaseCalibration
     since: datetime  # the last instant that the model's training knew of
-    daily: bool = False  # fit in steps of a day
+    daily: bool = False  # whether the fit takes one step per UTC day
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def fit_by_day(
 ) -> tuple[OutOfFold, FittedModel]:
     """Update `base` one UTC day at a time; each day is scored before the model is fitted on it.
 
-    Rows up to `since` are fitted but not scored, since `base` may have known of their labels.
+    Rows up to `since` are fitted but not scored: `base` may have been trained on their labels.
     """
     rows, model, visits = inputs.rows, base, 0
     times, margin = inputs.keys["time"].dt.epoch("us").to_numpy(), np.full(len(rows.y), np.nan)

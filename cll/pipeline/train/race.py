@@ -112,7 +112,7 @@ def _runnable(contenders: Mapping[str, Update], inputs: TrainingInputs) -> dict[
 
 
 def _stretch(inputs: TrainingInputs, share: float) -> _Stretch | None:
-    """Cut off the newest `share` of rows new to the champion; None if a side lacks a class."""
+    """Cut off the newest `share` of rows new to the champion; None if either part lacks a class."""
     rows, train = inputs.rows.rows, inputs.rows.split.train
     new = pl.Series(train)
     if inputs.champion is not None:

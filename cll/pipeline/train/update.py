@@ -28,7 +28,7 @@ class TrainingInputs:
     """Rows, settings and champion that any update strategy trains with."""
 
     rows: Dataset
-    config: Mapping[str, Any]  # of label and features
+    config: Mapping[str, Any]  # config of label and features
     estimator: Estimator
     settings: step.TrainSettings
     metrics: Mapping[str, Metric]
@@ -45,7 +45,7 @@ class UpdateResult:
     training_rows: Flags
     trained: Trained | None
     base: Predictor | None = None  # the model that it continues from
-    matrix_sha256: str = ""  # of the training rows
+    matrix_sha256: str = ""  # digest of the training rows
 
     @property
     def row_visits(self) -> int:

@@ -9,7 +9,7 @@ import polars as pl
 from cll.pipeline.evaluate.statistics.ranking import precision_area, rank, roc_area, sweep, tie_ends
 from cll.types.arrays import Flags, Floats, Scored
 
-EVEN = 0.5  # baselines with a probability raise an alert from here up
+EVEN = 0.5  # baselines with a probability raise an alert at this probability or above
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _ranked(train: pl.DataFrame, column: str) -> tuple[Scored, Scored]:
     p, y = _signed(train, column, 1), train["label"].to_numpy().astype(np.float64)
     no_alert, no_label = np.zeros(len(p), np.bool_), np.full(len(p), np.nan)
     up, _ = rank(y, p, no_alert, no_label)
-    if np.isinf(train[column].cast(pl.Float64).to_numpy()).any():  # ranks as missing
+    if np.isinf(train[column].cast(pl.Float64).to_numpy()).any():  # ranks like a missing value
         return up, rank(y, _signed(train, column, -1), no_alert, no_label)[0]
     # Reverse the ranking and keep missing values last: a second sort would double the time.
     labels = np.count_nonzero(up.p > -np.inf)

@@ -48,7 +48,7 @@ class Figures:
 
     values: dict[str, float]
     replicates: dict[str, Floats]
-    evidence: int  # number of blocks with a positive row; of all blocks where none has one
+    evidence: int  # number of blocks with a positive row; if no block has one, of all blocks
 
     def __sub__(self, other: "Figures") -> "Figures":
         """Subtract values and replicates of the metrics that both have."""
@@ -108,7 +108,7 @@ def as_frame(figures: Figures) -> pl.DataFrame:
 def interval(replicates: Floats, evidence: int) -> tuple[float, float] | None:
     """Return the percentile interval at `LEVEL`; undefined replicates are left out.
 
-    `evidence` is the number of blocks that the metric rests on; with fewer blocks the interval is
+    `evidence` is the number of blocks behind the metric; with fewer blocks the interval is
     wider. Quantiles are Weibull's, at k / (n + 1).
 
     >>> [round(end, 1) for end in interval(np.arange(1.0, 400.0), evidence=100_000)]

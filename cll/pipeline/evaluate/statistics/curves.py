@@ -12,7 +12,10 @@ DIGITS = 6
 
 
 def roc(rows: Scored, points: int) -> pl.DataFrame:
-    """Return fpr and tpr at each threshold, with both corners; empty where all rows have one class."""
+    """Return FPR and TPR at each threshold, from (0, 0) to (1, 1).
+
+    Empty if all rows have one class.
+    """
     positives, everything = sweep(rows, np.ones(len(rows.p)))
     negatives = everything - positives
     if not len(positives) or positives[-1] <= 0 or negatives[-1] <= 0:

@@ -16,7 +16,7 @@ from numba import from_dtype, types
 from cll.pipeline.featurize.windows.jit import FLOATS, INTEGERS, compiled
 from cll.types.arrays import Floats, Integers
 
-MEAN, STD, SLOPE, MIN, MAX, MISSING, Z, RATIO, CHANGE = range(9)  # as moments.STATISTICS has them
+MEAN, STD, SLOPE, MIN, MAX, MISSING, Z, RATIO, CHANGE = range(9)  # in moments.STATISTICS' order
 _HOUR = 3.6e9  # microseconds
 _SUMS = 8  # columns of `older`: the fields of Sums after `base` and `since`
 

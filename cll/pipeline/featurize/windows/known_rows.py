@@ -131,7 +131,7 @@ class Visibility:
 
 
 def _parts(sizes: Integers) -> Iterator[tuple[int, int]]:
-    """Group consecutive row ranges of these sizes into parts of about `_PART` rows, as (first, end)."""
+    """Group row ranges of these sizes into parts of about `_PART` rows; yield (first, end)."""
     part = (np.cumsum(sizes) - sizes) // _PART
     cuts = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(sizes)]
     return itertools.pairwise(cuts if len(sizes) else [])

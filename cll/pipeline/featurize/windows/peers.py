@@ -61,15 +61,15 @@ class PeerValues:
     others: Integers
     own: Floats  # the row's value
     rank: Floats  # share of the peer values below it, ties counting half
-    ratio: Floats  # to the median of the peer values
-    mean: Floats  # of the peer values and its own
+    ratio: Floats  # the row's value divided by the median of the peer values
+    mean: Floats  # mean of the peer values and the row's own value
 
 
 @dataclass(frozen=True)
 class _Lines:
     """Instants of comparison; an instant has a further line for rows with other hidden records."""
 
-    line: Integers  # of each row
+    line: Integers  # number of the line of each row
     at: Integers  # the instant of each line, ascending
     known_until: Integers  # records that became known later are not used in the line
 
@@ -79,10 +79,10 @@ class _Table:
     """Some lines, the rows compared in them, and the latest row of each entity at each line."""
 
     rows: Integers
-    line: Integers  # of each of `rows`, from 0
-    entity: Integers  # of each of `rows`
-    known_until: Integers  # of each line
-    latest: Integers  # (lines, entities); -1 where no row is young enough
+    line: Integers  # number of the line of each of `rows`, from 0
+    entity: Integers  # entity of each of `rows`
+    known_until: Integers  # as in _Lines, for each line
+    latest: Integers  # (lines, entities): latest row; -1 where none is young enough
 
 
 def compare(

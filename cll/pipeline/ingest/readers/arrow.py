@@ -52,7 +52,7 @@ def _numbered(name: str, column: Any) -> pl.Series:
 
 
 def _times(name: str, column: Any) -> pl.Series:
-    """Return times of day; as text if one is out of range."""
+    """Return times of day; if one of them is out of range, return all as text."""
     day = _DAY[column.type.unit]
     whole = pa.int32() if types.is_time32(column.type) else pa.int64()
     parts = [part.view(whole) for part in column.chunks]

@@ -112,7 +112,7 @@ def suspects(
 
 
 def _all(marks: Iterable[pl.Series]) -> pl.Series:
-    """Return the conjunction of masks; stops at the first that makes it all false."""
+    """Return the conjunction of masks; later masks are not read once no row is left."""
     every = pl.Series([True])
     for mark in marks:
         every = every & mark
@@ -122,13 +122,16 @@ def _all(marks: Iterable[pl.Series]) -> pl.Series:
 
 
 def _varies(text: pl.Series) -> bool:
-    """Return whether values differ in length; written times mostly do not."""
+    """Return whether values differ in length; times in one format mostly have the same length."""
     sizes = text.str.len_bytes()
     return bool(sizes.min() != sizes.max())
 
 
 def _may_be_name(text: pl.Series, values: Sequence[str]) -> pl.Series:
-    """Mark text that does not begin like a number or time; `values` are names that do."""
+    """Mark text that does not begin like a number or time.
+
+    `values` are names that begin like one.
+    """
     marked = (text > ":") | ((text < "+") & (text != ""))
     return marked | text.str.strip_chars().is_in(values) if values else marked
 

@@ -22,7 +22,7 @@ class IndexedText:
 
     data: bytes
     wanted: Wanted
-    shift: int  # line number in the file minus the one in this text
+    shift: int  # line number in the file minus the line number in this text
 
     @cached_property
     def buffer(self) -> NDArray[np.uint8]:

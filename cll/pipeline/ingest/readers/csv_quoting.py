@@ -21,9 +21,9 @@ class Cuts:
 
     starts: Numbers
     ends: Numbers
-    lines: Numbers  # the line on which each starts, from 1
+    lines: Numbers  # the line on which each record starts, from 1
     fields: Numbers
-    unpaired: Flags  # it has quotes that open or close in mid-field, or never close
+    unpaired: Flags  # records with quotes that open or close in mid-field, or never close
 
 
 def cut(buffer: NDArray[np.uint8]) -> Cuts:

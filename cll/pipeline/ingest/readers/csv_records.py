@@ -33,7 +33,7 @@ class Above:
     """The header above a text that is a part of a file."""
 
     text: bytes = b""
-    row: int = 0  # its line; 0: the header at the top of the file
+    row: int = 0  # line of the header; 0: it is at the top of the file
     shift: int = 0  # line number in the file minus the one counted from this header
     names: tuple[str, ...] = ()  # column names of the headers before it
 

@@ -34,7 +34,10 @@ def parse(text: bytes, wanted: Wanted, above: Above = TOP) -> Records:
 
 
 def _by_parts(text: bytes, wanted: Wanted, above: Above) -> Records:
-    """Read any text; a dense one in parts, since each comma or quote takes many bytes of memory."""
+    """Read any text.
+
+    Text with many commas or quotes is read in parts, since each takes much memory.
+    """
     marks = sum(count(text, mark) for mark in (NEWLINE, COMMA, QUOTE))
     if marks <= _MARKS:
         return by_record(text, wanted, above)
@@ -66,7 +69,10 @@ def below(above: Above, text: bytes, records: Records, most: int) -> Above:
 
 
 def _regular(text: bytes, wanted: Wanted, above: Above = TOP) -> Records | None:
-    """Return the records of text without irregular lines; None if there may be any."""
+    """Return the records of text without irregular lines.
+
+    None if the text may have irregular lines.
+    """
     top = above.text or text[: text.find(b"\n") + 1]
     if (
         len(top) < 2  # noqa: PLR2004  of a newline alone

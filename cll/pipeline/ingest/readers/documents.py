@@ -75,7 +75,10 @@ class _Elements:
         self._add(head)
 
     def __iter__(self) -> Iterator[tuple[Any, int]]:
-        """Yield each element with its length in characters; a document that is no array is one."""
+        """Yield each element with its length in characters.
+
+        A document that is no array is one element.
+        """
         if self._next() != "[":
             yield self._element()
             self._at -= 1

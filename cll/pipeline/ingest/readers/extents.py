@@ -26,14 +26,14 @@ class Extent:
     """One part of a file, or one range of rows of a part."""
 
     file: str
-    start: int  # bytes
+    start: int  # offset in bytes
     stop: int | None  # None: to the end of the file
-    row: int  # the number of its first line
-    sha256: str  # of its bytes
-    as_of: datetime | None  # when they arrived
+    row: int  # line number of the extent's start in the file
+    sha256: str  # digest of the extent's bytes
+    as_of: datetime | None  # when these bytes arrived
     header: bytes = b""
-    header_row: int = 0  # its line; 0: the header at the top of the file
-    names: tuple[str, ...] = ()  # columns of the headers before it, if several
+    header_row: int = 0  # line of the header; 0: it is at the top of the file
+    names: tuple[str, ...] = ()  # columns of all headers before the extent, if there are several
     rows: parquet.Stretch | None = None
 
     @property

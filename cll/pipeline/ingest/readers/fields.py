@@ -20,9 +20,9 @@ class Field:
     factor: float = 1  # a number is multiplied by this,
     divisor: float = 1  # and divided by this (/ 100 rounds correctly, * 0.01 does not)
     required: bool = False
-    time_format: str = "iso"  # of an instant: iso, an epoch of EPOCHS, or strptime's
-    zone: str | None = None  # of instants that name none; null refuses them
-    longest: int = Limits.text_length  # bytes of a name
+    time_format: str = "iso"  # form of an instant: iso, an epoch of EPOCHS, or a strptime format
+    zone: str | None = None  # time zone of instants that name none; null refuses them
+    longest: int = Limits.text_length  # most bytes of a name
 
     @property
     def needed(self) -> bool:

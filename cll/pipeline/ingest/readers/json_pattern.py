@@ -81,7 +81,10 @@ def pattern_of(kinds: Mapping[str, str], wanted: Sequence[str]) -> str:
 
 
 def named(captured: pl.DataFrame, kinds: Mapping[str, str], wanted: Sequence[str]) -> pl.DataFrame:
-    """Return the captured values by key; of kind "any", quotes are removed and null is null."""
+    """Return the captured values by key.
+
+    For kind "any", quotes are removed and `null` becomes null.
+    """
     captured.columns = ["{", *(key for key in kinds if key in wanted)]
     texts = [
         pl.lit(None, dtype=pl.String).alias(key)

@@ -23,7 +23,7 @@ from cll.pipeline.ingest.readers.records import (
 )
 
 _BATCH = 2**20  # bytes of text whose decoded records are held at once
-_FAULTS = 2**14  # held as tuples
+_FAULTS = 2**14  # faults that are held as tuples
 _KEYS = 2**12  # at most this many keys are remembered; after that, only wanted ones
 
 DECODER = json.JSONDecoder(
@@ -32,7 +32,7 @@ DECODER = json.JSONDecoder(
 
 
 class RecordCollector:
-    """Collector of records; `has` are the keys of records collected elsewhere."""
+    """Collector of records; `has` holds the keys of records that another collector has."""
 
     def __init__(self, wanted: Wanted, has: set[str] | None = None) -> None:
         self._wanted = wanted

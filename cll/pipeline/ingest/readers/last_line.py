@@ -22,9 +22,9 @@ _BLANKS = b" \t\r\n"
 class Unfinished:
     """A last line that may still be growing."""
 
-    start: int  # 0 for the header, since without it the whole file is unreadable
+    start: int  # offset in bytes; 0 for the header, since without it no record can be read
     text: bytes
-    readable: bool  # it parses as a record in its present form
+    readable: bool  # whether the line parses as a record in its present form
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Last:
 
     start: int
     stop: int
-    inside: bool  # of a quoted field that does not close
-    longest: int  # bytes of a line; a longer one is refused, and never pending
+    inside: bool  # whether the text ends inside a quoted field
+    longest: int  # most bytes of a line; a longer line is refused, and never pending
 
     def read(self, path: Path) -> tuple[int, bytes]:
         """Return where the last record starts, and its bytes; no bytes if it is too long.

@@ -20,9 +20,9 @@ class Limits:
 
     file_size: Annotated[int, Ge(1)] = 2**36  # bytes on disk
     decompressed_size: Annotated[int, Ge(1)] = 2**31  # bytes of .gz, .zst and .json, unpacked
-    rows: Annotated[int, Ge(1)] = 10**9  # of one file
-    bad_records: Annotated[int, Ge(1)] = 10**6  # of one file, or of a part of 30 MiB
-    line_length: Annotated[int, Ge(1)] = 2**20  # bytes
+    rows: Annotated[int, Ge(1)] = 10**9  # rows of one file
+    bad_records: Annotated[int, Ge(1)] = 10**6  # bad records of one file, or of a part of 30 MiB
+    line_length: Annotated[int, Ge(1)] = 2**20  # bytes of a line
     page_size: Annotated[int, Ge(1)] = 2**26  # bytes of a Parquet page, unpacked, of all columns
     text_length: Annotated[int, Ge(1)] = 2**12  # bytes of an entity's, kind's or group's name
     nesting: Annotated[int, Interval(ge=1, le=500)] = 64  # brackets within brackets

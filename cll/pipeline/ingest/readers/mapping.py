@@ -8,7 +8,7 @@ from cll.types.errors import config_error
 from cll.types.tables import GROUP, LABELS, OUTCOME, OUTCOME_KNOWN_AT, TRUTH_PREFIX
 from cll.types.times import Duration, Instant
 
-Mapped = dict[str, str | None]  # canonical to published; null: there is none
+Mapped = dict[str, str | None]  # canonical name to published name; None: no such column
 
 _SIGNAL_KINDS: dict[str, Kind] = {
     "entity": "name",

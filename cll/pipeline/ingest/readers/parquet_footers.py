@@ -52,7 +52,7 @@ class Group:
     """A row group with its wanted columns."""
 
     rows: int
-    columns: dict[str, list[ColumnChunk]]  # by the name of the top-level column
+    columns: dict[str, list[ColumnChunk]]  # column chunks by the name of their top-level column
 
 
 def read(source: Source, size: int, wanted: Collection[str]) -> Iterator[Group]:

@@ -17,7 +17,7 @@ from cll.types.tables import VALUE_WIDTH
 Numbers = NDArray[np.int64]
 Fault = tuple[
     int | None, str | None, str | None, str
-]  # row (null: all of it), field, value, reason
+]  # row (null: the whole file), field, value, reason
 _BATCH = 2**14  # faults that are held as tuples
 FAULTS = {"row": pl.Int64, "field": pl.String, "value": pl.String, "reason": pl.String}
 

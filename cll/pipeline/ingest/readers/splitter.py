@@ -4,7 +4,7 @@ A part is identified by its hash, so that after a file has grown its old parts a
 part always ends where the file ended when it was seen before. Between such places a part ends where
 a day begins, if the lines of the block are in order of time, else at the first record that starts
 BLOCK bytes or more after its start. So appending to a file changes no earlier part. In CSV,
-quotes are counted, so that no part ends inside a quoted field; after a stray quote a part may be long.
+quotes are counted, so that no part ends inside a quoted field; a stray quote can make a part long.
 """
 
 import hashlib
@@ -34,8 +34,8 @@ class Cut:
 
     start: int
     stop: int
-    row: int  # the number of its first line, from 1
-    sha256: str  # of its bytes
+    row: int  # number of the part's first line, from 1
+    sha256: str  # digest of the part's bytes
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Survey:
     """The result of one pass over a file."""
 
     size: int  # bytes that hold whole records
-    sha256: str  # of these
+    sha256: str  # digest of these bytes
     prefixes: tuple[str | None, ...]  # digest up to each end; None: the file is shorter
     cuts: tuple[Cut, ...]  # cover [0, size); an empty file has one empty cut
     content: str  # digest of all bytes
@@ -75,7 +75,7 @@ def survey(path: Path, ends: Sequence[int], limits: Limits, *, settled: bool = F
             return Survey(scan.at, content, at_ends, scan.all_cuts(torn=False), content)
         tail = Tail(len(line.text), hashlib.sha256(line.text).hexdigest())
         at_mark = line.start == scan.mark
-        if not at_mark:  # it is the header, or a line after a stray quote
+        if not at_mark:  # the last record is the header, or a line after a stray quote
             scan = _scanned(file, kind, ends, line.start)
     digest = scan.whole_at_mark if at_mark else scan.whole
     cuts = scan.all_cuts(torn=at_mark) if line.start else ()
@@ -112,10 +112,10 @@ class _Scan:
     row: int = 1
     mark: int = 0
     mark_row: int = 1
-    start: int = 0  # of the current cut
+    start: int = 0  # start of the current cut
     start_row: int = 1
-    inside: bool = False  # of a quoted field
-    due: bool = False  # the next record starts a new cut
+    inside: bool = False  # whether a quoted field is open
+    due: bool = False  # whether the next record starts a new cut
     cuts: list[Cut] = field(default_factory=list)
     prefixes: dict[int, str] = field(default_factory=dict)
 

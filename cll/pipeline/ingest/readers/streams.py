@@ -2,8 +2,8 @@
 
 A block ends after about BLOCK bytes or ROWS lines. Where it can, it ends where a day begins, as the
 parts of a plain file do, so that the rows of a day are written once. The cuts depend on the bytes
-only. A line over the limit is shortened, but stays over the limit: it is then refused, and the other
-lines are read.
+only. A line over the limit is shortened, but stays over the limit: it is then refused, and the
+other lines are read.
 """
 
 import io
@@ -15,8 +15,8 @@ import numpy as np
 from cll.pipeline.ingest.readers import day_breaks
 from cll.pipeline.ingest.readers.limits import count
 
-BLOCK = 30 * 2**20  # bytes, as of a part of a plain file
-ROWS = 1_000_000  # lines of a block, about
+BLOCK = 30 * 2**20  # bytes, like a part of a plain file
+ROWS = 1_000_000  # approximate number of lines of a block
 STEP = 2**20  # bytes that are read at once
 _LEAST = 8  # a block that ends where a day begins has at least this share of BLOCK (1 / 8)
 _SPARE = 8  # bytes beyond the limit that are kept of a line that is cut

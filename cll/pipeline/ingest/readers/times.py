@@ -11,7 +11,7 @@ from cll.pipeline.ingest.readers.fields import Field, Wrong, as_text, is_far, te
 from cll.types.errors import config_error
 from cll.types.tables import INSTANT
 
-EPOCHS = {"s": 10**6, "ms": 10**3, "us": 1, "ns": 1}  # microseconds in one; ns are divided
+EPOCHS = {"s": 10**6, "ms": 10**3, "us": 1, "ns": 1}  # microseconds in each; ns are divided
 YEARS = (1980, 2200)  # an epoch in the wrong unit lies outside
 
 _OUTSIDE = f"not between {YEARS[0]} and {YEARS[1]}: another unit?"

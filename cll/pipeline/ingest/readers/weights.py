@@ -17,7 +17,7 @@ from cll.pipeline.ingest.readers.parquet_footers import ColumnChunk, Group
 from cll.types.errors import DataRefused
 
 ROWS = 1_000_000  # about this many are read at once
-_BYTES = 96 * 2**20  # read at once
+_BYTES = 96 * 2**20  # bytes that are read at once
 _PIECE = 2**26  # bytes of a batch
 _BATCH = 2**16  # rows of a batch
 
@@ -26,8 +26,8 @@ _BATCH = 2**16  # rows of a batch
 class Load:
     """The way to read some row groups, by the memory they need."""
 
-    is_light: bool  # they can be read at once
-    is_heavy: bool  # they need so much memory that no other heavy group is read in parallel
+    is_light: bool  # whether all row groups can be read at once
+    is_heavy: bool  # whether they need too much memory to be read in parallel with others
     batch_rows: int  # rows of a batch, if they are not light
     numbered: tuple[str, ...]  # text columns that are read as dictionaries
 

@@ -24,12 +24,12 @@ _SHOWN = 3  # breaches that the error message lists
 class IngestResult:
     """The result of an ingest before it is published."""
 
-    name: str  # of the source
+    name: str  # name of the source
     days: Profiles
     fresh: Sequence[str]  # dates that are new, or were built again
     columns: Columns
     incidents: pl.DataFrame
-    counts: Counts  # of the pieces that were read in this ingest
+    counts: Counts  # record counts of the pieces that were read in this ingest
     first: str  # place and reason of the first quarantined record
 
 

@@ -20,17 +20,17 @@ HEADING = """\
 """
 
 Share = Annotated[float, Interval(ge=0, le=1)]
-Range = tuple[float, float]  # the lowest and the highest of a day
+Range = tuple[float, float]  # lowest and highest value of any day
 Counts = tuple[Annotated[int, Ge(0)], Annotated[int, Ge(0)]]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A numeric column; null where no day had a value."""
+    """Statistics of a numeric column; null where no day had a value."""
 
     unit: str | None  # unit of the stored values, if the config names one
     nulls: Share  # highest share of a day's rows
-    low: float | None  # of all values
+    low: float | None  # lowest of all values
     high: float | None
     q01: Range | None
     median: Range | None
@@ -42,8 +42,8 @@ class Column:
 class Rate:
     """The usual rate of an event, and its variation from day to day."""
 
-    rate: Annotated[float, Ge(0)]  # the usual
-    spread: Annotated[float, Ge(0)]  # standard deviation of its logarithm, or log-odds
+    rate: Annotated[float, Ge(0)]  # the usual rate
+    spread: Annotated[float, Ge(0)]  # standard deviation of the rate's logarithm, or log-odds
     range: Range
 
 
@@ -51,7 +51,7 @@ class Rate:
 class OutcomeRates:
     """Outcome statistics: `told` is the lowest share of rows with an outcome on a full day."""
 
-    rate: Rate | None  # of failed rows among rows with an outcome; null: there is none yet
+    rate: Rate | None  # share of failed rows among rows with an outcome; null: no row has one yet
     told: Share
 
 
@@ -66,8 +66,8 @@ class Schema:
     entities: Counts
     groups: dict[str, Counts]  # lowest and highest number of entities
     columns: dict[str, Column]
-    outcome: OutcomeRates | None  # null: the source has none
-    incidents: Rate | None  # per entity and day; null: not known
+    outcome: OutcomeRates | None  # null: the source has no outcome
+    incidents: Rate | None  # incidents per entity and day; null: not known
 
 
 _ADAPTER = TypeAdapter(dict[str, Schema], config=ConfigDict(extra="forbid"))

@@ -1,6 +1,6 @@
 """Step: infer a schema from the first days of data, and check later days against it.
 
-A day never breaches a schema that was inferred from it. Drift is not a breach; a value is one only
+A day never breaches a schema that was inferred from it. Drift is no breach; a value is one only
 if it looks like a broken unit, source or label.
 """
 
@@ -18,8 +18,8 @@ from cll.pipeline.ingest.schema.form import Column, OutcomeRates, Range, Rate, S
 from cll.types.records import Counts
 from cll.types.tables import OUTCOME, Columns
 
-Profiles = Mapping[str, Mapping[str, Any]]  # by day: its profile, see cll.pipeline.ingest.profile
-Incidents = Mapping[str, int]  # by day: the number that began
+Profiles = Mapping[str, Mapping[str, Any]]  # profile of each day, see cll.pipeline.ingest.profile
+Incidents = Mapping[str, int]  # number of incidents that began on each day
 Share = Annotated[float, Interval(ge=0, le=1)]
 _WEEK = 7
 

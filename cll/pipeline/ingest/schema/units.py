@@ -110,7 +110,10 @@ def _scale_change(profile: Mapping[str, Any], column: Column, factor: float) -> 
 
 
 def _sizes(value: float, ends: Range | None) -> tuple[float, float, float] | None:
-    """Return absolute value and ends; None if a 0 or a change of sign forbids the comparison."""
+    """Return absolute value and range.
+
+    None if a 0 or a change of sign makes a comparison impossible.
+    """
     if ends is None or value * ends[0] <= 0 or value * ends[1] <= 0:
         return None
     low, high = sorted((abs(ends[0]), abs(ends[1])))
@@ -120,7 +123,7 @@ def _sizes(value: float, ends: Range | None) -> tuple[float, float, float] | Non
 def _tail_change(
     profile: Mapping[str, Any], column: Column, factor: float
 ) -> tuple[str, float] | None:
-    """Return the quantile that lies beyond all earlier values, and its ratio to them; else None.
+    """Return the quantile that lies beyond all earlier values, and its ratio to them, or None.
 
     This finds a unit change in a part of the rows. Outages stretch the upper end much more than the
     lower one, so the upper limit is wider. A bounded column has a narrow upper limit. A q01 of 0 is

@@ -13,11 +13,11 @@ The proofs use {seeds} simulated fleets that do not change, and the same {seeds}
 setting was chosen by looking at these seeds. A fleet has {entities} entities, a row every {step_minutes}
 minutes, {rows:,} rows a day and {ends} days. The label is whether an incident begins in the next half hour
 (`label=incident`). The champion (logistic regression on the four columns; of errors and latency, the
-logarithms) is trained on the days up to {learnt} and is not replaced. From day {asked} on each rule is
-evaluated once a day, {ticks} times a fleet, with the settings of conf/trigger (`one window`: `at_least: 1,
-of_last: 1`). The drift trigger also watches three columns that are computed from these four and in which one
-value is very frequent. One column is at its maximum in 99.9 % of rows, one has only two values, and one is 0 in
-60 % of rows.
+logarithms) is trained on the days up to day {learnt} and is not replaced. From day {asked} on each rule is
+evaluated once a day, {ticks} times a fleet, with the settings of conf/trigger (`one window`:
+`at_least: 1, of_last: 1`). The drift trigger also watches three columns that are computed from these four and
+in which one value is very frequent. One column is at its maximum in 99.9 % of rows, one has only two values,
+and one is 0 in 60 % of rows.
 
 {table}
 

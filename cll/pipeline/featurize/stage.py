@@ -91,7 +91,7 @@ class _Featurizing:
     ) -> Iterator[tuple[str, int, pl.DataFrame]]:
         """Yield date, number and features of each part.
 
-        Days too big for memory are computed in buckets.
+        Days too big for memory are computed in groups of entities.
         """
         reach = _within(stretch[0], stretch[-1], self.days, self.feature_set.lookback)
         big = self._rows(reach) > _AT_ONCE * self._bucket_rows

@@ -101,9 +101,9 @@ def _needed(figure: Figure, bound: float, metrics: Mapping[str, Any]) -> str:
 
 
 def _slices(metrics: Mapping[str, Any], slices: Slices, better: Better) -> Iterator[Rule]:
-    """Yield a rule per slice: a loss beyond the tolerance fails, if its interval is below 0.
+    """Yield a rule per slice: it fails if the gain is below -tolerance and its interval below 0.
 
-    If the interval contains 0, the loss may be chance and is only noted.
+    A gain below -tolerance whose interval contains 0 may be chance and is only noted.
     """
     for name in metrics.get("slice_difference", {}):
         figure = gain(metrics, better, "slice_difference", name, slices.metric)

@@ -112,7 +112,10 @@ def _runnable(contenders: Mapping[str, Update], inputs: TrainingInputs) -> dict[
 
 
 def _stretch(inputs: TrainingInputs, share: float) -> _Stretch | None:
-    """Cut off the newest `share` of rows new to the champion; None if either part lacks a class."""
+    """Cut off the newest `share` of the rows that are new to the champion, to judge on them.
+
+    Return None if the rows cut off, or the rows left for training, do not contain both classes.
+    """
     rows, train = inputs.rows.rows, inputs.rows.split.train
     new = pl.Series(train)
     if inputs.champion is not None:

@@ -128,9 +128,10 @@ def interval(replicates: Floats, evidence: int) -> tuple[float, float] | None:
 def tail(blocks: int) -> float:
     """Return the share of replicates beyond each end of the interval; less than TAIL for few blocks.
 
-    This is the expanded percentile interval (Hesterberg 2015). The bootstrap underestimates the
-    standard deviation by the factor sqrt((n - 1) / n), and n blocks estimate it only as well as
-    Student's t accounts for. Both make the interval wider.
+    This is the expanded percentile interval (Hesterberg 2015). It is wider than the plain one, for
+    two reasons: the bootstrap underestimates the standard deviation by the factor
+    sqrt((n - 1) / n), and an estimate from n blocks is itself uncertain, for which Student's t
+    allows.
     """
     if blocks < 2:  # noqa: PLR2004  the spread of one block is unknown
         return 0.0

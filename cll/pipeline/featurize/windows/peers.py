@@ -94,7 +94,7 @@ def compare(
 ) -> list[PeerValues]:
     """Return the peer values of each column; the time is proportional to instants times entities.
 
-    `visible` computes the columns again for rows from which a late record is hidden.
+    `visible` recomputes the columns where a late record was not yet known when the row was scored.
     """
     if settings.within == "group" and GROUP not in signals.columns:
         way_out = "the source has no groups; use all."

@@ -80,7 +80,10 @@ def fits(path: str, patterns: Sequence[str], file: str) -> bool:
 
 
 def _is_wanted(parts: Sequence[str], patterns: Sequence[str], *, is_base: bool) -> bool:
-    """Return whether a path below the base matches; a base that is a file matches by its name."""
+    """Return whether a file matches one of the patterns; `parts` is its path below the base.
+
+    If the base is the file itself, its name alone is compared, with the last part of each pattern.
+    """
     if _is_hidden("/".join(parts)):
         return False
     asked = tuple(PurePosixPath(pattern).name for pattern in patterns) if is_base else patterns

@@ -152,7 +152,10 @@ class _Scan:
         return tuple(self.cuts)
 
     def _starts(self, data: bytearray, low: int, high: int) -> tuple[int, int]:
-        """Return where the first and the last record after a newline start; 0: there is none."""
+        """Return the offsets just after the first and the last newline that end a record; 0: none.
+
+        A newline inside quotes ends no record.
+        """
         if self.kind != ".csv" or data.find(b'"', low, high) < 0:
             if self.inside or self.kind is None:
                 return 0, 0

@@ -58,8 +58,8 @@ WHERE = {  # name of the step: its functions in the ingest stage
     "describe": ("cll.pipeline.ingest.segments:profile", "cll.pipeline.ingest.days:profile"),
     "write and hash": (
         "cll.pipeline.ingest.parquet:write",
-        "cll.system.disk:write_scratch",
-        "cll.system.disk:write_frame",
+        "cll.system.frames:write_scratch",
+        "cll.system.frames:write_frame",
     ),
     "hash again": ("cll.system.disk:sha256",),
     "settle": (

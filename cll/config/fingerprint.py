@@ -73,13 +73,17 @@ def changed(tree: Tree) -> list[str]:
 
 def refuse_other_code(stage: str, tree: Tree) -> None:
     """Raise ConfigError if the installed code does not match the fingerprint in resolved.yaml."""
-    _digest.cache_clear()
-    composed = tree.get("code", {}).get(stage)
-    if composed != code(stage, tree):
+    if code_changed(stage, tree):
         raise ConfigError(
-            f"resolved.yaml: code.{stage}={composed}: the code of cll has changed since; run"
-            " `cll compose`, then `dvc repro`."
+            f"resolved.yaml: code.{stage}={tree.get('code', {}).get(stage)}: the code of cll has"
+            " changed since; run `cll compose`, then `dvc repro`."
         )
+
+
+def code_changed(stage: str, tree: Tree) -> bool:
+    """Whether the code on disk does not match the fingerprint in resolved.yaml."""
+    _digest.cache_clear()
+    return tree.get("code", {}).get(stage) != code(stage, tree)
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from cll.pipeline import input_guard
 from cll.pipeline.dataset import labelled, tables
 from cll.system import disk, frames, links, processes, progress
 from cll.system.workspace import Workspace
-from cll.types.errors import CllError, ConfigError, from_os_error
+from cll.types.errors import Busy, CllError, ConfigError, from_os_error
 from cll.types.times import format_instant
 from cll.types.verdicts import Rule, Verdict
 
@@ -181,9 +181,9 @@ def main(name: str) -> int:
     ws = Workspace(Path())
     refusal = ws.reports / "refusal.json"
     try:
+        processes.enough_files()
         links.refuse(ws.root)
         input_guard.refuse_foreign_package(ws.root, name)
-        processes.enough_files()
         with input_guard.inputs_unchanged(ws.root, name):
             if name == "compose":
                 compose(ws)
@@ -191,7 +191,11 @@ def main(name: str) -> int:
                 tree = load_tree(ws)
                 fingerprint.refuse_other_code(name, tree)
                 STAGES[name](ws, tree, load_world(ws))
-                fingerprint.refuse_other_code(name, tree)  # the code may have changed meanwhile
+                if fingerprint.code_changed(name, tree):
+                    raise Busy(
+                        f"the code of cll changed while stage {name} ran, so its result is not"
+                        " recorded; run `dvc repro` again."
+                    )
     except OSError as error:
         return _refused(refusal, name, from_os_error(error))
     except CllError as error:

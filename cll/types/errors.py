@@ -1,5 +1,7 @@
 """Errors that a user can meet; each message names the finding, the place and the way out."""
 
+import errno
+
 
 class CllError(Exception):
     """An error that the user can fix; the process ends with its `exit_code`."""
@@ -59,11 +61,9 @@ def from_os_error(error: OSError) -> Unavailable:
     """Return the one-line error for an OSError; a full disk, for one, names no file."""
     where = error.filename2 or error.filename
     reason = error.strerror or str(error) or type(error).__name__
-    return Unavailable(
-        ": ".join(
-            [*([str(where)] if where else []), f"{reason}; check the disk and the permissions."]
-        )
-    )
+    few_files = error.errno in (errno.EMFILE, errno.ENFILE)
+    way_out = "raise `ulimit -n`." if few_files else "check the disk and the permissions."
+    return Unavailable(": ".join([*([str(where)] if where else []), f"{reason}; {way_out}"]))
 
 
 def config_error(key: str, value: object, way_out: str) -> ConfigError:

@@ -172,7 +172,7 @@ def test_ingest_prints_five_numbers_that_add_up(project):
 NEW_METRIC = '''\
 """The share of rows with an alert."""
 
-from cll.types.tables import Floats, Scored
+from cll.types.arrays import Floats, Scored
 
 
 def alerts(rows: Scored, weight: Floats) -> float:
@@ -280,7 +280,8 @@ def test_an_edit_while_a_stage_runs_fails_it_and_is_not_recorded(project, stage,
     )
     project.write("params.yaml", SMALL.replace("logistic", "mine"))
     output = project.run("dvc", "repro", code=255)
-    says = f"cll: {path} changed while stage {stage} ran, so its result is not recorded; run "
+    what = "the code of cll" if path.endswith(".py") else path
+    says = f"cll: {what} changed while stage {stage} ran, so its result is not recorded; run "
     assert output.count(says) == 1
     assert "Traceback" not in output
     assert recorded(project, stage) == before

@@ -152,4 +152,4 @@ def test_the_first_model_serves_again(session, folder, ledger):
     at = project.run("cll", "registry", "at", "2026-02-27T01:00:00Z")
     assert at.strip() == f"v1.0.0 ({first})"
     said_by_verify = said(session, "cll registry verify")
-    assert said_by_verify[-1] == "in force: v1.0.0 (<id>)."
+    assert said_by_verify[-1] == "champion: v1.0.0 (<id>)."

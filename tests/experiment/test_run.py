@@ -226,7 +226,7 @@ def train_at_once(ws, seed, ready):
     own = replace(
         ws, out=ws.root / str(seed), signals_folder=ws.signals, features_folder=ws.features
     )
-    stages.train(own, tree, small.workspace.load_world(ws))
+    stages.train(own, tree, project.load_world(ws))
 
 
 @pytest.mark.slow

@@ -279,7 +279,7 @@ def killed(ws, stage, mode):
     """Kill a tick, and nothing but it, while a stage is at work."""
     words = ("tick", "--as-of", turning.SECOND, "--mode", mode)
     ticking = turning.start(ws.root, *words)
-    ours = f"cll.pipeline.stages {stage}"
+    ours = f"cll stage {stage}"
     turning.until(
         lambda: any(ours in one for one in turning.children(ws.root).values()), "never at it"
     )
@@ -294,7 +294,7 @@ def test_killed_before_or_after_it_trained_the_next_tick_ends_as_if_nothing_had_
     assert log(ws)[0] == f"Release v1.1.0: model {ledger.read(ws.root).champion}"
     assert released.git(ws.root, "status", "--porcelain") == ""
     assert not outcome.training(ws.root).exists()
-    assert "cll.pipeline.stages" not in str(turning.children(ws.root))
+    assert "cll stage" not in str(turning.children(ws.root))
     said = released.cll(ws.root, "diff", "HEAD~1", "--fail-on", "stale")
     assert said.code == 0, said.err
 

@@ -216,7 +216,7 @@ def test_a_stash_or_a_cache_that_others_may_use_is_left_alone(versions, capsys, 
     shared.mkdir()
     versions.run("dvc", "config", "--local", "cache.dir", str(shared))
     garbage.collect(versions.folder, yes=True, ask=lambda _: False)
-    assert f"left as it is: {shared} is not in the project" in capsys.readouterr().err
+    assert f"left as it is: {shared} is outside the project" in capsys.readouterr().err
 
 
 @pytest.mark.slow

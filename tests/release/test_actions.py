@@ -273,7 +273,7 @@ def test_a_rollback_puts_the_version_before_in_force_and_says_why(twice):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["v7.0.0", "--why", "no"], "v7.0.0: never released; there are: v1.0.0, v1.1.0."),
+        (["v7.0.0", "--why", "no"], "v7.0.0: never released; released are: v1.0.0, v1.1.0."),
         (["v1.0.0", "--why", "  "], "--why: write a sentence"),
     ],
 )

@@ -119,7 +119,7 @@ def test_a_model_in_the_place_of_another_is_found(ws):
 
 def test_a_model_is_found_in_dvcs_cache_too(ws):
     shutil.rmtree(model(ws))
-    assert "DVC's cache has it" in verify(ws, 0)
+    assert "its model is in DVC's cache" in verify(ws, 0)
 
 
 def test_a_model_that_is_neither_here_nor_in_the_cache_is_told_with_the_way_to_get_it(ws):
@@ -153,7 +153,7 @@ def test_rows_with_known_scores_that_were_changed_or_lost_are_found(ws):
     path.write_text(path.read_text().replace("0", "1", 1))
     assert f"{path.name}: not the file that v1.0.0 was released with" in verify(ws, 4)
     path.unlink()
-    assert f"{path.name}: gone" in verify(ws, 4)
+    assert f"{path.name}: missing" in verify(ws, 4)
 
 
 def test_a_model_that_no_entry_names_is_found(ws):
@@ -174,7 +174,7 @@ def test_a_verdict_that_is_not_the_one_of_the_release_is_found(ws):
     path = ws.reports / "verdict.json"
     path.write_text(path.read_text().replace("promote", "reject", 1))
     released.commit(ws.root)
-    assert "not the one that v1.1.0" in verify(ws, 4)
+    assert "not the verdict that v1.1.0" in verify(ws, 4)
 
 
 def test_a_revision_that_is_in_no_history_is_found(ws):

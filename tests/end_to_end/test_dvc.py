@@ -173,8 +173,10 @@ NEW_METRIC = '''\
 """The share of rows with an alert."""
 
 from cll.types.arrays import Floats, Scored
+from cll.types.directions import lower_is_better
 
 
+@lower_is_better
 def alerts(rows: Scored, weight: Floats) -> float:
     return float(weight[rows.alert].sum() / weight.sum())
 '''

@@ -39,6 +39,7 @@ def test_the_lower_bound_is_below_the_truth_in_99_of_100_tries(proofs):
     assert above <= 0.01
 
 
+@pytest.mark.slow
 def test_a_trigger_that_states_too_low_a_rate_is_caught(proofs):
     honest = Drift(false_discoveries=0.3, at_least=1, of_last=1)
     found = []

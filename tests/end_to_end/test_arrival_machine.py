@@ -436,6 +436,7 @@ def _kept(ws):
     }
 
 
+@pytest.mark.slow
 def test_whatever_arrives_however_the_kept_records_are_those_of_the_plain_account():
     fast = settings(
         max_examples=6,

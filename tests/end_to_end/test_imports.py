@@ -134,6 +134,7 @@ def run(root, *words):
         ["predict", "data/signals", "--out", "scores.csv"],
     ],
 )
+@pytest.mark.slow
 def test_no_module_of_the_project_folder_is_imported(project, tmp_path, words):
     root = Path(shutil.copytree(project, tmp_path / "project"))
     with_foreign_modules(root, tmp_path / "marks")

@@ -145,6 +145,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow
 def test_a_file_takes_no_more_than_a_gigabyte(tmp_path, name):
     ws = small.project(tmp_path / "project", as_of="2026-02-01T00:00:00Z")
     file, write = FILES[name]

@@ -187,6 +187,7 @@ def binned(said):
     return [(int(made), int(kept)) for made, kept in found]
 
 
+@pytest.mark.slow
 def test_jobs_of_a_sweep_and_the_pipeline_bin_once_and_give_the_same_model(made, tmp_path, capsys):
     folder = tmp_path / "copy"
     shutil.copytree(made[0], folder)
@@ -279,6 +280,7 @@ def test_other_files_are_other_signals_also_under_the_same_name(tmp_path):
     assert len(kept(ws.root)) == 2 * len(first)
 
 
+@pytest.mark.slow
 def test_a_job_that_is_refused_stops_no_other_and_settings_go_with_their_choice(tmp_path):
     folder = small.project(tmp_path / "project").root
     params = "set: {estimator: {logistic: {C: 0.5}, lightgbm: {max_rounds: 30}}}\n"

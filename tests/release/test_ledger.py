@@ -71,6 +71,7 @@ def test_the_number_of_git_processes_does_not_grow_with_the_releases(
     assert git_calls(few.root, *words) == git_calls(many.root, *words)
 
 
+@pytest.mark.slow
 def test_a_release_starts_as_many_git_processes_after_30_as_after_3(
     tmp_path_factory, tmp_path, git_calls
 ):

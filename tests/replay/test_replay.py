@@ -141,6 +141,7 @@ def test_a_config_with_only_the_gates_metrics_gives_the_same_verdict(history, ti
     assert len(history.gate_only["metric"]) < len(history.tree["metric"])
 
 
+@pytest.mark.slow
 def test_live_ticks_and_a_replay_decide_and_score_the_same(history, ticks, replayed_log, tmp_path):
     ws = small.project(tmp_path / "live", END)
     live, scores, champion, waiting = [], [], "none", None
@@ -316,6 +317,7 @@ def test_the_command_runs_shows_and_resumes_a_replay(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_policies_are_compared_in_a_table_and_a_chart(tmp_path):
     ws = small.project(tmp_path / "project", "2026-01-06T00:00:00Z")
     several = [*POLICY, "trigger=never,daily", "hydra/launcher=basic"]

@@ -73,6 +73,7 @@ def test_a_gate_that_can_promote_nothing_is_not_tested(project, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_gate_with_too_few_draws_for_its_level_fails(project, tmp_path):
     # Of 20 draws the outermost is the end of the interval: it is above 0 in 1 case of 21.
     ws = with_settings(project, tmp_path / "other", evaluate={"replicates": 20})
@@ -84,6 +85,7 @@ def test_a_gate_with_too_few_draws_for_its_level_fails(project, tmp_path):
     assert "the gate FAILS" in small.cll(ws.root, "verify", "gate").out
 
 
+@pytest.mark.slow
 def test_the_gate_passes_and_the_output_is_reproducible(project):
     said = small.cll(project.root, "verify", "gate", "--aa", "100")
     assert said.code == 0, said.err

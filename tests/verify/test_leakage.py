@@ -187,6 +187,7 @@ def test_an_instant_before_the_first_incident_leaves_the_model_unchecked(
     )
 
 
+@pytest.mark.slow
 def test_a_window_and_a_label_that_look_ahead_are_caught_and_named(own):
     code, lines = run(own, *FLEET, "features=centred", "label=peeking")
     assert code == 1

@@ -68,6 +68,7 @@ def test_the_jobs_tree_knows_nothing_but_its_own_keys(folder, text, name):
 
 @settings(max_examples=15, deadline=None)
 @given(st.text(st.sampled_from("${}:.\\'oc.envCANARY[0]sourcelabels "), max_size=24))
+@pytest.mark.slow
 def test_no_text_brings_the_environment_into_the_tree(text):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CANARY", CANARY)
@@ -217,6 +218,7 @@ LOGGING = "version: 1\nroot: {handlers: [x]}\nhandlers: {x: {(): os.mkdir, path:
     "text", ["hydra: {job: {env_set: {A: b}}}\n", "hydra: {job_logging: {root: {level: DEBUG}}}\n"]
 )
 @pytest.mark.parametrize("launcher", ["basic", "local"])
+@pytest.mark.slow
 def test_each_job_of_a_sweep_is_checked_before_it_begins(folder, text, launcher):
     first = "# @package _global_\ndefaults: [{override /source: files}]\n"
     (folder / "conf" / "experiment" / "e.yaml").write_text(first + text)

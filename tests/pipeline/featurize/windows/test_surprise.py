@@ -29,6 +29,7 @@ def noise(count: int = 200) -> np.ndarray:
     return x
 
 
+@pytest.mark.slow
 def test_a_score_is_the_distance_from_the_strict_past_in_its_scales():
     x = noise()
     features = z(x.tolist(), mean=(timedelta(minutes=10),), median=(), floor=0.0)

@@ -238,6 +238,7 @@ def test_a_csv_whose_lines_end_in_cr_alone_is_refused_and_not_read_as_a_header()
         formats.read("a.csv", b"entity,time\ra,1\rb,2\r", Wanted(("entity", "time")))
 
 
+@pytest.mark.slow
 def test_csv_reads_alike_at_once_and_record_by_record():
     dice = random.Random(3)  # noqa: S311  no secret
     at_once = 0

@@ -367,6 +367,7 @@ def test_dense_text_of_many_headers_reads_the_same_in_parts(text, step, has_head
     st.integers(1, 30),
     st.integers(40, 400),
 )
+@pytest.mark.slow
 def test_a_file_of_many_headers_reads_the_same_in_blocks_of_any_size(
     folder, text, ending, packed, block, step, part
 ):

@@ -83,7 +83,8 @@ def refuse_other_code(stage: str, tree: Tree) -> None:
 def code_changed(stage: str, tree: Tree) -> bool:
     """Whether the code on disk does not match the fingerprint in resolved.yaml."""
     _digest.cache_clear()
-    return tree.get("code", {}).get(stage) != code(stage, tree)
+    composed: dict[str, str] = tree.get("code", {})
+    return composed.get(stage) != code(stage, tree)
 
 
 @functools.cache

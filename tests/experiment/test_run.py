@@ -299,6 +299,7 @@ def test_a_job_that_is_refused_stops_no_other_and_settings_go_with_their_choice(
     assert "1 of 2 jobs failed." in said.out
 
 
+@pytest.mark.slow
 def test_a_sweep_composes_each_job_with_what_is_set_for_its_choice(folder):
     (folder / "params.yaml").write_text("set: {estimator: {logistic: {C: 0.5}}}\n")
     words = ["source=files", "source.path=nowhere", "features=kpi", "estimator=logistic,lightgbm"]

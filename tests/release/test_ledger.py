@@ -62,6 +62,7 @@ def with_rollbacks(ws, count):
         ("rollback", "v1.0.0", "--why", "x"),
     ],
 )
+@pytest.mark.slow
 def test_the_number_of_git_processes_does_not_grow_with_the_releases(
     tmp_path_factory, tmp_path, git_calls, words
 ):

@@ -296,6 +296,7 @@ def test_a_first_tick_after_the_last_row_is_refused():
         )
 
 
+@pytest.mark.slow
 def test_the_command_runs_shows_and_resumes_a_replay(tmp_path):
     ws = small.project(tmp_path / "project", "2026-01-06T00:00:00Z")
     said = small.cll(ws.root, "replay", *POLICY, "hydra.run.dir=outputs/out")

@@ -201,6 +201,7 @@ def test_a_window_and_a_label_that_look_ahead_are_caught_and_named(own):
     assert lines["model"].startswith("LEAK: ")
 
 
+@pytest.mark.slow
 def test_a_feature_that_equals_the_label_is_caught_by_two_checks(own):
     code, lines = run(own, *FLEET, "features=answer", "label=outcome")
     assert code == 1

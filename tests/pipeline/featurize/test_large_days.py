@@ -55,6 +55,7 @@ def test_a_day_with_more_rows_than_a_bucket_has_parts_of_whole_entities(tmp_path
     assert sum(map(len, entities)) == len(set().union(*entities)) == 6
 
 
+@pytest.mark.slow
 def test_features_that_compare_surprises_are_the_same_in_buckets(tmp_path):
     words = [
         "features.surprise={median: [1h], peers: [rank], summary: null}",

@@ -250,6 +250,7 @@ def tables(draw):
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(tables(), min_size=2, max_size=5), st.integers(40, 400), st.booleans())
+@pytest.mark.slow
 def test_files_put_together_give_the_records_of_each_or_quarantine(folder, texts, block, packed):
     start = "entity,time,cpu,memory,note,p99\n"
     texts = [start, *texts]

@@ -45,7 +45,7 @@ def has(leaves: Leaves, keys: Keys, value: object) -> bool:
 
 
 def gone(before: Leaves, after: Leaves) -> list[Keys]:
-    """Return the leaves that another tree lacks, where it has no value above or below them either.
+    """Return the key paths of `before` with no value in `after`, at the path or above or below it.
 
     >>> gone(flatten({"a": 1, "b": None, "c": {"d": 1}, "e": {"f": 1}}), flatten({"b": {"x": 1}, "c": None}))
     [('a',), ('e', 'f')]

@@ -9,7 +9,7 @@ from cll.types.verdicts import Released
 
 @dataclass(frozen=True)
 class NoMirror:
-    """Does nothing."""
+    """Accept any releases, write nothing and report nothing."""
 
     def __call__(self, root: Path, releases: Sequence[Released], in_force: str) -> list[str]:
         del root, releases, in_force
